@@ -1,0 +1,1 @@
+//! Collectors for the Linux machine they run on.

@@ -1,0 +1,1 @@
+//! The laws of [`Machine`](super::Machine), checked for any machine.
