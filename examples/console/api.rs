@@ -1,0 +1,433 @@
+//! What the page asks for, as JSON. Reads snapshots only; never waits for the engine's loop but for an alert's
+//! explanation and acknowledgement.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use itom::alert::AlertView;
+use itom::cmdb::graph::Step;
+use itom::cmdb::{Ci, View};
+use itom::core::{
+    AlertId, ChangeKind, CiChange, CiId, CiKind, Interval, MetricName, SampleKind, SampleSource as _, Selector, Severity,
+    Timestamp, Value as Attribute, attr, kind,
+};
+use itom::map::{Detail, map};
+use itom::metrics::reading;
+use itom::{EngineHandle, HandleError, StoreStatus};
+use serde_json::{Value, json};
+
+use crate::server::{CisQuery, Refusal, SeriesQuery, parse};
+
+fn not_found(what: &str) -> Refusal {
+    Refusal(StatusCode::NOT_FOUND, format!("there is no such {what}"))
+}
+
+/// How an item is named where it is mentioned.
+fn mention(view: &View, id: CiId) -> Value {
+    match view.ci(id) {
+        Some(ci) => json!({"id": id, "name": ci.name(), "kind": ci.kind()}),
+        None => json!({"id": id, "name": id.to_string(), "kind": null}),
+    }
+}
+
+fn text(attribute: Option<&Attribute>) -> Value {
+    attribute.filter(|value| value.is_known()).map_or(Value::Null, |value| json!(value.to_string()))
+}
+
+/// The machine itself: the host that this engine's own collectors see.
+fn own_host(view: &View) -> Option<&Ci> {
+    view.by_kind(&kind::HOST).find(|ci| !ci.is_retired() && !ci.is_loose_end())
+}
+
+pub(crate) fn overview(engine: &EngineHandle) -> Value {
+    let (view, status, samples) = (engine.view(), engine.status(), engine.samples());
+    let stats = samples.stats();
+    let host = own_host(&view).map(|host| {
+        let value = |name| host.value(name);
+        let booted = match value(&attr::HOST_BOOT_TIME) {
+            Some(Attribute::Time(at)) => Some(status.at.since(*at).as_secs()),
+            _ => None,
+        };
+        json!({
+            "id": host.id(),
+            "name": host.name(),
+            "os": text(value(&attr::OS_DESCRIPTION).or(value(&attr::OS_NAME))),
+            "kernel": text(value(&attr::OS_KERNEL_RELEASE)),
+            "uptime_s": booted,
+            "cpus": value(&attr::HOST_CPU_COUNT).and_then(Attribute::as_int),
+            "memory_bytes": value(&attr::HOST_MEMORY_SIZE).and_then(Attribute::as_int),
+        })
+    });
+    let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+    let mut cis = 0_u64;
+    for ci in view.cis().filter(|ci| !ci.is_retired()) {
+        cis += 1;
+        *kinds.entry(ci.kind().to_string()).or_default() += 1;
+    }
+    let alerts = engine.alerts();
+    let count = |severity| visible(&alerts).filter(|alert| alert.severity == severity).count();
+    let collectors: Vec<Value> = status
+        .collectors
+        .iter()
+        .map(|collector| {
+            json!({
+                "name": collector.name,
+                "last_run": collector.last_run,
+                "runs": collector.runs,
+                "outcome": match &collector.outcome {
+                    None => Value::Null,
+                    Some(Ok(())) => json!("ok"),
+                    Some(Err((kind, why))) => json!(format!("{kind}: {why}")),
+                },
+                "duration_ms": collector.duration.as_secs_f64() * 1e3,
+                "observations": collector.observations,
+                "faults": collector.faults,
+            })
+        })
+        .collect();
+    json!({
+        "host": host,
+        "engine": {
+            "started_at": status.started_at,
+            "now": status.at,
+            "rounds": status.rounds,
+            "facts": status.facts,
+            "cis": cis,
+            "relations": view.relations().count(),
+            "series": stats.series,
+            "samples": stats.samples,
+            "dropped": status.dropped.values().sum::<u64>(),
+            "dropped_by": status.dropped,
+            "store": match &status.store {
+                StoreStatus::Refusing { since, error, .. } => json!(format!("refuses since {since}: {error}")),
+                _ => json!("accepting"),
+            },
+        },
+        "kinds": kinds.iter().map(|(kind, count)| json!({"kind": kind, "count": count})).collect::<Vec<_>>(),
+        "alerts": {
+            "critical": count(Severity::Critical),
+            "major": count(Severity::Major),
+            "minor": count(Severity::Minor),
+            "warning": count(Severity::Warning),
+            "info": count(Severity::Info),
+            "suppressed": alerts.iter().filter(|alert| alert.is_open() && !alert.visibility.is_empty()).count(),
+        },
+        "collectors": collectors,
+    })
+}
+
+fn visible(alerts: &[AlertView]) -> impl Iterator<Item = &AlertView> {
+    alerts.iter().filter(|alert| alert.is_open() && alert.visibility.is_empty())
+}
+
+pub(crate) fn map_json(engine: &EngineHandle, detail: &str) -> Result<Value, Refusal> {
+    let detail: Detail = parse("services, processes or all", detail)?;
+    let mut worst: BTreeMap<CiId, Severity> = BTreeMap::new();
+    for alert in visible(&engine.alerts()) {
+        if let Some(ci) = alert.ci {
+            let seen = worst.entry(ci).or_insert(alert.severity);
+            *seen = (*seen).max(alert.severity);
+        }
+    }
+    let document = map(&engine.view(), detail);
+    let nodes: Vec<Value> = document
+        .nodes
+        .iter()
+        .map(|node| {
+            json!({
+                "id": node.id,
+                "kind": node.kind,
+                "name": node.name,
+                "layer": node.layer,
+                "state": node.state,
+                "severity": worst.get(&node.id),
+                "loose_end": node.loose_end,
+            })
+        })
+        .collect();
+    let edges: Vec<Value> =
+        document.edges.iter().map(|edge| json!({"kind": edge.kind, "from": edge.from, "to": edge.to})).collect();
+    Ok(json!({"nodes": nodes, "edges": edges}))
+}
+
+pub(crate) fn cis(engine: &EngineHandle, query: &CisQuery) -> Value {
+    let view = engine.view();
+    let wanted = query.kind.as_deref().filter(|kind| !kind.is_empty()).and_then(|kind| CiKind::new(kind).ok());
+    let needle = query.q.as_deref().unwrap_or_default().to_lowercase();
+    let mut found: Vec<&Ci> = view
+        .cis()
+        .filter(|ci| wanted.as_ref().is_none_or(|kind| ci.kind().is_a(kind)))
+        .filter(|ci| needle.is_empty() || ci.name().to_lowercase().contains(&needle) || ci.kind().as_str().contains(&needle))
+        .collect();
+    found.sort_by(|a, b| (a.is_retired(), a.kind(), a.name(), a.id()).cmp(&(b.is_retired(), b.kind(), b.name(), b.id())));
+    let items: Vec<Value> = found
+        .iter()
+        .take(query.limit.unwrap_or(500).min(10_000))
+        .map(|ci| {
+            json!({
+                "id": ci.id(),
+                "kind": ci.kind(),
+                "name": ci.name(),
+                "state": ci.state_name(),
+                "last_seen": ci.last_seen(),
+            })
+        })
+        .collect();
+    json!({"total": found.len(), "items": items})
+}
+
+pub(crate) fn impact(engine: &EngineHandle, id: CiId) -> Result<Value, Refusal> {
+    let (view, graph) = (engine.view(), engine.graph());
+    let id = view.current_id(id);
+    let root = view.ci(id).ok_or_else(|| not_found("item"))?;
+    let impact = graph.impact(&BTreeSet::from([id]));
+    let name = |id: CiId| view.ci(id).map_or_else(|| id.to_string(), |ci| ci.name().to_string());
+    let path = |id: CiId| {
+        let steps: Vec<Step> = impact.path(id).map(|(_, steps)| steps).unwrap_or_default();
+        steps
+            .iter()
+            .map(|step| json!({"relation": step.relation, "id": step.ci, "name": name(step.ci)}))
+            .collect::<Vec<_>>()
+    };
+    let affected = |list: &[itom::cmdb::impact::Affected]| {
+        list.iter()
+            .map(|hit| {
+                let cause = &hit.cause;
+                let reason = if cause.total == cause.needed {
+                    format!("{} {}", cause.relation.as_str().replace('_', " "), name(cause.via))
+                } else {
+                    format!("{} of {} left where {} must stand", cause.standing, cause.total, cause.needed)
+                };
+                let mut entry = mention(&view, hit.ci);
+                entry["distance"] = json!(hit.distance);
+                entry["reason"] = json!(reason);
+                entry["path"] = json!(path(hit.ci));
+                entry
+            })
+            .collect::<Vec<_>>()
+    };
+    let lost: Vec<Value> = impact
+        .redundancy_lost()
+        .iter()
+        .map(|lost| {
+            let mut entry = mention(&view, lost.ci);
+            entry["reason"] = json!(format!(
+                "{} of {} left, {} more may fail",
+                lost.standing,
+                lost.total,
+                lost.margin()
+            ));
+            entry["path"] = json!([]);
+            entry
+        })
+        .collect();
+    Ok(json!({
+        "root": {"id": id, "name": root.name(), "kind": root.kind()},
+        "down": affected(impact.down()),
+        "degraded": affected(impact.degraded()),
+        "redundancy_lost": lost,
+    }))
+}
+
+fn change(view: &View, change: &CiChange) -> Value {
+    let what = match &change.change {
+        ChangeKind::Appeared => json!("appeared"),
+        ChangeKind::Retired => json!("retired"),
+        ChangeKind::Returned => json!("returned"),
+        ChangeKind::Attribute(name) => json!(name),
+        ChangeKind::Related { kind, to } => json!(format!("{kind} {}", mention(view, *to)["name"].as_str().unwrap_or_default())),
+        ChangeKind::Unrelated { kind, to } => {
+            json!(format!("no longer {kind} {}", mention(view, *to)["name"].as_str().unwrap_or_default()))
+        }
+        _ => Value::Null,
+    };
+    json!({
+        "at": change.at,
+        "ci": mention(view, change.ci),
+        "change": what,
+        "before": change.before.as_ref().map(ToString::to_string),
+        "after": change.after.as_ref().map(ToString::to_string),
+        "source": change.source,
+    })
+}
+
+pub(crate) fn changes(engine: &EngineHandle, limit: usize) -> Value {
+    let view = engine.view();
+    let items: Vec<Value> = view.recent_changes(limit).iter().rev().map(|entry| change(&view, entry)).collect();
+    json!({"items": items})
+}
+
+pub(crate) fn ci(engine: &EngineHandle, id: CiId) -> Result<Value, Refusal> {
+    let view = engine.view();
+    let id = view.current_id(id);
+    let ci = view.ci(id).ok_or_else(|| not_found("item"))?;
+    let attributes: Vec<Value> = ci
+        .attributes()
+        .map(|(name, attribute)| {
+            let claim = |claim: &itom::cmdb::Claim| {
+                json!({
+                    "value": claim.value().to_string(),
+                    "source": claim.source(),
+                    "observed": claim.observed(),
+                    "why": claim.why(),
+                })
+            };
+            let mut entry = claim(attribute.winner());
+            entry["name"] = json!(name);
+            entry["others"] = json!(attribute.others().iter().map(claim).collect::<Vec<_>>());
+            entry
+        })
+        .collect();
+    let relations: Vec<Value> = view
+        .relations_of(id)
+        .map(|relation| {
+            let outward = relation.from() == id;
+            let other = if outward { relation.to() } else { relation.from() };
+            json!({
+                "kind": relation.kind(),
+                "direction": if outward { "out" } else { "in" },
+                "other": mention(&view, other),
+                "sources": relation.sources().collect::<Vec<_>>(),
+                "first_seen": relation.first_seen(),
+                "last_seen": relation.last_seen(),
+            })
+        })
+        .collect();
+    let history: Vec<Value> = view.history(id, 200).iter().rev().map(|entry| change(&view, entry)).collect();
+    let samples = engine.samples();
+    let metrics: Vec<Value> = samples
+        .series_of(id)
+        .into_iter()
+        .take(500)
+        .map(|series| {
+            json!({"metric": series.metric, "labels": series.labels, "kind": series.kind, "last": number(series.last.map(|(_, value)| value))})
+        })
+        .collect();
+    let alerts: Vec<Value> =
+        engine.alerts().iter().filter(|alert| alert.ci == Some(id)).map(|alert| alert_json(&view, alert)).collect();
+    Ok(json!({
+        "id": id,
+        "kind": ci.kind(),
+        "name": ci.name(),
+        "state": ci.state_name(),
+        "first_seen": ci.first_seen(),
+        "last_seen": ci.last_seen(),
+        "keys": ci.keys().collect::<Vec<_>>(),
+        "attributes": attributes,
+        "relations": relations,
+        "history": history,
+        "metrics": metrics,
+        "alerts": alerts,
+    }))
+}
+
+fn number(value: Option<f64>) -> Value {
+    // JSON has no NaN; the page shows null as a gap.
+    value.filter(|value| value.is_finite()).map_or(Value::Null, |value| json!(value))
+}
+
+fn alert_json(view: &View, alert: &AlertView) -> Value {
+    let mut entry = serde_json::to_value(alert).unwrap_or_default();
+    entry["ci"] = alert.ci.map_or(Value::Null, |ci| mention(view, ci));
+    entry
+}
+
+pub(crate) fn alerts(engine: &EngineHandle) -> Value {
+    let view = engine.view();
+    let items: Vec<Value> = engine.alerts().iter().map(|alert| alert_json(&view, alert)).collect();
+    json!({"items": items})
+}
+
+fn refusal(error: &HandleError) -> Refusal {
+    let status = match error {
+        HandleError::NotFound { .. } => StatusCode::NOT_FOUND,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Refusal(status, error.to_string())
+}
+
+pub(crate) async fn alert(engine: &EngineHandle, id: AlertId) -> Result<Value, Refusal> {
+    let explanation = engine.explain(id).await.map_err(|error| refusal(&error))?;
+    let view = engine.view();
+    let mut entry = engine
+        .alerts()
+        .iter()
+        .find(|alert| alert.id == id)
+        .map(|alert| alert_json(&view, alert))
+        .ok_or_else(|| not_found("alert"))?;
+    entry["explanation"] = serde_json::to_value(explanation).unwrap_or_default();
+    Ok(entry)
+}
+
+pub(crate) async fn acknowledge(engine: &EngineHandle, id: AlertId, by: &str) -> Result<Value, Refusal> {
+    let by = by.trim();
+    if by.is_empty() || by.len() > 200 {
+        return Err(Refusal(StatusCode::BAD_REQUEST, "`by` is a name of 1 to 200 bytes".into()));
+    }
+    engine.acknowledge(id, by).await.map_err(|error| refusal(&error))?;
+    Ok(json!({"acknowledged": id, "by": by}))
+}
+
+pub(crate) fn metrics(engine: &EngineHandle, needle: &str) -> Value {
+    let needle = needle.to_lowercase();
+    let items: Vec<Value> = engine
+        .samples()
+        .metrics()
+        .into_iter()
+        .filter(|metric| metric.name.as_str().contains(&needle))
+        .map(|metric| json!({"metric": metric.name, "kind": metric.kind, "series": metric.series}))
+        .collect();
+    json!({"items": items})
+}
+
+/// Most series in one answer: more cannot be told apart in a chart.
+const MAX_SERIES: usize = 60;
+
+pub(crate) fn series(engine: &EngineHandle, query: &SeriesQuery) -> Result<Value, Refusal> {
+    let metric: MetricName = parse("a metric name", &query.metric)?;
+    let ci: Option<CiId> = match query.ci.as_deref() {
+        Some(id) if !id.is_empty() => Some(parse("the id of an item", id)?),
+        _ => None,
+    };
+    let time = |given: &Option<String>, otherwise: Timestamp| match given.as_deref() {
+        Some(text) if !text.is_empty() => parse::<Timestamp>("a time", text),
+        _ => Ok(otherwise),
+    };
+    let now = engine.now();
+    let to = time(&query.to, now)?;
+    let from = time(&query.from, to - Duration::from_secs(3600))?;
+    let points = query.points.unwrap_or(400).clamp(10, 2_000);
+    let range = Interval::new(from, to + Duration::from_micros(1));
+    let found = engine
+        .samples()
+        .select(&Selector::new(metric), range)
+        .map_err(|error| Refusal(StatusCode::BAD_REQUEST, error.to_string()))?;
+    let view = engine.view();
+    let wanted: Vec<_> = found.into_iter().filter(|series| ci.is_none() || series.subject == ci).collect();
+    let as_rate = query.rate.as_deref().is_some_and(|flag| flag == "1" || flag == "true");
+    let total = wanted.len();
+    let series: Vec<Value> = wanted
+        .iter()
+        .take(MAX_SERIES)
+        .map(|series| {
+            let samples = if as_rate && series.kind == SampleKind::Counter {
+                reading::rate_points(&series.samples)
+            } else {
+                series.samples.clone()
+            };
+            let points: Vec<Value> = reading::downsample(&samples, range, points)
+                .into_iter()
+                .map(|bucket| json!([bucket.at.as_secs_f64(), number(Some(bucket.avg))]))
+                .collect();
+            let subject = series.subject.and_then(|id| view.ci(id));
+            json!({
+                "labels": series.labels,
+                "name": subject.map(Ci::name),
+                "ci": series.subject,
+                "points": points,
+            })
+        })
+        .collect();
+    Ok(json!({"series": series, "total": total}))
+}

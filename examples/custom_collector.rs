@@ -1,0 +1,53 @@
+//! Watches folders of backups: each folder is an item, its newest file's age and size are metrics, and a rule says when a
+//! backup is overdue.
+//!
+//! `cargo run --release --example custom_collector -- /var/backups --overdue 1d`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use itom::prelude::*;
+
+/// A user's own collector: everything between here and `main` is what one writes.
+#[derive(Debug)]
+struct Backups {
+    folder: PathBuf,
+}
+
+#[async_trait]
+impl Collector for Backups {
+    fn descriptor(&self) -> Descriptor {
+        Descriptor::new("backups").every(Duration::from_secs(60))
+    }
+
+    async fn collect(&self, cx: &CollectContext, batch: &mut Batch) -> Result<Coverage, CollectError> {
+        let what = self.folder.display().to_string();
+        let entries = std::fs::read_dir(&self.folder).map_err(|error| CollectError::io(what.clone(), error))?;
+        for entry in entries.flatten() {
+            cx.checkpoint().await?;
+            let (Ok(name), Ok(meta)) = (entry.file_name().into_string(), entry.metadata()) else {
+                batch.fault(what.as_str(), ErrorKind::Invalid, "a file name or its facts cannot be read");
+                continue;
+            };
+            let age = meta.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
+            let labels = Labels::from_pairs([("backup", name.as_str())]).unwrap_or_default();
+            batch.ci(name.as_str(), BACKUP).attr(attr::NAME, name.as_str()).attr(attr::SIZE, meta.len());
+            batch.gauge(AGE, age.as_secs_f64()).labels(labels).on(name.as_str());
+        }
+        Ok(Coverage::new().complete(Scope::cis(BACKUP)))
+    }
+}
+
+const BACKUP: CiKind = CiKind::literal("backup");
+const AGE: MetricName = MetricName::literal("backup_age_seconds");
+
+/// Watches a folder of backups and says which are overdue.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The folder: each entry is one backup.
+    folder: PathBuf,
+    /// How old a backup may be, such as 1d or 36h.
+    #[arg(long, default_value = "1d", value_parser = itom::core::time::parse_duration)]
+    overdue: Duration,
+}

@@ -1,0 +1,134 @@
+//! The large lab: real servers on 17 namespaced hosts, with the truth written down by the lab itself.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// A running lab; it is taken down when dropped.
+#[derive(Debug)]
+pub struct Lab {
+    script: PathBuf,
+    run: PathBuf,
+    /// What is really there.
+    pub truth: Truth,
+}
+
+/// What the lab says of itself.
+#[derive(Debug, Deserialize)]
+pub struct Truth {
+    /// The hosts.
+    pub hosts: Vec<Host>,
+    /// Who uses whom.
+    pub edges: Vec<Edge>,
+}
+
+/// One host.
+#[derive(Debug, Deserialize)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: String,
+    /// Whether an agent may run on it.
+    pub managed: bool,
+    /// What runs on it.
+    pub processes: Vec<Process>,
+}
+
+/// One process.
+#[derive(Debug, Deserialize)]
+pub struct Process {
+    /// Its executable.
+    pub exe: Option<String>,
+    /// What it listens on.
+    pub listen: Vec<Listen>,
+}
+
+/// One listening socket.
+#[derive(Debug, Deserialize)]
+pub struct Listen {
+    /// `tcp` or `udp`.
+    pub proto: String,
+    /// Address.
+    pub addr: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// One dependency.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Edge {
+    /// Host of the client.
+    pub client: String,
+    /// Program of the client.
+    pub client_process: String,
+    /// Host of the server.
+    pub server: String,
+    /// Program of the server, as the kernel cuts it.
+    pub server_process: String,
+    /// Port the client connects to.
+    pub port: u16,
+    /// `tcp` or `udp`.
+    pub proto: String,
+    /// Address the client connects to.
+    pub dst_addr: String,
+    /// `service`, `replication`, `monitoring`, `local`, `dns`, `logging` or `external`.
+    pub kind: String,
+    /// `persistent`, `pooled`, `short` or `one-way`.
+    pub style: String,
+}
+
+impl Lab {
+    /// Brings the lab up for at most `ttl`; the reason when that is not possible here.
+    pub fn up(run: &Path, ttl: Duration) -> Result<Self, String> {
+        let folder = std::env::var_os("ITOM_LAB").map_or_else(
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/lab"),
+            PathBuf::from,
+        );
+        let script = folder.join("lab.sh");
+        if !script.is_file() {
+            return Err(format!("there is no lab at {} (set ITOM_LAB)", folder.display()));
+        }
+        let script = script.canonicalize().map_err(|error| error.to_string())?;
+        let mut lab = Self { script, run: run.to_owned(), truth: Truth { hosts: Vec::new(), edges: Vec::new() } };
+        let ttl = ttl.as_secs().to_string();
+        let said = lab.call(&["up", &ttl])?;
+        if said.contains("DOWN") || !said.contains("listening:") {
+            return Err(format!("the lab does not come up: {said}"));
+        }
+        let path = lab.call(&["truth"])?;
+        let path = path.split_whitespace().next().unwrap_or_default();
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+        lab.truth = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
+        Ok(lab)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("bash");
+        command.arg(&self.script).env("LAB_RUN", &self.run).stdin(Stdio::null());
+        command
+    }
+
+    fn call(&self, args: &[&str]) -> Result<String, String> {
+        let output = self.command().args(args).output().map_err(|error| error.to_string())?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            Ok(said)
+        } else {
+            Err(format!("lab {args:?}: {said}{}", String::from_utf8_lossy(&output.stderr)))
+        }
+    }
+
+    /// Runs a program inside a host, its output going to a file.
+    pub fn spawn(&self, host: &str, program: &[&str], output: std::fs::File) -> std::io::Result<Child> {
+        self.command().args(["exec", host]).args(program).stdout(output).stderr(Stdio::null()).spawn()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.call(&["down"]);
+    }
+}

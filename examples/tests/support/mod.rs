@@ -1,0 +1,137 @@
+//! What the tests of the reference tools share: real child processes and a plain HTTP client.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+pub mod lab;
+pub mod webdriver;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A child process that ends with the test.
+#[derive(Debug)]
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a program; `None` when it is not installed.
+pub fn start(program: &str, args: &[&str]) -> Option<Running> {
+    Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()
+        .map(Running)
+}
+
+/// A loopback port nobody listens on just now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    listener.local_addr().expect("a bound listener has an address").port()
+}
+
+/// The built example `name` beside this test's binary; `None` when only this test was built.
+pub fn example(name: &str) -> Option<PathBuf> {
+    let test = std::env::current_exe().ok()?;
+    let path = test.parent()?.parent()?.join("examples").join(name);
+    path.is_file().then_some(path)
+}
+
+/// An installed program, looked up as a shell would, with the places Debian keeps daemons.
+pub fn installed(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin", "/usr/lib/chromium"].iter().map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file())
+}
+
+/// Asks again every 50 ms until `probe` answers or `patience` is over.
+pub fn eventually<T>(patience: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    let step = Duration::from_millis(50);
+    for _ in 0..(patience.as_millis() / step.as_millis()).max(1) {
+        if let Some(found) = probe() {
+            return Some(found);
+        }
+        wait(step);
+    }
+    None
+}
+
+#[expect(clippy::disallowed_methods, reason = "these tests wait for real processes, on no virtual clock")]
+fn wait(span: Duration) {
+    std::thread::sleep(span);
+}
+
+/// One HTTP/1.1 exchange: status and body.
+pub fn http(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<&Value>,
+) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        request.push_str(&format!("Host: {address}\r\n"));
+    }
+    if !body.is_empty() {
+        request.push_str("Content-Type: application/json\r\n");
+    }
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("\r\n");
+    request.push_str(&body);
+    stream.write_all(request.as_bytes())?;
+    let mut raw = Vec::new();
+    stream.read_to_end(&mut raw)?;
+    let text = String::from_utf8_lossy(&raw);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    Ok((status, if chunked { unchunk(body) } else { body.to_owned() }))
+}
+
+fn unchunk(body: &str) -> String {
+    let mut rest = body;
+    let mut whole = String::new();
+    while let Some((size, tail)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+        if size == 0 {
+            break;
+        }
+        let Some(chunk) = tail.get(..size) else { break };
+        whole.push_str(chunk);
+        rest = tail.get(size..).unwrap_or_default().trim_start_matches("\r\n");
+    }
+    whole
+}
+
+/// The answer to a GET as JSON; `None` when there is none yet.
+pub fn get_json(address: SocketAddr, path: &str) -> Option<Value> {
+    let (status, body) = http(address, "GET", path, &[], None).ok()?;
+    if status != 200 { None } else { serde_json::from_str(&body).ok() }
+}
+
+/// A fresh folder under the build directory.
+pub fn scratch(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).expect("the build directory is writable");
+    path
+}

@@ -1,0 +1,205 @@
+//! Putting an engine together: `build` checks everything and starts nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use itom_alert::{Notifier, Rule};
+use itom_cmdb::{CmdbConfig, MemoryStore, Store};
+use itom_collect::{Collector, Descriptor, Listener, Schedule, SchedulerConfig};
+use itom_core::{Clock, SourceName, SystemClock, Text};
+use itom_metrics::{SeriesStore, StoreConfig};
+
+use super::{Engine, EngineLimits};
+use crate::journal::{Journal, MemoryJournal};
+use crate::BuildError;
+
+/// Collects the parts of an [`Engine`].
+#[must_use = "a builder does nothing until `build`"]
+pub struct EngineBuilder {
+    clock: Arc<dyn Clock>,
+    instance: Text,
+    collectors: Vec<(Arc<dyn Collector>, Descriptor)>,
+    listeners: Vec<Arc<dyn Listener>>,
+    rules: Vec<Rule>,
+    notifiers: Vec<Arc<dyn Notifier>>,
+    store: Arc<dyn Store>,
+    journal: Arc<dyn Journal>,
+    scheduler: SchedulerConfig,
+    cmdb: CmdbConfig,
+    samples: StoreConfig,
+    limits: EngineLimits,
+}
+
+impl Default for EngineBuilder {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            instance: Text::literal("local"),
+            collectors: Vec::new(),
+            listeners: Vec::new(),
+            rules: Vec::new(),
+            notifiers: Vec::new(),
+            store: Arc::new(MemoryStore::new()),
+            journal: Arc::new(MemoryJournal::new()),
+            scheduler: SchedulerConfig::default(),
+            cmdb: CmdbConfig::default(),
+            samples: StoreConfig::default(),
+            limits: EngineLimits::default(),
+        }
+    }
+}
+
+impl fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineBuilder")
+            .field("instance", &self.instance)
+            .field("collectors", &self.collectors.len())
+            .field("listeners", &self.listeners.len())
+            .field("rules", &self.rules.len())
+            .field("notifiers", &self.notifiers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl EngineBuilder {
+    /// Uses another clock than the system's: a [`VirtualClock`](itom_core::VirtualClock) for tests and replays.
+    pub fn clock(self, clock: impl Clock) -> Self {
+        Self { clock: Arc::new(clock), ..self }
+    }
+
+    /// The name of the machine the engine runs on: the `instance` of metrics and the part after `@` in the source names
+    /// of collectors that have no target of their own. `local` if not set.
+    pub fn instance(self, name: impl Into<Text>) -> Self {
+        Self { instance: name.into(), ..self }
+    }
+
+    /// Adds a collector, run as its [`Descriptor`] says.
+    pub fn collector(self, collector: impl Collector) -> Self {
+        let descriptor = collector.descriptor();
+        self.collector_as(collector, descriptor)
+    }
+
+    /// Adds a collector with another name, target, interval or timeout than it asks for.
+    pub fn collector_as(mut self, collector: impl Collector, descriptor: Descriptor) -> Self {
+        self.collectors.push((Arc::new(collector), descriptor));
+        self
+    }
+
+    /// Adds a listener.
+    pub fn listener(mut self, listener: impl Listener) -> Self {
+        self.listeners.push(Arc::new(listener));
+        self
+    }
+
+    /// Adds a rule.
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// Adds rules.
+    pub fn rules(mut self, rules: impl IntoIterator<Item = Rule>) -> Self {
+        self.rules.extend(rules);
+        self
+    }
+
+    /// Adds a notifier; every notice goes to every notifier.
+    pub fn notifier(mut self, notifier: impl Notifier) -> Self {
+        self.notifiers.push(Arc::new(notifier));
+        self
+    }
+
+    /// Keeps facts in this store; in memory if not set.
+    pub fn store(self, store: impl Store) -> Self {
+        Self { store: Arc::new(store), ..self }
+    }
+
+    /// Keeps undelivered notices in this journal; in memory if not set.
+    pub fn journal(self, journal: impl Journal) -> Self {
+        Self { journal: Arc::new(journal), ..self }
+    }
+
+    /// Sets concurrency, backoff and circuit breaker of collectors.
+    pub fn scheduler(self, scheduler: SchedulerConfig) -> Self {
+        Self { scheduler, ..self }
+    }
+
+    /// Sets the rules of identity, precedence and ageing.
+    pub fn cmdb(self, cmdb: CmdbConfig) -> Self {
+        Self { cmdb, ..self }
+    }
+
+    /// Sets retention and limits of the series store.
+    pub fn samples(self, samples: StoreConfig) -> Self {
+        Self { samples, ..self }
+    }
+
+    /// Sets the bounds of the engine's queues.
+    pub fn limits(self, limits: EngineLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Checks that everything fits together. Starts nothing and opens nothing.
+    ///
+    /// # Errors
+    /// [`BuildError`] says which part does not fit and what to do.
+    pub fn build(self) -> Result<Engine, BuildError> {
+        let limits = self.limits;
+        for (what, bound) in
+            [("batches", limits.batches), ("submitted", limits.submitted), ("commands", limits.commands)]
+        {
+            if bound == 0 {
+                return Err(BuildError::Limit(what));
+            }
+        }
+        let mut collectors = BTreeMap::new();
+        for (collector, descriptor) in self.collectors {
+            let name = source_name(&descriptor, &self.instance)?;
+            if descriptor.every.is_zero() || descriptor.timeout.is_zero() {
+                let reason = Text::literal("its interval and its timeout must be longer than zero");
+                return Err(BuildError::Collector { name: name.text().clone(), reason });
+            }
+            let schedule = Schedule::of(&descriptor);
+            if collectors.insert(name.clone(), (collector, schedule)).is_some() {
+                return Err(BuildError::DuplicateCollector { name: name.text().clone() });
+            }
+        }
+        let mut listeners = BTreeMap::new();
+        for listener in self.listeners {
+            let name = source_name(&listener.descriptor(), &self.instance)?;
+            if collectors.contains_key(&name) || listeners.insert(name.clone(), listener).is_some() {
+                return Err(BuildError::DuplicateCollector { name: name.text().clone() });
+            }
+        }
+        let mut notifiers = BTreeMap::new();
+        for notifier in self.notifiers {
+            let name = Text::from(notifier.name());
+            if notifiers.insert(name.clone(), notifier).is_some() {
+                return Err(BuildError::DuplicateNotifier { name });
+            }
+        }
+        Engine::assemble(super::Parts {
+            clock: self.clock,
+            instance: self.instance,
+            collectors,
+            listeners,
+            rules: self.rules,
+            notifiers,
+            store: self.store,
+            journal: self.journal,
+            scheduler: self.scheduler,
+            cmdb: self.cmdb,
+            samples: Arc::new(SeriesStore::new(self.samples)),
+            limits,
+        })
+    }
+}
+
+fn source_name(descriptor: &Descriptor, instance: &Text) -> Result<SourceName, BuildError> {
+    let target = descriptor.target.as_ref().unwrap_or(instance);
+    SourceName::new(format!("{}@{target}", descriptor.name)).map_err(|error| BuildError::Collector {
+        name: descriptor.name.clone(),
+        reason: Text::from(error.to_string()),
+    })
+}

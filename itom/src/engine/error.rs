@@ -1,0 +1,105 @@
+//! Why an engine cannot be built, opened or asked.
+
+use itom_cmdb::StoreError;
+use itom_core::{Classify, ErrorKind, Text};
+
+/// Why [`EngineBuilder::build`](crate::EngineBuilder::build) refuses.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Two collectors would write under one source name.
+    #[error("two collectors are called `{name}`; give one of them another name or target")]
+    DuplicateCollector {
+        /// The name.
+        name: Text,
+    },
+    /// A collector's description is not usable.
+    #[error("collector `{name}`: {reason}")]
+    Collector {
+        /// The collector.
+        name: Text,
+        /// What is wrong and what to do.
+        reason: Text,
+    },
+    /// Two notifiers have the same name.
+    #[error("two notifiers are called `{name}`; give one of them another name")]
+    DuplicateNotifier {
+        /// The name.
+        name: Text,
+    },
+    /// A rule is not usable.
+    #[error("a rule is not usable")]
+    Rule(#[from] itom_alert::RuleError),
+    /// A limit is zero.
+    #[error("the limit `{0}` is zero; every queue needs room for one")]
+    Limit(&'static str),
+}
+
+impl Classify for BuildError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::DuplicateCollector { .. } | Self::DuplicateNotifier { .. } => ErrorKind::Conflict,
+            Self::Collector { .. } | Self::Rule(_) | Self::Limit(_) => ErrorKind::Invalid,
+        }
+    }
+}
+
+/// Why an engine stops by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// What was stored cannot be read back.
+    #[error("the stored facts cannot be read; nothing was changed")]
+    Load(#[source] StoreError),
+    /// The notices that were not delivered when the last run ended cannot be read back.
+    #[error("the journal of undelivered notices cannot be read; nothing was changed")]
+    Journal(#[source] crate::JournalError),
+    /// On shutdown some observations could not be stored.
+    #[error("{facts} facts could not be stored before shutdown")]
+    Unsaved {
+        /// How many.
+        facts: usize,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+}
+
+impl Classify for RunError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Load(source) | Self::Unsaved { source, .. } => source.kind(),
+            Self::Journal(source) => source.kind(),
+        }
+    }
+}
+
+/// Why a handle's request was not carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandleError {
+    /// The engine has ended.
+    #[error("the engine has ended")]
+    Ended,
+    /// Too many requests wait.
+    #[error("the engine's queue is full; try again later")]
+    Busy,
+    /// There is no such thing.
+    #[error("there is no {what} `{name}`")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// Its name or id.
+        name: Text,
+    },
+}
+
+impl Classify for HandleError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Ended => ErrorKind::Unavailable,
+            Self::Busy => ErrorKind::Exhausted,
+            Self::NotFound { .. } => ErrorKind::NotFound,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Asking a running engine, from any thread.
+
+use std::sync::Arc;
+
+use futures::channel::{mpsc, oneshot};
+use itom_alert::{AlertView, Explanation};
+use itom_cmdb::View;
+use itom_cmdb::graph::RelationGraph;
+use itom_collect::listener::BatchQueue;
+use itom_collect::{BatchSink as _, Offer};
+use itom_core::{AlertId, Batch, SourceName, Text, Timestamp};
+use itom_metrics::SeriesStore;
+
+use super::event::Subscription;
+use super::shared::Shared;
+use super::status::EngineStatus;
+use crate::HandleError;
+
+/// A cheap, cloneable way to ask a running engine: reading never waits for the loop.
+#[derive(Debug, Clone)]
+pub struct EngineHandle {
+    pub(super) shared: Arc<Shared>,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) submitted: BatchQueue,
+}
+
+/// What a handle asks the loop to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    Acknowledge { alert: AlertId, by: Text, reply: oneshot::Sender<bool> },
+    Explain { alert: AlertId, reply: oneshot::Sender<Option<Explanation>> },
+    RunNow(SourceName),
+    Pause(SourceName),
+    Resume(SourceName),
+}
+
+impl EngineHandle {
+    /// What is known just now: items, relations, history.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.shared.snapshot().view.clone()
+    }
+
+    /// What depends on what just now.
+    #[must_use]
+    pub fn graph(&self) -> Arc<RelationGraph> {
+        Arc::clone(&self.shared.snapshot().graph)
+    }
+
+    /// The samples.
+    #[must_use]
+    pub fn samples(&self) -> Arc<SeriesStore> {
+        Arc::clone(&self.shared.samples)
+    }
+
+    /// The alerts that are not normal, and those that were until a while ago.
+    #[must_use]
+    pub fn alerts(&self) -> Arc<[AlertView]> {
+        Arc::clone(&self.shared.snapshot().alerts)
+    }
+
+    /// How the engine is doing.
+    #[must_use]
+    pub fn status(&self) -> EngineStatus {
+        self.shared.status()
+    }
+
+    /// The engine's time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// What happens from now on. A subscriber that does not keep up with `capacity` loses events and is told how many.
+    #[must_use]
+    pub fn subscribe(&self, capacity: usize) -> Subscription {
+        self.shared.events.subscribe(capacity)
+    }
+
+    /// Hands the engine a batch from elsewhere: an agent, an importer. It is taken in after those that wait; when the
+    /// queue is full it is refused.
+    ///
+    /// # Errors
+    /// [`HandleError::Busy`] when too many wait (it is counted as dropped), [`HandleError::Ended`] when the engine has
+    /// ended.
+    pub fn submit(&self, batch: Batch) -> Result<(), HandleError> {
+        match self.submitted.offer(batch) {
+            Offer::Accepted => Ok(()),
+            Offer::Closed => Err(HandleError::Ended),
+            _ => Err(HandleError::Busy),
+        }
+    }
+
+    /// Completes when there is room for a batch, or the engine has ended.
+    pub async fn ready(&self) {
+        self.submitted.ready().await;
+    }
+
+    fn command(&self, command: Command) -> Result<(), HandleError> {
+        let mut sender = self.commands.clone();
+        sender
+            .try_send(command)
+            .map_err(|refused| if refused.is_full() { HandleError::Busy } else { HandleError::Ended })
+    }
+
+    /// Somebody takes an alert on: it stays open and is not told again.
+    ///
+    /// # Errors
+    /// [`HandleError::NotFound`] when there is no such open alert, and those of every request.
+    pub async fn acknowledge(&self, alert: AlertId, by: impl Into<Text>) -> Result<(), HandleError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Acknowledge { alert, by: by.into(), reply })?;
+        match answer.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(HandleError::NotFound { what: "open alert", name: Text::from(alert.to_string()) }),
+            Err(_) => Err(HandleError::Ended),
+        }
+    }
+
+    /// Why an alert fired, and who was told or why not.
+    ///
+    /// # Errors
+    /// [`HandleError::NotFound`] when there is no such alert, and those of every request.
+    pub async fn explain(&self, alert: AlertId) -> Result<Explanation, HandleError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Explain { alert, reply })?;
+        match answer.await {
+            Ok(Some(explanation)) => Ok(explanation),
+            Ok(None) => Err(HandleError::NotFound { what: "alert", name: Text::from(alert.to_string()) }),
+            Err(_) => Err(HandleError::Ended),
+        }
+    }
+
+    /// Runs a collector as soon as the limits allow.
+    ///
+    /// # Errors
+    /// [`HandleError::NotFound`] when there is no such collector, and those of every request.
+    pub fn run_now(&self, collector: &SourceName) -> Result<(), HandleError> {
+        self.known(collector).and_then(|name| self.command(Command::RunNow(name)))
+    }
+
+    /// Keeps a collector from running, for maintenance.
+    ///
+    /// # Errors
+    /// As [`run_now`](Self::run_now).
+    pub fn pause(&self, collector: &SourceName) -> Result<(), HandleError> {
+        self.known(collector).and_then(|name| self.command(Command::Pause(name)))
+    }
+
+    /// Ends a pause.
+    ///
+    /// # Errors
+    /// As [`run_now`](Self::run_now).
+    pub fn resume(&self, collector: &SourceName) -> Result<(), HandleError> {
+        self.known(collector).and_then(|name| self.command(Command::Resume(name)))
+    }
+
+    fn known(&self, collector: &SourceName) -> Result<SourceName, HandleError> {
+        if self.shared.collectors.contains(collector) {
+            return Ok(collector.clone());
+        }
+        Err(HandleError::NotFound { what: "collector", name: collector.text().clone() })
+    }
+}

@@ -1,0 +1,42 @@
+//! The engine's bounds, each with its default and what happens beyond it.
+
+use std::time::Duration;
+
+use itom_core::BatchLimits;
+
+/// Bounds of the engine's queues and patience. Every queue has one; what is lost beyond it is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineLimits {
+    /// Finished runs that wait to be stored. When full, further finished runs are not taken from their collectors (they
+    /// wait, and the scheduler starts no new ones in their place). Default 64.
+    pub batches: usize,
+    /// Batches from listeners and [`submit`](crate::EngineHandle::submit) that wait. When full, the newest is refused
+    /// and counted in `itom_engine_dropped_total{queue="submitted"}`. Default 256.
+    pub submitted: usize,
+    /// Commands from handles that wait. When full, the command is refused with
+    /// [`HandleError::Busy`](crate::HandleError::Busy). Default 256.
+    pub commands: usize,
+    /// Observations and faults of one run. Default as in [`BatchLimits`].
+    pub batch: BatchLimits,
+    /// How long a store that refuses is left alone before it is tried again; doubles up to 32 times this. Default 1 s.
+    pub store_retry: Duration,
+    /// How long shutdown waits for running collectors, the store and notifiers together. Default 10 s.
+    pub grace: Duration,
+    /// How often the engine reports on itself. Default 15 s.
+    pub self_every: Duration,
+}
+
+impl Default for EngineLimits {
+    fn default() -> Self {
+        Self {
+            batches: 64,
+            submitted: 256,
+            commands: 256,
+            batch: BatchLimits::default(),
+            store_retry: Duration::from_secs(1),
+            grace: Duration::from_secs(10),
+            self_every: Duration::from_secs(15),
+        }
+    }
+}

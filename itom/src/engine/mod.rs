@@ -1,0 +1,157 @@
+//! The engine: the one place with a loop. It adapts the ports of the crates to each other and composes them.
+
+mod alerting;
+mod builder;
+mod error;
+mod event;
+mod handle;
+mod ingest;
+mod limits;
+mod run;
+mod shared;
+mod status;
+#[cfg(test)]
+mod tests;
+mod wake;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::channel::mpsc;
+use itom_alert::{Notifier, Rule};
+use itom_cmdb::{Cmdb, CmdbConfig, Store};
+use itom_collect::listener::{BatchQueue, BatchReceiver, batch_queue};
+use itom_collect::{Collector, Listener, Schedule, SchedulerConfig};
+use itom_core::{Clock, SourceName, Text};
+use itom_metrics::SeriesStore;
+
+pub use builder::EngineBuilder;
+pub use error::{BuildError, HandleError, RunError};
+pub use event::{Delivery, EngineEvent, Subscription};
+pub use handle::EngineHandle;
+pub use limits::EngineLimits;
+pub use status::{CollectorStatus, EngineStatus, StoreStatus};
+
+use crate::journal::Journal;
+use handle::Command;
+use run::{Loop, Mode};
+use shared::Shared;
+
+/// Everything that was built in and checked.
+struct Parts {
+    clock: Arc<dyn Clock>,
+    instance: Text,
+    collectors: BTreeMap<SourceName, (Arc<dyn Collector>, Schedule)>,
+    listeners: BTreeMap<SourceName, Arc<dyn Listener>>,
+    rules: Vec<Rule>,
+    notifiers: BTreeMap<Text, Arc<dyn Notifier>>,
+    store: Arc<dyn Store>,
+    journal: Arc<dyn Journal>,
+    scheduler: SchedulerConfig,
+    cmdb: CmdbConfig,
+    samples: Arc<SeriesStore>,
+    limits: EngineLimits,
+}
+
+/// Collectors, store, rules and notifiers, wired together and ready to run.
+///
+/// ```
+/// use itom::core::{Batch, Coverage, Key, Scope, attr, kind};
+/// use itom::prelude::*;
+///
+/// let racks = collector_fn(Descriptor::new("racks"), |_, batch| {
+///     Box::pin(async move {
+///         batch.ci("web-1", kind::HOST).key(Key::fqdn("web-1.example.com")).attr(attr::HOST_NAME, "web-1");
+///         Ok(Coverage::new().complete(Scope::cis(kind::HOST)))
+///     })
+/// });
+/// let engine = Engine::builder().collector(racks).build()?;
+/// let handle = engine.handle();
+/// futures::executor::block_on(engine.run_once())?;
+/// assert_eq!(handle.view().cis().count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Engine {
+    parts: Parts,
+    cmdb: Cmdb,
+    alerts: alerting::Alerting,
+    shared: Arc<Shared>,
+    commands: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
+    submitted: (BatchQueue, BatchReceiver),
+}
+
+/// How a run of the engine went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineSummary {
+    /// Runs and submitted batches taken in.
+    pub rounds: u64,
+    /// Facts acknowledged by the store.
+    pub facts: u64,
+    /// How long it ran.
+    pub span: Duration,
+    /// Undelivered notices that the journal keeps for the next start.
+    pub undelivered: usize,
+}
+
+impl Engine {
+    /// A builder with a memory store, the system's clock, no collectors and no rules.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    fn assemble(parts: Parts) -> Result<Self, BuildError> {
+        let cmdb = Cmdb::new(parts.cmdb.clone());
+        let alerts = alerting::Alerting::new(&parts.rules, parts.notifiers.keys())?;
+        let names = parts.collectors.keys().cloned().collect();
+        let snapshot = ingest::snapshot(&cmdb, &ingest::graph(&cmdb), &alerts);
+        let shared = Arc::new(Shared::new(Arc::clone(&parts.clock), Arc::clone(&parts.samples), names, snapshot));
+        let commands = mpsc::channel(parts.limits.commands);
+        let submitted = batch_queue(parts.limits.submitted);
+        Ok(Self { parts, cmdb, alerts, shared, commands, submitted })
+    }
+
+    /// A way to ask it while it runs, and after.
+    #[must_use]
+    pub fn handle(&self) -> EngineHandle {
+        EngineHandle {
+            shared: Arc::clone(&self.shared),
+            commands: self.commands.0.clone(),
+            submitted: self.submitted.0.clone(),
+        }
+    }
+
+    /// Runs until `shutdown` completes: loads what is stored, then collects, stores, relates, judges and tells. On
+    /// shutdown it starts no more runs, waits for those that go on, stores what is pending and gives notices a last
+    /// chance, all within the grace of [`EngineLimits`].
+    ///
+    /// Dropping the future is a crash: nothing acknowledged is lost, what was pending is.
+    ///
+    /// # Errors
+    /// [`RunError`] when the stored facts cannot be read (nothing is changed then), or when the last facts cannot be
+    /// stored.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<EngineSummary, RunError> {
+        Loop::open(self, Mode::UntilShutdown(Box::pin(shutdown))).await?.run().await
+    }
+
+    /// Runs every collector once, stores and judges what they saw, and ends. What was found is on the
+    /// [`handle`](Self::handle). Notices are not sent.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_once(self) -> Result<EngineSummary, RunError> {
+        Loop::open(self, Mode::Once).await?.run().await
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("instance", &self.parts.instance)
+            .field("collectors", &self.parts.collectors.keys())
+            .field("notifiers", &self.parts.notifiers.keys())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,331 @@
+//! The loop: waits, hands inputs to the machines, carries out what they want done.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use itom_cmdb::graph::RelationGraph;
+use itom_collect::scheduler::{Input as Schedule, Output as Order};
+use itom_collect::{Cancel, CollectContext, Collector, RunSpec, Scheduler, run_collector};
+use itom_core::{Batch, Deadline, ErrorChain, Machine as _, SourceName, Text, Timestamp};
+use tracing::{debug, info, warn};
+
+use super::event::EngineEvent;
+use super::handle::Command;
+use super::ingest::Writing;
+use super::wake::{Ran, Room, Waits, Wake};
+use super::{Engine, EngineSummary, Parts, RunError, alerting, ingest};
+
+/// When the loop ends.
+pub(super) enum Mode {
+    /// When told.
+    UntilShutdown(BoxFuture<'static, ()>),
+    /// After one run of every collector.
+    Once,
+}
+
+/// The state of a running engine.
+pub(super) struct Loop {
+    pub(super) parts: Parts,
+    pub(super) shared: Arc<super::Shared>,
+    pub(super) cmdb: itom_cmdb::Cmdb,
+    pub(super) graph: RelationGraph,
+    pub(super) alerts: alerting::Alerting,
+    scheduler: Scheduler,
+    waits: Waits,
+    submitted: itom_collect::listener::BatchQueue,
+    refused_submitted: u64,
+    cancels: BTreeMap<(SourceName, u64), Cancel>,
+    starts: BTreeMap<SourceName, Timestamp>,
+    /// Batches that wait for the store.
+    pub(super) pending: VecDeque<Batch>,
+    pub(super) writing: Writing,
+    started_at: Timestamp,
+    next_self: Timestamp,
+    /// In `Once`: the collectors whose run has not been taken in yet.
+    once: Option<BTreeSet<SourceName>>,
+    ending: Option<Ending>,
+}
+
+/// An orderly end under way.
+struct Ending {
+    until: Timestamp,
+    drained: bool,
+}
+
+impl Loop {
+    /// Reads what is stored and prepares the machines.
+    pub(super) async fn open(engine: Engine, mode: Mode) -> Result<Self, RunError> {
+        let Engine { parts, mut cmdb, mut alerts, shared, commands, submitted } = engine;
+        let now = parts.clock.now();
+        let facts = parts.store.load().await.map_err(RunError::Load)?;
+        let loaded = facts.len();
+        cmdb.ingest(facts);
+        let graph = ingest::graph(&cmdb);
+        let once = match &mode {
+            Mode::Once => Some(parts.collectors.keys().cloned().collect::<BTreeSet<_>>()),
+            Mode::UntilShutdown(_) => None,
+        };
+        if once.is_none() {
+            let kept = parts.journal.load().await.map_err(RunError::Journal)?;
+            alerts.restore(now, kept);
+        }
+        info!(facts = loaded, collectors = parts.collectors.len(), "engine opened");
+
+        let mut scheduler = Scheduler::new(parts.scheduler.clone());
+        for (target, (_, schedule)) in &parts.collectors {
+            scheduler.handle(now, Schedule::Add { target: target.clone(), schedule: schedule.clone() });
+            if once.is_some() {
+                scheduler.handle(now, Schedule::RunNow { target: target.clone() });
+            }
+        }
+        let shutdown = match mode {
+            Mode::UntilShutdown(shutdown) => Some(shutdown),
+            Mode::Once => None,
+        };
+        let waits = Waits {
+            shutdown,
+            commands: commands.1,
+            submitted: submitted.1,
+            runs: FuturesUnordered::new(),
+            listeners: FuturesUnordered::new(),
+            deliveries: FuturesUnordered::new(),
+            appending: None,
+        };
+        let mut engine = Self {
+            next_self: now + parts.limits.self_every,
+            parts,
+            shared,
+            cmdb,
+            graph,
+            alerts,
+            scheduler,
+            waits,
+            submitted: submitted.0,
+            refused_submitted: 0,
+            cancels: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            pending: VecDeque::new(),
+            writing: Writing::Idle,
+            started_at: now,
+            once,
+            ending: None,
+        };
+        if engine.once.is_none() {
+            engine.start_listeners();
+        }
+        engine.publish();
+        Ok(engine)
+    }
+
+    pub(super) async fn run(mut self) -> Result<EngineSummary, RunError> {
+        loop {
+            let now = self.parts.clock.now();
+            self.work(now).await;
+            if self.is_done(now) {
+                return self.close(now).await;
+            }
+            let deadline = self.deadline(now);
+            let sleep = self.parts.clock.sleep_until(deadline);
+            let room = self.room();
+            let wake = self.waits.next(room, sleep).await;
+            let now = self.parts.clock.now();
+            self.react(now, wake);
+        }
+    }
+
+    /// Takes one wake-up in.
+    fn react(&mut self, now: Timestamp, wake: Wake) {
+        match wake {
+            Wake::Shutdown => self.begin_end(now),
+            Wake::Command(command) => self.command(now, command),
+            Wake::Appended(result) => self.written(now, result),
+            Wake::Delivered(delivered) => self.alerts.delivered(now, delivered),
+            Wake::Ran(ran) => self.ran(now, *ran),
+            Wake::Submitted(batch) => self.pending.push_back(*batch),
+            Wake::ListenerEnded(name) => warn!(listener = %name, "listener ended"),
+            Wake::Deadline => {}
+        }
+    }
+
+    /// Lets every machine do what is due, and carries out what they want, until all are quiet.
+    async fn work(&mut self, now: Timestamp) {
+        self.scheduler.handle_deadline(now);
+        while let Some(order) = self.scheduler.poll_output() {
+            self.order(now, order);
+        }
+        if now >= self.next_self {
+            self.next_self = now + self.parts.limits.self_every;
+            self.report_on_self(now);
+        }
+        if self.cmdb.next_deadline().is_some_and(|due| due <= now) {
+            self.expire(now);
+        }
+        self.write(now);
+        self.judge(now).await;
+    }
+
+    fn order(&mut self, now: Timestamp, order: Order) {
+        match order {
+            Order::Start { target, run, deadline, .. } => self.start(now, target, run, deadline),
+            Order::Cancel { target, run, reason } => {
+                debug!(collector = %target, ?reason, "run cancelled");
+                if let Some(cancel) = self.cancels.get(&(target, run)) {
+                    cancel.cancel();
+                }
+            }
+            Order::Missed { target, ticks, why } => {
+                debug!(collector = %target, ticks, why = why.as_str(), "ticks passed without a run");
+            }
+            Order::BreakerOpened { target, failures } => {
+                warn!(collector = %target, failures, "collector fails again and again; it is only probed now");
+            }
+            Order::BreakerClosed { target } => info!(collector = %target, "collector works again"),
+            Order::Refused { target, why } => debug!(?target, ?why, "the scheduler refused"),
+            Order::Drained => {
+                if let Some(ending) = &mut self.ending {
+                    ending.drained = true;
+                }
+            }
+            // The scheduler may learn to say more; what the loop does not know it need not do.
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, now: Timestamp, target: SourceName, run: u64, deadline: Timestamp) {
+        let Some((collector, _)) = self.parts.collectors.get(&target) else { return };
+        let collector: Arc<dyn Collector> = Arc::clone(collector);
+        let cancel = Cancel::new();
+        let spec = RunSpec::new(target.clone(), Arc::clone(&self.parts.clock), deadline)
+            .started(now)
+            .cancel(cancel.clone())
+            .limits(self.parts.limits.batch);
+        self.starts.insert(target.clone(), now);
+        self.cancels.insert((target.clone(), run), cancel);
+        self.waits.runs.push(Box::pin(async move {
+            let report = run_collector(collector.as_ref(), spec).await;
+            Ran { target, run, report }
+        }));
+    }
+
+    fn ran(&mut self, now: Timestamp, ran: Ran) {
+        let Ran { target, run, report } = ran;
+        self.cancels.remove(&(target.clone(), run));
+        let started = self.starts.get(&target).copied().unwrap_or(now);
+        self.shared.ran(&target, started, &report);
+        if let Some(error) = &report.error {
+            warn!(collector = %target, error = %ErrorChain(error), "run failed");
+        }
+        self.scheduler.handle(now, Schedule::Finished { target: target.clone(), run, outcome: report.outcome });
+        self.shared.count_dropped(Text::literal("observations"), report.batch.dropped());
+        self.pending.push_back(report.batch);
+        if let Some(waiting) = &mut self.once {
+            waiting.remove(&target);
+        }
+    }
+
+    fn command(&mut self, now: Timestamp, command: Command) {
+        match command {
+            Command::Acknowledge { alert, by, reply } => {
+                // A requester that has gone away needs no answer.
+                let _ = reply.send(self.alerts.acknowledge(now, alert, by));
+            }
+            Command::Explain { alert, reply } => {
+                let _ = reply.send(self.alerts.explain(alert));
+            }
+            Command::RunNow(target) => self.scheduler.handle(now, Schedule::RunNow { target }),
+            Command::Pause(target) => self.scheduler.handle(now, Schedule::Pause { target }),
+            Command::Resume(target) => self.scheduler.handle(now, Schedule::Resume { target }),
+        }
+    }
+
+    fn start_listeners(&mut self) {
+        for (name, listener) in &self.parts.listeners {
+            let (name, listener, sink) = (name.clone(), Arc::clone(listener), self.submitted.clone());
+            let cx = CollectContext::new(Arc::clone(&self.parts.clock), Timestamp::MAX, Cancel::new());
+            self.waits.listeners.push(Box::pin(async move {
+                if let Err(error) = listener.listen(&cx, &sink).await {
+                    warn!(listener = %name, error = %ErrorChain(&error), "listener failed");
+                }
+                name
+            }));
+        }
+    }
+
+    /// The engine's own metrics.
+    fn report_on_self(&mut self, now: Timestamp) {
+        let refused = self.submitted.refused_batches();
+        self.shared.count_dropped(Text::literal("submitted"), refused - self.refused_submitted);
+        self.refused_submitted = refused;
+        let Ok(source) = SourceName::new(format!("itom@{}", self.parts.instance)) else { return };
+        let mut batch = Batch::new(source, now);
+        self.scheduler.stats(now).push_into(&mut batch);
+        ingest::self_metrics(self, &mut batch);
+        self.append_samples(now, &batch);
+    }
+
+    /// When the next machine wants to be woken.
+    fn deadline(&self, now: Timestamp) -> Timestamp {
+        let mut next = Deadline::earliest(self.scheduler.poll_deadline(), self.alerts.poll_deadline());
+        if self.once.is_none() {
+            next = Deadline::earliest(next, Some(Deadline::new(self.next_self, "own metrics")));
+        }
+        let lease = self.cmdb.next_deadline().map(|at| Deadline::new(at, "a lease ends"));
+        next = Deadline::earliest(next, lease);
+        next = Deadline::earliest(next, self.writing.deadline());
+        if let Some(ending) = &self.ending {
+            next = Deadline::earliest(next, Some(Deadline::new(ending.until, "the grace is over")));
+        }
+        next.map_or(now + Duration::from_secs(3600), |deadline| deadline.at)
+    }
+
+    /// While the store accepts, a full queue holds collectors back; when it refuses, they go on for the sake of metrics
+    /// and alerts, and the facts of what does not fit are dropped and counted.
+    fn room(&self) -> Room {
+        if self.pending.len() < self.parts.limits.batches || self.writing.refuses() { Room::Some } else { Room::None }
+    }
+
+    fn begin_end(&mut self, now: Timestamp) {
+        if self.ending.is_some() {
+            return;
+        }
+        let grace = self.parts.limits.grace;
+        info!("engine shutting down");
+        self.ending = Some(Ending { until: now + grace, drained: false });
+        self.waits.listeners.clear();
+        self.scheduler.handle(now, Schedule::Shutdown { grace: grace / 2 });
+        self.shared.events.send(&EngineEvent::ShuttingDown { at: now });
+    }
+
+    fn is_done(&mut self, now: Timestamp) -> bool {
+        let written = self.pending.is_empty() && matches!(self.writing, Writing::Idle);
+        if let Some(waiting) = &self.once {
+            return waiting.is_empty() && written;
+        }
+        let Some(ending) = &self.ending else { return false };
+        let quiet = ending.drained && written && self.waits.deliveries.is_empty();
+        quiet || now >= ending.until
+    }
+
+    async fn close(mut self, now: Timestamp) -> Result<EngineSummary, RunError> {
+        let unsaved = self.writing.give_up();
+        let flushed = self.parts.store.flush().await;
+        let status = self.shared.status();
+        self.publish();
+        self.shared.events.close();
+        let summary = EngineSummary {
+            rounds: status.rounds,
+            facts: status.facts,
+            span: now.since(self.started_at),
+            undelivered: self.alerts.undelivered(),
+        };
+        info!(rounds = summary.rounds, facts = summary.facts, "engine ended");
+        match (unsaved, flushed) {
+            (Some((facts, source)), _) => Err(RunError::Unsaved { facts, source }),
+            (None, Err(source)) => Err(RunError::Unsaved { facts: 0, source }),
+            (None, Ok(())) => Ok(summary),
+        }
+    }
+}
