@@ -1,34 +1,11 @@
 //! What a run knows about itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::FutureExt as _;
 use itom_core::{Clock, Timestamp};
 
-use crate::CollectError;
-
-/// Tells loops that do not await to stop. Clones share the signal.
-#[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    /// A signal that has not been given.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Gives the signal.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// Whether it was given.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
+use crate::{Cancel, CollectError};
 
 /// What a run knows about itself: the time, its deadline, whether it should stop.
 #[derive(Debug, Clone)]
@@ -77,16 +54,48 @@ impl CollectContext {
     /// Those of [`check`](Self::check).
     pub async fn checkpoint(&self) -> Result<(), CollectError> {
         self.check()?;
-        let mut yielded = false;
-        std::future::poll_fn(|cx| {
-            if yielded {
-                return std::task::Poll::Ready(());
-            }
-            yielded = true;
-            cx.waker().wake_by_ref();
-            std::task::Poll::Pending
-        })
-        .await;
+        yield_once().await;
         self.check()
     }
+    /// Waits for `future`, but no longer than the run may take: for waits that would not notice the deadline or a
+    /// cancellation themselves. Giving up drops the future.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check).
+    pub async fn bounded<F: Future>(&self, future: F) -> Result<F::Output, CollectError> {
+        let mut future = std::pin::pin!(future.fuse());
+        let mut cancelled = std::pin::pin!(self.cancel.cancelled().fuse());
+        let mut late = std::pin::pin!(self.deadline_passed().fuse());
+        futures::select_biased! {
+            output = future => Ok(output),
+            () = cancelled => Err(CollectError::Cancelled),
+            () = late => Err(CollectError::Timeout { deadline: self.deadline }),
+        }
+    }
+
+    async fn deadline_passed(&self) {
+        // A sleep may end early (very long ones are cut, wall clocks step back): look and sleep again, letting
+        // others run in between so that a clock that cannot sleep costs time and not the run.
+        loop {
+            self.clock.sleep_until(self.deadline).await;
+            if self.now() >= self.deadline {
+                return;
+            }
+            yield_once().await;
+        }
+    }
+}
+
+/// Lets whatever else the executor has run first.
+async fn yield_once() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if yielded {
+            return std::task::Poll::Ready(());
+        }
+        yielded = true;
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
 }

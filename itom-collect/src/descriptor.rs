@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use itom_core::{CiKind, Text};
+use itom_core::{CiKind, NameError, SourceName, Text};
 
 /// What a collector is called, what it emits, how often it should run and how long it may take. The engine's user can
 /// override the times for one deployment.
@@ -57,5 +57,22 @@ impl Descriptor {
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// The source name of its batches: the name, with the target if there is one.
+    ///
+    /// ```
+    /// use itom_collect::Descriptor;
+    /// assert_eq!(Descriptor::new("snmp").target("switch-7").source_name()?.as_str(), "snmp@switch-7");
+    /// # Ok::<(), itom_core::NameError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NameError`] when name and target together are not a source name: empty, too long, or with spaces.
+    pub fn source_name(&self) -> Result<SourceName, NameError> {
+        match &self.target {
+            Some(target) => SourceName::new(format!("{}@{target}", self.name)),
+            None => SourceName::new(self.name.clone()),
+        }
     }
 }

@@ -47,6 +47,14 @@ pub enum CollectError {
     /// The run was told to stop.
     #[error("the run was told to stop")]
     Cancelled,
+    /// The collector panicked; the panic ends its run and nothing else.
+    #[error("{what} panicked: {message}; this is a defect in the collector, please report it")]
+    Panicked {
+        /// The collector.
+        what: Text,
+        /// What the panic said.
+        message: Text,
+    },
 }
 
 impl CollectError {
@@ -71,6 +79,7 @@ impl Classify for CollectError {
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Cancelled => ErrorKind::Cancelled,
+            Self::Panicked { .. } => ErrorKind::Bug,
         }
     }
 }
