@@ -24,7 +24,9 @@ impl RelationGraph {
     #[must_use]
     pub fn cycles(&self) -> Vec<Cycle> {
         let mut graph = DiGraph::<(), ()>::with_capacity(self.nodes.bound(), self.relation_count());
-        (0..self.nodes.bound()).for_each(|_| drop(graph.add_node(())));
+        (0..self.nodes.bound()).for_each(|_| {
+            graph.add_node(());
+        });
         for (node, _) in self.nodes.iter() {
             for link in self.outward.of(node).iter().filter(|link| loud(link)) {
                 graph.add_edge(NodeIndex::new(node as usize), NodeIndex::new(link.node as usize), ());
@@ -126,7 +128,9 @@ impl RelationGraph {
         let cis = self.cis();
         let relations = self.relations();
         let mut graph = DiGraph::with_capacity(cis.len(), relations.len());
-        cis.iter().for_each(|ci| drop(graph.add_node(ci.id)));
+        cis.iter().for_each(|ci| {
+            graph.add_node(ci.id);
+        });
         let place = |id: CiId| cis.binary_search_by_key(&id, |ci| ci.id).ok().map(NodeIndex::new);
         for relation in relations {
             if let (Some(from), Some(to)) = (place(relation.from), place(relation.to)) {

@@ -16,7 +16,7 @@ mod question;
 mod relation_graph;
 mod view;
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 
 pub use algorithms::Cycle;

@@ -119,7 +119,7 @@ impl RelationSpec {
 
     /// Whether failure simply passes on.
     pub(crate) fn is_plain(&self) -> bool {
-        self.gate == Gate::All && self.effect == Effect::Down
+        self.flow != Flow::None && self.gate == Gate::All && self.effect == Effect::Down
     }
 }
 

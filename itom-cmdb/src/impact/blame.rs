@@ -31,7 +31,9 @@ pub(crate) fn brought_down_by(view: &impl View, ci: CiId, failed: &BTreeSet<CiId
     let ancestors = walk(view, item, Way::Inward, None, &mut Marks::default());
     let mut needed = Marks::default();
     needed.fit(view.bound());
-    ancestors.iter().skip(1).for_each(|(node, _)| drop(needed.set(*node)));
+    ancestors.iter().skip(1).for_each(|(node, _)| {
+        needed.set(*node);
+    });
     let mut scratch = ImpactScratch::default();
     scratch.fall(view, seeds.iter().copied(), u32::MAX, &Ancestors(&needed));
 

@@ -15,9 +15,9 @@ mod marks;
 mod overlay;
 mod points;
 
-#[cfg(any())]
-mod naive;
-#[cfg(any())]
+#[cfg(test)]
+pub(crate) mod naive;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;

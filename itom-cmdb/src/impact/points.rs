@@ -33,7 +33,9 @@ pub(super) fn single_points_of_failure(view: &impl View, service: CiId) -> Vec<C
     for marks in [&mut needed, &mut points, &mut harmless] {
         marks.fit(view.bound());
     }
-    ancestors.iter().for_each(|(node, _)| drop(needed.set(*node)));
+    ancestors.iter().for_each(|(node, _)| {
+        needed.set(*node);
+    });
 
     let mut plain = vec![start];
     points.set(start);
@@ -52,7 +54,9 @@ pub(super) fn single_points_of_failure(view: &impl View, service: CiId) -> Vec<C
         }
         let within = Within { needed: &needed, points: &points };
         if scratch.fall(view, std::iter::once(*node), u32::MAX, &within) {
-            scratch.down_order.iter().for_each(|(fallen, _)| drop(harmless.set(*fallen)));
+            scratch.down_order.iter().for_each(|(fallen, _)| {
+                harmless.set(*fallen);
+            });
         } else {
             points.set(*node);
         }
