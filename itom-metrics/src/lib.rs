@@ -1,1 +1,23 @@
-//! Placeholder.
+//! Samples over time for the `itom` SDK.
+//!
+//! **What lives here**: the [series store](SeriesStore) (labels interned and indexed, samples compressed, limits that
+//! refuse with a reason), the [`Samples`] trait that other stores implement too, [selectors](CompiledSelector) with
+//! RE2's regular expressions, and [`reading`]: rates, quantiles and fewer points for charts as pure functions.
+//!
+//! **Deliberately absent**: a clock (`now` is handed in), threads, files, and anything that knows where samples come
+//! from.
+//!
+//! Samples are marked with a time in whole milliseconds, as in Prometheus. A series that stops is absent from instant
+//! reads once its last sample is older than the reader's lookback; there are no staleness markers, and NaN is a value
+//! like any other, every bit of its payload kept.
+
+mod chunk;
+pub mod reading;
+mod selector;
+mod store;
+
+pub use selector::CompiledSelector;
+pub use store::{
+    AppendReport, Appended, InstantSample, MetricInfo, NewSample, Refusal, Refused, Samples, SeriesInfo,
+    SeriesRef, SeriesStore, StoreConfig, StoreStats,
+};

@@ -1,0 +1,209 @@
+//! Measures the relation graph beside a plain search over hand-written arrays, on the same estate in the same run.
+//!
+//! `cargo run --release -p itom-cmdb --features testing --example impact_rate [CIS] [RELATIONS]`
+
+#![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use itom_cmdb::graph::{Flow, RelationGraph, RelationModel, RelationSpec};
+use itom_cmdb::impact::{GraphChange, ImpactOptions, ImpactScratch};
+use itom_cmdb::testing::estate::{Dice, Estate, EstateSize, generate};
+use itom_core::{CiId, kind, relation};
+
+/// Frozen compressed rows: who feels the failure of each item. What one would write by hand for this one question.
+struct Rows {
+    starts: Vec<u32>,
+    targets: Vec<u32>,
+    seen: Vec<u64>,
+    queue: Vec<u32>,
+}
+
+impl Rows {
+    fn new(estate: &Estate, numbers: &BTreeMap<CiId, u32>) -> Self {
+        let mut arcs = Vec::new();
+        let model = RelationModel::default();
+        let flows: BTreeMap<_, _> = model.iter().map(|(kind, spec)| (kind.clone(), spec.flow)).collect();
+        for (kind, from, to) in &estate.relations {
+            let (from, to) = (numbers[from], numbers[to]);
+            match flows.get(kind) {
+                Some(Flow::ToFrom) => arcs.push((to, from)),
+                Some(Flow::FromTo) => arcs.push((from, to)),
+                _ => {}
+            }
+        }
+        arcs.sort_unstable();
+        arcs.dedup();
+        let mut starts = vec![0_u32; estate.cis.len() + 1];
+        arcs.iter().for_each(|(from, _)| starts[*from as usize + 1] += 1);
+        (1..starts.len()).for_each(|at| starts[at] += starts[at - 1]);
+        let targets = arcs.iter().map(|(_, to)| *to).collect();
+        Self { starts, targets, seen: vec![0; estate.cis.len().div_ceil(64)], queue: Vec::new() }
+    }
+
+    fn search(&mut self, seed: u32) -> usize {
+        self.queue.iter().for_each(|node| self.seen[*node as usize / 64] = 0);
+        self.queue.clear();
+        self.queue.push(seed);
+        self.seen[seed as usize / 64] |= 1 << (seed % 64);
+        let mut head = 0;
+        while head < self.queue.len() {
+            let node = self.queue[head] as usize;
+            head += 1;
+            for target in &self.targets[self.starts[node] as usize..self.starts[node + 1] as usize] {
+                let (word, bit) = (&mut self.seen[*target as usize / 64], 1_u64 << (target % 64));
+                if *word & bit == 0 {
+                    *word |= bit;
+                    self.queue.push(*target);
+                }
+            }
+        }
+        self.queue.len() - 1
+    }
+}
+
+fn resident_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(f64::NAN) / 1024.0
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let started = Instant::now();
+    let answer = work();
+    (answer, started.elapsed())
+}
+
+fn row(what: &str, mut times: Vec<Duration>, note: &str) {
+    times.sort_unstable();
+    let at = |share: usize| times[(times.len() - 1) * share / 100];
+    println!("{what:<44} {:>12.1?} {:>12.1?} {:>12.1?}  {note}", at(50), at(90), at(99));
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut sizes = std::env::args().skip(1).map(|text| text.parse::<usize>());
+    let cis = sizes.next().transpose()?.unwrap_or(1_000_000);
+    let relations = sizes.next().transpose()?.unwrap_or(5_000_000);
+    let (estate, took) = timed(|| generate(7, EstateSize { cis, relations }));
+    println!("estate of {cis} items, {relations} relations: generated in {took:.1?}");
+
+    // The search by hand knows no gates: for it, and for one of ours, every relation passes failure on.
+    let numbers: BTreeMap<CiId, u32> =
+        estate.cis.iter().enumerate().map(|(at, (id, _, _))| (*id, at as u32)).collect();
+    let mut rows = Rows::new(&estate, &numbers);
+    let open_model = RelationModel::default()
+        .iter()
+        .fold(RelationModel::empty(), |model, (kind, spec)| model.with(kind.clone(), RelationSpec::flowing(spec.flow)));
+
+    let before = resident_mib();
+    let (graph, took) = timed(|| estate.graph());
+    let mut graph = graph?;
+    let grown = resident_mib() - before;
+    println!(
+        "built in {took:.1?}, {} relations; resident {grown:.0} MiB more: {:.0} B a relation, names and ids included",
+        graph.relation_count(),
+        grown * 1024.0 * 1024.0 / graph.relation_count() as f64,
+    );
+    let open = RelationGraph::from_parts(open_model, estate.cis.iter().cloned(), estate.relations.iter().cloned())?;
+
+    let mut dice = Dice::new(11);
+    let seeds: Vec<(CiId, u32)> = (0..300)
+        .map(|_| {
+            let id = estate.cis[dice.below(cis)].0;
+            (id, numbers[&id])
+        })
+        .collect();
+    println!("\n{:<44} {:>12} {:>12} {:>12}", "one failed item, 300 seeds", "p50", "p90", "p99");
+    let (mut by_hand, mut counted, mut listed, mut gated, mut explained) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut reached, mut fallen) = (vec![], vec![]);
+    let [mut a, mut b, mut c, mut d] = std::array::from_fn(|_| ImpactScratch::default());
+    let few = ImpactOptions::default().results(1000);
+    for (id, number) in &seeds {
+        let failed = BTreeSet::from([*id]);
+        let (expected, took) = timed(|| rows.search(*number));
+        by_hand.push(took);
+        let (count, took) = timed(|| open.brings_down_count(&failed, &mut a));
+        counted.push(took);
+        assert_eq!(count, expected, "both searches reach the same");
+        let (ids, took) = timed(|| open.brings_down(&failed, &mut b));
+        listed.push(took);
+        reached.push(ids.len());
+        let (count, took) = timed(|| graph.brings_down_count(&failed, &mut c));
+        gated.push(took);
+        fallen.push(count);
+        let (_, took) = timed(|| graph.impact_with(&failed, &few, &mut d));
+        explained.push(took);
+    }
+    let spread = |counts: &mut Vec<usize>| {
+        counts.sort_unstable();
+        let at = |share: usize| counts[(counts.len() - 1) * share / 100];
+        format!("hits {} / {} / {}", at(50), at(90), at(99))
+    };
+    let (reached, fallen) = (spread(&mut reached), spread(&mut fallen));
+    row("rows by hand, no gates", by_hand, &reached);
+    row("graph, no gates, counted", counted, &reached);
+    row("graph, no gates, ids sorted", listed, &reached);
+    row("graph, default gates, counted", gated, &fallen);
+    row("graph, default gates, explained (1000 named)", explained, &fallen);
+
+    println!();
+    let changes: Vec<(CiId, CiId)> = (0..200_000)
+        .map(|_| (estate.cis[dice.below(cis)].0, estate.cis[dice.skewed(cis)].0))
+        .filter(|(from, to)| from != to)
+        .collect();
+    let (fresh, added) = timed(|| {
+        changes.iter().filter(|(from, to)| graph.relate(relation::DEPENDS_ON, *from, *to) == Ok(true)).count()
+    });
+    let (gone, removed) = timed(|| {
+        changes.iter().filter(|(from, to)| graph.unrelate(&relation::DEPENDS_ON, *from, *to)).count()
+    });
+    println!(
+        "relations added {:.0} k/s, removed {:.0} k/s ({fresh} and {gone})",
+        fresh as f64 / added.as_secs_f64() / 1e3,
+        gone as f64 / removed.as_secs_f64() / 1e3,
+    );
+    let shuffled: Vec<_> = (0..200_000).map(|_| &estate.relations[dice.below(estate.relations.len())]).collect();
+    let (gone, removed) =
+        timed(|| shuffled.iter().filter(|(kind, from, to)| graph.unrelate(kind, *from, *to)).count());
+    let (fresh, added) = timed(|| {
+        shuffled.iter().filter(|(kind, from, to)| graph.relate(kind.clone(), *from, *to) == Ok(true)).count()
+    });
+    println!(
+        "relations of the estate removed {:.0} k/s, added {:.0} k/s ({gone} and {fresh}; hubs included)",
+        gone as f64 / removed.as_secs_f64() / 1e3,
+        fresh as f64 / added.as_secs_f64() / 1e3,
+    );
+    let (snapshot, took) = timed(|| graph.clone());
+    let (_, first) = timed(|| {
+        changes[..1000].iter().filter(|(from, to)| graph.relate(relation::DEPENDS_ON, *from, *to) == Ok(true)).count()
+    });
+    println!("snapshot in {took:.1?}; the first 1,000 relations added beside it in {first:.1?}");
+    drop(snapshot);
+
+    let services: Vec<CiId> = estate.cis.iter().filter(|(_, of, _)| of.is_a(&kind::SERVICE)).map(|ci| ci.0).collect();
+    let (mut points, mut needed) = (vec![], vec![]);
+    for _ in 0..20 {
+        let service = services[dice.below(services.len())];
+        let (found, took) = timed(|| graph.single_points_of_failure(service));
+        points.push(took);
+        needed.push(found.len());
+    }
+    row("single points of failure of one service", points, &spread(&mut needed));
+    let mut tried = vec![];
+    for _ in 0..50 {
+        let [from, to] = std::array::from_fn(|_| estate.cis[dice.below(cis)].0);
+        let change = GraphChange::Relate { kind: relation::DEPENDS_ON, from, to };
+        let (overlay, took) = timed(|| graph.simulate(&[change]));
+        overlay?;
+        tried.push(took);
+    }
+    row("what if: one relation more", tried, "");
+    let (cuts, took) = timed(|| graph.articulation_points());
+    println!("articulation points {} in {took:.1?}", cuts.len());
+    let (cycles, took) = timed(|| graph.cycles());
+    println!("cycles {} in {took:.1?}", cycles.len());
+    println!("resident at the end {:.0} MiB", resident_mib());
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! The hot adjacency: per node a compact run of links inside a shared page.
+//!
+//! A relation that carries failure is kept as a *pair* of links: one at the supplier (in the store "who feels my
+//! failure") and one at the dependent ("what I need"). Each link knows the position of its twin, so that removal at a
+//! hub with a million links is as cheap as anywhere else: scan the shorter end, swap-remove at both. Pages are shared
+//! between snapshots and copied when first written.
+
+use std::sync::Arc;
+
+/// Nodes in one page. Smaller pages make a first write after a snapshot cheaper, larger ones the snapshot.
+const PAGE: usize = 128;
+
+/// One end of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Link {
+    /// The node at the other end.
+    pub(crate) node: u32,
+    /// Kind of relation and flags.
+    pub(crate) tag: Tag,
+}
+
+/// Kind of relation (the low 29 bits) and flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Tag(u32);
+
+impl Tag {
+    /// The relation reads dependent → supplier.
+    const REVERSED: u32 = 1 << 29;
+    /// No failure travels here.
+    const SILENT: u32 = 1 << 30;
+    /// Failure passes on without any gate.
+    const PLAIN: u32 = 1 << 31;
+    /// Largest number of kinds.
+    pub(crate) const KINDS: u32 = 1 << 29;
+
+    pub(crate) const fn new(kind: u32) -> Self {
+        Self(kind)
+    }
+    pub(crate) const fn reversed(self) -> Self {
+        Self(self.0 | Self::REVERSED)
+    }
+    pub(crate) const fn silent(self) -> Self {
+        Self(self.0 | Self::SILENT)
+    }
+    pub(crate) const fn with_plain(self, plain: Plain) -> Self {
+        match plain {
+            Plain::Yes => Self(self.0 | Self::PLAIN),
+            Plain::No => Self(self.0 & !Self::PLAIN),
+        }
+    }
+    /// The tag without what its gate says.
+    pub(crate) const fn relation(self) -> Self {
+        self.with_plain(Plain::No)
+    }
+    pub(crate) const fn kind(self) -> u32 {
+        self.0 & (Self::KINDS - 1)
+    }
+    pub(crate) const fn is_reversed(self) -> bool {
+        self.0 & Self::REVERSED != 0
+    }
+    pub(crate) const fn is_silent(self) -> bool {
+        self.0 & Self::SILENT != 0
+    }
+    pub(crate) const fn is_plain(self) -> bool {
+        self.0 & Self::PLAIN != 0
+    }
+    /// Whether it is the same relation, whatever its gate.
+    pub(crate) const fn same_relation(self, other: Self) -> bool {
+        self.relation().0 == other.relation().0
+    }
+}
+
+/// Whether failure passes a link without a gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plain {
+    Yes,
+    No,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    start: u32,
+    len: u32,
+    cap: u32,
+}
+
+#[derive(Debug, Clone)]
+struct Page {
+    slots: [Slot; PAGE],
+    links: Vec<Link>,
+    twins: Vec<u32>,
+    /// Entries that belong to no slot any more.
+    dead: usize,
+}
+
+impl Page {
+    const fn new() -> Self {
+        Self { slots: [Slot { start: 0, len: 0, cap: 0 }; PAGE], links: Vec::new(), twins: Vec::new(), dead: 0 }
+    }
+
+    /// Makes room for one more entry in a slot by moving it to the end of the page.
+    fn grow(&mut self, slot: usize) {
+        if self.dead > 64 && self.dead * 2 > self.links.len() {
+            self.compact();
+        }
+        let Slot { start, len, cap } = self.slots[slot];
+        let wider = (len + (len / 2).max(2)) as usize;
+        let at = start as usize..(start + len) as usize;
+        let start = if (start + cap) as usize == self.links.len() {
+            start as usize
+        } else {
+            let moved = self.links.len();
+            self.links.extend_from_within(at.clone());
+            self.twins.extend_from_within(at);
+            self.dead += cap as usize;
+            moved
+        };
+        self.links.resize(start + wider, Link::default());
+        self.twins.resize(start + wider, 0);
+        self.slots[slot] = Slot { start: start as u32, len, cap: wider as u32 };
+    }
+
+    fn compact(&mut self) {
+        let live: usize = self.slots.iter().map(|slot| slot.cap as usize).sum();
+        let mut links = Vec::with_capacity(live);
+        let mut twins = Vec::with_capacity(live);
+        for slot in &mut self.slots {
+            let at = slot.start as usize..(slot.start + slot.cap) as usize;
+            slot.start = links.len() as u32;
+            links.extend_from_slice(&self.links[at.clone()]);
+            twins.extend_from_slice(&self.twins[at]);
+        }
+        (self.links, self.twins, self.dead) = (links, twins, 0);
+    }
+}
+
+/// The links of all nodes in one direction.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Links {
+    pages: Vec<Arc<Page>>,
+}
+
+impl Links {
+    /// Makes room for nodes below `bound`.
+    pub(crate) fn reach(&mut self, bound: usize) {
+        if self.pages.len() * PAGE < bound {
+            let empty = Arc::new(Page::new());
+            self.pages.resize(bound.div_ceil(PAGE), empty);
+        }
+    }
+
+    /// Lays the nodes out exactly, with room for `lengths[node]` links each, to be filled by [`push`](Self::push).
+    pub(crate) fn with_room(lengths: &[u32]) -> Self {
+        let pages = lengths
+            .chunks(PAGE)
+            .map(|chunk| {
+                let mut page = Page::new();
+                let mut start = 0;
+                for (slot, cap) in page.slots.iter_mut().zip(chunk) {
+                    *slot = Slot { start, len: 0, cap: *cap };
+                    start += cap;
+                }
+                page.links = vec![Link::default(); start as usize];
+                page.twins = vec![0; start as usize];
+                Arc::new(page)
+            })
+            .collect();
+        Self { pages }
+    }
+
+    /// The links of a node, in no particular order.
+    #[inline]
+    pub(crate) fn of(&self, node: u32) -> &[Link] {
+        let page = &*self.pages[node as usize / PAGE];
+        let slot = page.slots[node as usize % PAGE];
+        &page.links[slot.start as usize..(slot.start + slot.len) as usize]
+    }
+
+    /// Where the twin of a link is, in the run of the node it points to.
+    pub(crate) fn twin(&self, node: u32, at: u32) -> u32 {
+        let page = &*self.pages[node as usize / PAGE];
+        page.twins[(page.slots[node as usize % PAGE].start + at) as usize]
+    }
+
+    fn page_mut(&mut self, node: u32) -> (&mut Page, usize) {
+        (Arc::make_mut(&mut self.pages[node as usize / PAGE]), node as usize % PAGE)
+    }
+
+    /// Adds a link and says at which position.
+    pub(crate) fn push(&mut self, node: u32, link: Link, twin: u32) -> u32 {
+        let (page, slot) = self.page_mut(node);
+        if page.slots[slot].len == page.slots[slot].cap {
+            page.grow(slot);
+        }
+        let Slot { start, len, .. } = page.slots[slot];
+        page.links[(start + len) as usize] = link;
+        page.twins[(start + len) as usize] = twin;
+        page.slots[slot].len += 1;
+        len
+    }
+
+    /// Removes a link; the last one takes its place. Gives the one that moved, with the position of its twin.
+    pub(crate) fn swap_remove(&mut self, node: u32, at: u32) -> Option<(Link, u32)> {
+        let (page, slot) = self.page_mut(node);
+        let Slot { start, len, cap } = page.slots[slot];
+        let (hole, last) = ((start + at) as usize, (start + len - 1) as usize);
+        page.links[hole] = page.links[last];
+        page.twins[hole] = page.twins[last];
+        page.slots[slot].len -= 1;
+        let moved = (hole != last).then(|| (page.links[hole], page.twins[hole]));
+        if len == 1 {
+            page.slots[slot] = Slot::default();
+            page.dead += cap as usize;
+        }
+        moved
+    }
+
+    pub(crate) fn set_twin(&mut self, node: u32, at: u32, twin: u32) {
+        let (page, slot) = self.page_mut(node);
+        let index = (page.slots[slot].start + at) as usize;
+        page.twins[index] = twin;
+    }
+
+    pub(crate) fn set_tag(&mut self, node: u32, at: u32, tag: Tag) {
+        let (page, slot) = self.page_mut(node);
+        let index = (page.slots[slot].start + at) as usize;
+        page.links[index].tag = tag;
+    }
+}

@@ -1,0 +1,3 @@
+//! Seeded generators for tests and benchmarks.
+
+pub mod estate;

@@ -1,0 +1,213 @@
+//! The samples of one series: sealed runs and the run that still grows.
+
+use crate::chunk::{Head, Raw, Sealed, WORST_SAMPLE_BYTES};
+
+/// Samples of a full run. Longer runs cost less a sample and more to read one of; 120 is Prometheus's choice too.
+const RUN: usize = 120;
+/// A sealed run that late samples make longer than this is split.
+const RUN_MAX: usize = 2 * RUN;
+
+/// What became of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Inserted {
+    /// It is kept.
+    Stored,
+    /// The same was there already.
+    Duplicate,
+    /// Another value is there for this time.
+    Conflict,
+}
+
+/// Disjoint runs in order of time; the head is newer than all sealed runs.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    sealed: Vec<Sealed>,
+    sealed_bytes: usize,
+    head: Head,
+}
+
+/// What a reader takes away while the series is locked, to decode afterwards.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    sealed: Vec<Sealed>,
+    head: Vec<Raw>,
+}
+
+impl Snapshot {
+    /// The samples with `from <= time <= to`, oldest first.
+    pub(super) fn read(self, from: i64, to: i64) -> Vec<Raw> {
+        let mut out = Vec::with_capacity(self.len());
+        for run in &self.sealed {
+            run.read(from, to, &mut out);
+        }
+        out.extend(self.head);
+        out
+    }
+
+    /// At least as many samples as will be read.
+    pub(super) fn len(&self) -> usize {
+        self.head.len() + self.sealed.iter().map(Sealed::count).sum::<usize>()
+    }
+}
+
+impl Body {
+    pub(super) fn newest(&self) -> Option<Raw> {
+        self.head.last()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.head.count() == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.head.count() + self.sealed.iter().map(Sealed::count).sum::<usize>()
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.sealed_bytes + self.sealed.capacity() * size_of::<Sealed>() + self.head.heap_bytes()
+    }
+
+    /// A bound of what [`insert`](Self::insert) can add to [`heap_bytes`](Self::heap_bytes).
+    pub(super) fn worst_growth(&self, at: i64) -> usize {
+        let spine = if self.sealed.len() + 2 > self.sealed.capacity() {
+            (self.sealed.capacity() + 4) * size_of::<Sealed>()
+        } else {
+            0
+        };
+        let late = self.newest().is_some_and(|(newest, _)| at <= newest);
+        if !late && self.head.count() < RUN {
+            return WORST_SAMPLE_BYTES.max(self.head.heap_bytes() / 2);
+        }
+        let touched = match self.sealed_at(at) {
+            Some(run) if late && at < self.head.min() => self.sealed.get(run).map_or(0, Sealed::count),
+            _ => self.head.count(),
+        };
+        spine + 2 * (touched + 2) * WORST_SAMPLE_BYTES + 128
+    }
+
+    /// The sealed run that a time before the head belongs to: the last that begins at or before it, or the first.
+    fn sealed_at(&self, at: i64) -> Option<usize> {
+        let after = self.sealed.partition_point(|run| run.min() <= at);
+        (!self.sealed.is_empty()).then(|| after.saturating_sub(1))
+    }
+
+    pub(super) fn insert(&mut self, sample: Raw) -> Inserted {
+        match self.newest() {
+            Some((newest, _)) if sample.0 <= newest => self.insert_late(sample),
+            _ => {
+                if self.head.count() >= RUN {
+                    self.seal();
+                }
+                self.head.push(sample);
+                Inserted::Stored
+            }
+        }
+    }
+
+    fn seal(&mut self) {
+        if let Some(run) = Sealed::encode(&self.head.samples()) {
+            self.sealed_bytes += run.heap_bytes();
+            self.make_spine_room();
+            self.sealed.push(run);
+            self.head = Head::default();
+        }
+    }
+
+    fn make_spine_room(&mut self) {
+        if self.sealed.len() == self.sealed.capacity() {
+            self.sealed.reserve_exact((self.sealed.len() / 2).max(2));
+        }
+    }
+
+    /// Rewrites the one run that the sample falls into.
+    fn insert_late(&mut self, sample: Raw) -> Inserted {
+        let sealed = if sample.0 < self.head.min() { self.sealed_at(sample.0) } else { None };
+        let mut samples = match sealed.and_then(|run| self.sealed.get(run)) {
+            Some(run) => run.samples(),
+            None => self.head.samples(),
+        };
+        match samples.binary_search_by_key(&sample.0, |(at, _)| *at) {
+            Ok(found) if samples[found].1 == sample.1 => return Inserted::Duplicate,
+            Ok(_) => return Inserted::Conflict,
+            Err(place) => samples.insert(place, sample),
+        }
+        match sealed {
+            Some(run) => self.replace(run, &samples),
+            None if samples.len() > RUN => {
+                // The head is full: the older half cannot stay in it, or late samples would make it grow for ever.
+                self.head = Head::from_samples(&samples);
+                self.seal_all_but_last(&samples);
+            }
+            None => self.head = Head::from_samples(&samples),
+        }
+        Inserted::Stored
+    }
+
+    /// Seals the head but for its newest sample: the head must never be empty while there are samples.
+    fn seal_all_but_last(&mut self, samples: &[Raw]) {
+        let Some((last, older)) = samples.split_last() else { return };
+        if let Some(run) = Sealed::encode(older) {
+            self.sealed_bytes += run.heap_bytes();
+            self.make_spine_room();
+            self.sealed.push(run);
+            self.head = Head::from_samples(&[*last]);
+        }
+    }
+
+    fn replace(&mut self, index: usize, samples: &[Raw]) {
+        let (first, second) =
+            if samples.len() > RUN_MAX { samples.split_at(samples.len() / 2) } else { (samples, &[][..]) };
+        let Some(run) = Sealed::encode(first) else { return };
+        self.sealed_bytes = self.sealed_bytes + run.heap_bytes() - self.sealed[index].heap_bytes();
+        self.sealed[index] = run;
+        if let Some(run) = Sealed::encode(second) {
+            self.sealed_bytes += run.heap_bytes();
+            self.make_spine_room();
+            self.sealed.insert(index + 1, run);
+        }
+    }
+
+    /// What is needed to read `from <= time <= to`: shares sealed runs, decodes the head.
+    pub(super) fn snapshot(&self, from: i64, to: i64) -> Snapshot {
+        let start = self.sealed.partition_point(|run| run.max() < from);
+        let end = self.sealed.partition_point(|run| run.min() <= to).max(start);
+        let mut head = Vec::new();
+        if self.newest().is_some_and(|(newest, _)| newest >= from) && self.head.min() <= to {
+            self.head.read(from, to, &mut head);
+        }
+        Snapshot { sealed: self.sealed[start..end].to_vec(), head }
+    }
+
+    /// The newest sample with `from <= time <= to`.
+    pub(super) fn latest(&self, from: i64, to: i64) -> Option<Raw> {
+        let newest = self.newest()?;
+        if newest.0 <= to {
+            return (newest.0 >= from).then_some(newest);
+        }
+        let mut out = Vec::new();
+        if self.head.min() <= to {
+            self.head.read(from, to, &mut out);
+        } else {
+            let run = self.sealed.get(self.sealed.partition_point(|run| run.min() <= to).checked_sub(1)?)?;
+            run.read(from, to, &mut out);
+        }
+        out.last().copied()
+    }
+
+    /// Drops runs that end before `floor`; how many samples went.
+    pub(super) fn expire(&mut self, floor: i64) -> usize {
+        let before = self.len();
+        if self.newest().is_some_and(|(newest, _)| newest < floor) {
+            *self = Self::default();
+            return before;
+        }
+        let gone = self.sealed.partition_point(|run| run.max() < floor);
+        if gone > 0 {
+            self.sealed.drain(..gone);
+            self.sealed.shrink_to_fit();
+            self.sealed_bytes = self.sealed.iter().map(Sealed::heap_bytes).sum();
+        }
+        before - self.len()
+    }
+}

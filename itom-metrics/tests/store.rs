@@ -1,0 +1,473 @@
+//! The store against a naive model, and its limits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use itom_core::{
+    CiId, Interval, LabelName, Labels, MatchOp, MetricName, SampleKind, SampleSource, Selector, Timestamp,
+};
+use itom_metrics::{Appended, NewSample, Refusal, Samples, SeriesStore, StoreConfig};
+use proptest::prelude::*;
+
+const RETENTION: i64 = 1_000_000;
+const LATE: i64 = 300_000;
+const AHEAD: i64 = 50_000;
+const METRICS: [&str; 2] = ["node_load1", "node_cpu_seconds_total"];
+
+fn config() -> StoreConfig {
+    let mut config = StoreConfig::default();
+    config.retention = Duration::from_millis(RETENTION as u64);
+    config.out_of_order = Duration::from_millis(LATE as u64);
+    config.ahead = Duration::from_millis(AHEAD as u64);
+    config
+}
+
+fn ms(at: i64) -> Timestamp {
+    Timestamp::from_millis(at)
+}
+
+#[derive(Debug, Default, Clone)]
+struct ModelSeries {
+    samples: BTreeMap<i64, u64>,
+    subject: Option<CiId>,
+}
+
+/// One list of samples per series, nothing clever.
+#[derive(Debug, Default)]
+struct Model {
+    kinds: BTreeMap<MetricName, SampleKind>,
+    series: BTreeMap<(MetricName, Labels), ModelSeries>,
+    floor: Option<i64>,
+}
+
+impl Model {
+    fn append(&mut self, now: i64, sample: &NewSample) -> Result<Appended, Refusal> {
+        let at = sample.at.as_micros().div_euclid(1000);
+        if at < now - RETENTION || self.floor.is_some_and(|floor| at < floor) {
+            return Err(Refusal::TooOld);
+        }
+        if at > now + AHEAD {
+            return Err(Refusal::TooFarAhead);
+        }
+        if *self.kinds.entry(sample.metric.clone()).or_insert(sample.kind) != sample.kind {
+            return Err(Refusal::KindMismatch);
+        }
+        let series = self.series.entry((sample.metric.clone(), sample.labels.clone())).or_default();
+        if series.samples.last_key_value().is_some_and(|(newest, _)| at < newest - LATE) {
+            return Err(Refusal::TooOld);
+        }
+        series.subject = sample.subject.or(series.subject);
+        match series.samples.get(&at) {
+            Some(have) if *have == sample.value.to_bits() => Ok(Appended::Duplicate),
+            Some(_) => Err(Refusal::Conflict),
+            None => {
+                series.samples.insert(at, sample.value.to_bits());
+                Ok(Appended::Stored)
+            }
+        }
+    }
+
+    fn maintain(&mut self, now: i64) {
+        let floor = self.floor.unwrap_or(i64::MIN).max(now - RETENTION);
+        self.floor = Some(floor);
+        for series in self.series.values_mut() {
+            series.samples.retain(|at, _| *at >= floor);
+        }
+        self.series.retain(|_, series| !series.samples.is_empty());
+        let series = &self.series;
+        self.kinds.retain(|metric, _| series.keys().any(|(have, _)| have == metric));
+    }
+}
+
+type Matchers = Vec<(&'static str, MatchOp, &'static str)>;
+
+fn holds(labels: &Labels, matchers: &Matchers) -> bool {
+    matchers.iter().all(|(name, op, wanted)| {
+        let value = labels.get(name).unwrap_or("");
+        let whole = || regex::Regex::new(&format!("^(?:{wanted})$")).unwrap().is_match(value);
+        match op {
+            MatchOp::Equal => value == *wanted,
+            MatchOp::NotEqual => value != *wanted,
+            MatchOp::Regex => whole(),
+            MatchOp::NotRegex => !whole(),
+        }
+    })
+}
+
+fn selector(metric: &MetricName, matchers: &Matchers) -> Selector {
+    matchers.iter().fold(Selector::new(metric.clone()), |selector, (name, op, value)| {
+        selector.with(LabelName::literal(name), *op, *value)
+    })
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append(Vec<NewSample>),
+    /// Moves the time and appends a steady run that fills several chunks.
+    Run {
+        labels: Labels,
+        count: i64,
+        every: i64,
+    },
+    Advance(i64),
+    Maintain,
+    Read(Matchers, i64, i64),
+}
+
+fn labels() -> impl Strategy<Value = Labels> {
+    let value = || prop_oneof![Just(""), Just("x"), Just("y"), Just("xy")];
+    (value(), value()).prop_map(|(a, b)| Labels::from_pairs([("a", a), ("b", b)]).unwrap())
+}
+
+fn value() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => (0_i32..4).prop_map(f64::from),
+        1 => any::<u64>().prop_map(f64::from_bits),
+        1 => Just(f64::NAN),
+        1 => Just(-0.0),
+    ]
+}
+
+/// Times relative to a `now` that starts at 10,000,000 ms, in microseconds.
+fn time() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        8 => (9_500_000_000_i64..10_500_000_000).prop_map(|t| t - t % 5_000_000),
+        4 => 8_900_000_000_i64..12_000_000_000,
+        1 => prop_oneof![Just(i64::MIN), Just(i64::MAX), any::<i64>()],
+    ]
+}
+
+fn sample() -> impl Strategy<Value = NewSample> {
+    (0..2_usize, labels(), 0..10_u8, prop::option::of(0..3_u8), time(), value()).prop_map(
+        |(metric, labels, odd, subject, at, value)| NewSample {
+            metric: MetricName::literal(METRICS[metric]),
+            labels,
+            kind: if (metric == 1) == (odd > 0) { SampleKind::Counter } else { SampleKind::Gauge },
+            subject: subject.map(|n| CiId::derive(&[&n.to_string()])),
+            at: Timestamp::from_micros(at),
+            value,
+        },
+    )
+}
+
+fn matchers() -> impl Strategy<Value = Matchers> {
+    let op = prop_oneof![
+        Just(MatchOp::Equal),
+        Just(MatchOp::NotEqual),
+        Just(MatchOp::Regex),
+        Just(MatchOp::NotRegex)
+    ];
+    let value = prop_oneof![
+        Just(""),
+        Just("x"),
+        Just("y"),
+        Just("x|y"),
+        Just("x|"),
+        Just("x.*"),
+        Just(".*"),
+        Just(".+"),
+        Just("[^x]")
+    ];
+    prop::collection::vec((prop_oneof![Just("a"), Just("b"), Just("c")], op, value), 0..4)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => prop::collection::vec(sample(), 1..40).prop_map(Step::Append),
+        2 => (labels(), 1..300_i64, 1..3_000_i64)
+            .prop_map(|(labels, count, every)| Step::Run { labels, count, every }),
+        2 => (0..600_000_i64).prop_map(Step::Advance),
+        2 => Just(Step::Maintain),
+        4 => (matchers(), 8_000_000..13_000_000_i64, 0..3_000_000_i64).prop_map(|(m, from, span)| Step::Read(m, from, span)),
+    ]
+}
+
+fn compare(store: &SeriesStore, model: &Model, matchers: &Matchers, from: i64, span: i64) {
+    for metric in METRICS.map(MetricName::literal) {
+        let selector = selector(&metric, matchers);
+        let matching = || {
+            model
+                .series
+                .iter()
+                .filter(|((have, labels), _)| *have == metric && holds(labels, matchers))
+                .map(|((_, labels), series)| (labels, series))
+        };
+        // Bounds that are no whole milliseconds: rounding must not gain or lose a sample.
+        let range = Interval::new(
+            Timestamp::from_micros(from * 1000 + 1),
+            Timestamp::from_micros((from + span) * 1000 + 1),
+        );
+        let found: Vec<_> = store
+            .select(&selector, range)
+            .unwrap()
+            .into_iter()
+            .map(|s| {
+                (
+                    s.labels,
+                    s.subject,
+                    s.samples.iter().map(|(t, v)| (t.as_millis(), v.to_bits())).collect::<Vec<_>>(),
+                )
+            })
+            .collect();
+        let expected: Vec<_> = matching()
+            .map(|(labels, series)| {
+                let inside = series.samples.iter().filter(|(at, _)| range.contains(ms(**at)));
+                (labels.clone(), series.subject, inside.map(|(at, bits)| (*at, *bits)).collect::<Vec<_>>())
+            })
+            .filter(|(_, _, samples)| !samples.is_empty())
+            .collect();
+        assert_eq!(found, expected, "{selector}");
+
+        let latest: Vec<_> = store
+            .latest(&selector, ms(from + span), Duration::from_millis(span as u64))
+            .unwrap()
+            .into_iter()
+            .map(|one| (one.labels, one.at.as_millis(), one.value.to_bits()))
+            .collect();
+        let expected: Vec<_> = matching()
+            .filter_map(|(labels, series)| {
+                let (at, bits) = series.samples.range(..=from + span).next_back()?;
+                (*at > from).then(|| (labels.clone(), *at, *bits))
+            })
+            .collect();
+        assert_eq!(latest, expected, "latest of {selector}");
+    }
+}
+
+fn run(steps: Vec<Step>) {
+    let store = SeriesStore::new(config());
+    let mut model = Model::default();
+    let mut now = 10_000_000_i64;
+    for step in steps {
+        match step {
+            Step::Append(samples) => {
+                let report = store.append(ms(now), &samples);
+                let mut expected = (0, 0, BTreeMap::new());
+                for sample in &samples {
+                    match model.append(now, sample) {
+                        Ok(Appended::Stored) => expected.0 += 1,
+                        Ok(Appended::Duplicate) => expected.1 += 1,
+                        Err(reason) => *expected.2.entry(reason).or_insert(0_u64) += 1,
+                    }
+                }
+                let refused =
+                    report.refused.iter().map(|(reason, refused)| (*reason, refused.count)).collect();
+                assert_eq!((report.stored, report.duplicates, refused), expected);
+            }
+            Step::Run { labels, count, every } => {
+                let metric = MetricName::literal(METRICS[0]);
+                let mut handle = match store.series(&metric, &labels, SampleKind::Gauge, None) {
+                    Ok(handle) => handle,
+                    Err(refusal) => {
+                        assert_eq!(
+                            (refusal, model.kinds[&metric]),
+                            (Refusal::KindMismatch, SampleKind::Counter)
+                        );
+                        continue;
+                    }
+                };
+                for n in 0..count {
+                    now += every;
+                    let value = (n * 7 % 90) as f64 / 4.0;
+                    let (metric, labels, at) = (metric.clone(), labels.clone(), ms(now));
+                    let sample =
+                        NewSample { metric, labels, kind: SampleKind::Gauge, subject: None, at, value };
+                    let expected = model.append(now, &sample);
+                    assert_eq!(store.append_to(ms(now), &mut handle, at, value), expected);
+                }
+            }
+            Step::Advance(by) => now += by,
+            Step::Maintain => {
+                store.maintain(ms(now));
+                model.maintain(now);
+                assert_eq!(store.stats().series, model.series.len() as u64);
+            }
+            Step::Read(matchers, from, span) => compare(&store, &model, &matchers, from, span),
+        }
+    }
+    compare(&store, &model, &Vec::new(), 0, 1_000_000_000_000);
+    let (names, expected): (Vec<_>, Vec<_>) =
+        (store.metrics().into_iter().map(|info| info.name).collect(), model.kinds.keys().cloned().collect());
+    assert_eq!(names, expected);
+
+    // All of it expires, and nothing stays behind.
+    store.maintain(ms(now + 2 * RETENTION + AHEAD));
+    let stats = store.stats();
+    assert_eq!((stats.series, stats.samples, stats.memory_bytes), (0, 0, 0));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(128), ..ProptestConfig::default() })]
+
+    #[test]
+    fn l2_store_is_the_naive_model(steps in prop::collection::vec(step(), 1..25)) {
+        run(steps);
+    }
+
+    #[test]
+    fn l1_order_of_arrival_does_not_matter(
+        at in prop::collection::btree_map(9_750_000..10_000_000_i64, value(), 1..400),
+        seed in any::<u64>(),
+    ) {
+        // Distinct times within the window: any order, each twice, gives the same samples.
+        let metric = MetricName::literal(METRICS[0]);
+        let new = |(at, value): (&i64, &f64)| NewSample {
+            metric: metric.clone(), labels: Labels::empty(), kind: SampleKind::Gauge, subject: None, at: ms(*at), value: *value,
+        };
+        let mut shuffled: Vec<NewSample> = at.iter().chain(&at).map(new).collect();
+        let mut state = seed;
+        for index in (1..shuffled.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            shuffled.swap(index, (state >> 33) as usize % (index + 1));
+        }
+        let store = SeriesStore::new(config());
+        let report = store.append(ms(10_000_000), &shuffled);
+        prop_assert_eq!((report.stored, report.duplicates), (at.len() as u64, at.len() as u64));
+        let found = store.select(&Selector::new(metric), Interval::ALWAYS).unwrap();
+        let found: Vec<_> = found[0].samples.iter().map(|(t, v)| (t.as_millis(), v.to_bits())).collect();
+        let expected: Vec<_> = at.iter().map(|(t, v)| (*t, v.to_bits())).collect();
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn limits_hold_whatever_comes(samples in prop::collection::vec((0..200_u16, time(), value()), 1..600), memory in 1_000..60_000_u64) {
+        let mut limited = config();
+        limited.max_series = 50;
+        limited.max_series_per_metric = 40;
+        limited.max_samples = 300;
+        limited.max_memory_bytes = memory;
+        let store = SeriesStore::new(limited);
+        let samples: Vec<_> = samples.into_iter().map(|(n, at, value)| NewSample {
+            metric: MetricName::literal(METRICS[usize::from(n % 2)]),
+            labels: Labels::from_pairs([("n", n.to_string())]).unwrap(),
+            kind: SampleKind::Gauge, subject: None, at: Timestamp::from_micros(at), value,
+        }).collect();
+        let mut sum = 0;
+        for chunk in samples.chunks(50) {
+            let report = store.append(ms(10_000_000), chunk);
+            sum += report.stored + report.duplicates + report.refused_total();
+            let stats = store.stats();
+            prop_assert!(stats.memory_bytes <= memory && stats.series <= 50 && stats.samples <= 300);
+        }
+        prop_assert_eq!(sum, samples.len() as u64);
+        let stats = store.stats();
+        let refused: u64 = stats.refused.iter().map(|(_, count)| count).sum();
+        prop_assert_eq!(stats.appended + stats.duplicates + refused, samples.len() as u64);
+        store.maintain(ms(20_000_000));
+        let stats = store.stats();
+        prop_assert_eq!((stats.series, stats.samples, stats.memory_bytes), (0, 0, 0));
+    }
+}
+
+fn gauge(name: &'static str, label: &str, at: i64, value: f64) -> NewSample {
+    NewSample {
+        metric: MetricName::literal(name),
+        labels: Labels::from_pairs([("l", label)]).unwrap(),
+        kind: SampleKind::Gauge,
+        subject: None,
+        at: ms(at),
+        value,
+    }
+}
+
+#[test]
+fn a_refusal_names_the_first_sample_and_is_counted() {
+    let mut small = config();
+    small.max_series_per_metric = 1;
+    small.max_label_value_bytes = 8;
+    let store = SeriesStore::new(small);
+    let now = 10_000_000;
+    let report = store.append(
+        ms(now),
+        &[
+            gauge("a", "one", now, 1.0),
+            gauge("a", "two", now, 1.0),
+            gauge("a", "three", now, 1.0),
+            gauge("a", "one", now, 2.0),
+            gauge("b", "far too long", now, 1.0),
+        ],
+    );
+    assert_eq!(report.stored, 1);
+    let refused = &report.refused[&Refusal::MetricSeriesLimit];
+    assert_eq!((refused.count, refused.labels.get("l")), (2, Some("two")));
+    assert_eq!(report.refused[&Refusal::Conflict].count, 1);
+    assert_eq!(report.refused[&Refusal::LabelLimit].count, 1);
+    let of_self = store.stats().samples_of_self();
+    let conflicts =
+        of_self.iter().find(|(_, _, labels, _)| labels.get("reason") == Some("conflict")).unwrap();
+    assert_eq!((conflicts.0.as_str(), conflicts.3), ("itom_metrics_samples_refused_total", 1.0));
+    // The refused metric left nothing behind.
+    assert_eq!(store.metrics().len(), 1);
+}
+
+#[test]
+fn a_handle_outlives_its_series() {
+    let store = SeriesStore::new(config());
+    let metric = MetricName::literal("a");
+    let mut handle = store.series(&metric, &Labels::empty(), SampleKind::Gauge, None).unwrap();
+    assert_eq!(store.append_to(ms(0), &mut handle, ms(0), 1.0), Ok(Appended::Stored));
+    store.maintain(ms(5_000_000));
+    assert_eq!(store.stats().series, 0);
+    assert_eq!(store.append_to(ms(5_000_000), &mut handle, ms(5_000_000), 2.0), Ok(Appended::Stored));
+    assert_eq!(store.select(&Selector::new(metric), Interval::ALWAYS).unwrap()[0].samples.len(), 1);
+}
+
+#[test]
+fn a_read_that_is_too_large_says_so() {
+    let mut small = config();
+    small.max_samples_read = 3;
+    let store = SeriesStore::new(small);
+    for n in 0..5 {
+        store.append(ms(n), &[gauge("a", "x", n, 1.0)]);
+    }
+    let error = store.select(&Selector::new(MetricName::literal("a")), Interval::ALWAYS).unwrap_err();
+    assert!(matches!(error, itom_core::EvaluateError::Limit { what: "samples", limit: 3 }), "{error}");
+}
+
+#[test]
+fn items_and_labels_can_be_listed() {
+    let store = SeriesStore::new(config());
+    let ci = CiId::derive(&["web"]);
+    let mut sample = gauge("a", "x", 10, 1.5);
+    sample.subject = Some(ci);
+    store.append(ms(10), &[sample, gauge("a", "y", 10, 1.0)]);
+    let series = store.series_of(ci);
+    assert_eq!((series.len(), series[0].last), (1, Some((ms(10), 1.5))));
+    let values = store.label_values(&MetricName::literal("a"), &LabelName::literal("l"));
+    assert_eq!(values, ["x", "y"].map(itom_core::Text::from));
+}
+
+#[test]
+fn threads_append_read_and_expire_at_once() {
+    let store = Arc::new(SeriesStore::new(config()));
+    let threads: Vec<_> = (0..4_i64)
+        .map(|thread| {
+            let store = Arc::clone(&store);
+            std::thread::spawn(move || {
+                for n in 0..400_i64 {
+                    let now = n * 2_000;
+                    store.append(ms(now), &[gauge("a", &(n % 7).to_string(), now + thread, n as f64)]);
+                    if n % 50 == thread {
+                        store.maintain(ms(now));
+                        store.select(&Selector::new(MetricName::literal("a")), Interval::ALWAYS).unwrap();
+                    }
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let stats = store.stats();
+    let read: usize = store
+        .select(&Selector::new(MetricName::literal("a")), Interval::ALWAYS)
+        .unwrap()
+        .iter()
+        .map(|series| series.samples.len())
+        .sum();
+    assert_eq!(read as u64, stats.samples);
+    assert_eq!(stats.appended - stats.expired, stats.samples);
+    store.maintain(ms(100_000_000));
+    assert_eq!((store.stats().series, store.stats().memory_bytes), (0, 0));
+}
