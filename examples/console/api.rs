@@ -7,13 +7,13 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use itom::alert::AlertView;
 use itom::cmdb::graph::Step;
-use itom::cmdb::{Ci, View};
+use itom::cmdb::view::{Ci, Claim, View};
 use itom::core::{
-    AlertId, ChangeKind, CiChange, CiId, CiKind, Interval, MetricName, SampleKind, SampleSource as _, Selector, Severity,
+    AlertId, ChangeKind, ChangeSource as _, CiChange, CiId, CiKind, Interval, MetricName, SampleKind, SampleSource as _, Selector, Severity,
     Timestamp, Value as Attribute, attr, kind,
 };
 use itom::map::{Detail, map};
-use itom::metrics::reading;
+use itom::metrics::{Samples as _, reading};
 use itom::{EngineHandle, HandleError, StoreStatus};
 use serde_json::{Value, json};
 
@@ -35,9 +35,17 @@ fn text(attribute: Option<&Attribute>) -> Value {
     attribute.filter(|value| value.is_known()).map_or(Value::Null, |value| json!(value.to_string()))
 }
 
+fn state(ci: &Ci) -> &'static str {
+    match (ci.state().is_active(), ci.is_loose_end()) {
+        (false, _) => "retired",
+        (true, true) => "loose end",
+        (true, false) => "active",
+    }
+}
+
 /// The machine itself: the host that this engine's own collectors see.
 fn own_host(view: &View) -> Option<&Ci> {
-    view.by_kind(&kind::HOST).find(|ci| !ci.is_retired() && !ci.is_loose_end())
+    view.by_kind(&kind::HOST).into_iter().find(|ci| ci.state().is_active() && !ci.is_loose_end())
 }
 
 pub(crate) fn overview(engine: &EngineHandle) -> Value {
@@ -61,7 +69,7 @@ pub(crate) fn overview(engine: &EngineHandle) -> Value {
     });
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
     let mut cis = 0_u64;
-    for ci in view.cis().filter(|ci| !ci.is_retired()) {
+    for ci in view.cis().filter(|ci| ci.state().is_active()) {
         cis += 1;
         *kinds.entry(ci.kind().to_string()).or_default() += 1;
     }
@@ -130,19 +138,21 @@ pub(crate) fn map_json(engine: &EngineHandle, detail: &str) -> Result<Value, Ref
             *seen = (*seen).max(alert.severity);
         }
     }
-    let document = map(&engine.view(), detail);
+    let view = engine.view();
+    let document = map(&view, detail);
     let nodes: Vec<Value> = document
         .nodes
         .iter()
         .map(|node| {
+            let loose_end = view.ci(node.ci()).is_some_and(Ci::is_loose_end);
             json!({
                 "id": node.id,
                 "kind": node.kind,
-                "name": node.name,
-                "layer": node.layer,
+                "name": node.label(),
+                "layer": if loose_end { json!("external") } else { json!(node.drawn_in()) },
                 "state": node.state,
-                "severity": worst.get(&node.id),
-                "loose_end": node.loose_end,
+                "severity": worst.get(&node.ci()),
+                "loose_end": loose_end,
             })
         })
         .collect();
@@ -160,7 +170,7 @@ pub(crate) fn cis(engine: &EngineHandle, query: &CisQuery) -> Value {
         .filter(|ci| wanted.as_ref().is_none_or(|kind| ci.kind().is_a(kind)))
         .filter(|ci| needle.is_empty() || ci.name().to_lowercase().contains(&needle) || ci.kind().as_str().contains(&needle))
         .collect();
-    found.sort_by(|a, b| (a.is_retired(), a.kind(), a.name(), a.id()).cmp(&(b.is_retired(), b.kind(), b.name(), b.id())));
+    found.sort_by_key(|ci| (!ci.state().is_active(), ci.kind(), ci.name(), ci.id()));
     let items: Vec<Value> = found
         .iter()
         .take(query.limit.unwrap_or(500).min(10_000))
@@ -169,7 +179,7 @@ pub(crate) fn cis(engine: &EngineHandle, query: &CisQuery) -> Value {
                 "id": ci.id(),
                 "kind": ci.kind(),
                 "name": ci.name(),
-                "state": ci.state_name(),
+                "state": state(ci),
                 "last_seen": ci.last_seen(),
             })
         })
@@ -179,7 +189,7 @@ pub(crate) fn cis(engine: &EngineHandle, query: &CisQuery) -> Value {
 
 pub(crate) fn impact(engine: &EngineHandle, id: CiId) -> Result<Value, Refusal> {
     let (view, graph) = (engine.view(), engine.graph());
-    let id = view.current_id(id);
+    let id = view.current(id).unwrap_or(id);
     let root = view.ci(id).ok_or_else(|| not_found("item"))?;
     let impact = graph.impact(&BTreeSet::from([id]));
     let name = |id: CiId| view.ci(id).map_or_else(|| id.to_string(), |ci| ci.name().to_string());
@@ -254,47 +264,52 @@ fn change(view: &View, change: &CiChange) -> Value {
 
 pub(crate) fn changes(engine: &EngineHandle, limit: usize) -> Value {
     let view = engine.view();
-    let items: Vec<Value> = view.recent_changes(limit).iter().rev().map(|entry| change(&view, entry)).collect();
+    let feed = engine.changes().changes(Interval::ALWAYS);
+    let items: Vec<Value> = feed.iter().rev().take(limit).map(|entry| change(&view, entry)).collect();
     json!({"items": items})
 }
 
 pub(crate) fn ci(engine: &EngineHandle, id: CiId) -> Result<Value, Refusal> {
     let view = engine.view();
-    let id = view.current_id(id);
+    let id = view.current(id).unwrap_or(id);
     let ci = view.ci(id).ok_or_else(|| not_found("item"))?;
     let attributes: Vec<Value> = ci
         .attributes()
+        .iter()
         .map(|(name, attribute)| {
-            let claim = |claim: &itom::cmdb::Claim| {
+            let claim = |claim: &Claim| {
                 json!({
-                    "value": claim.value().to_string(),
-                    "source": claim.source(),
-                    "observed": claim.observed(),
-                    "why": claim.why(),
+                    "value": claim.value.to_string(),
+                    "source": claim.source,
+                    "observed": claim.observed,
+                    "why": claim.reason,
                 })
             };
-            let mut entry = claim(attribute.winner());
+            let mut entry = claim(&attribute.winner);
             entry["name"] = json!(name);
-            entry["others"] = json!(attribute.others().iter().map(claim).collect::<Vec<_>>());
+            entry["others"] = json!(attribute.others.iter().map(claim).collect::<Vec<_>>());
             entry
         })
         .collect();
     let relations: Vec<Value> = view
         .relations_of(id)
         .map(|relation| {
-            let outward = relation.from() == id;
-            let other = if outward { relation.to() } else { relation.from() };
+            let outward = relation.from == id;
+            let other = if outward { relation.to } else { relation.from };
             json!({
-                "kind": relation.kind(),
+                "kind": relation.kind,
                 "direction": if outward { "out" } else { "in" },
                 "other": mention(&view, other),
-                "sources": relation.sources().collect::<Vec<_>>(),
-                "first_seen": relation.first_seen(),
-                "last_seen": relation.last_seen(),
+                "sources": relation.sources,
+                "first_seen": relation.first_seen,
+                "last_seen": relation.last_seen,
             })
         })
         .collect();
-    let history: Vec<Value> = view.history(id, 200).iter().rev().map(|entry| change(&view, entry)).collect();
+    let feed = engine.changes().changes(Interval::ALWAYS);
+    let about = |entry: &&CiChange| view.current(entry.ci) == Some(id);
+    let history: Vec<Value> =
+        feed.iter().rev().filter(about).take(200).map(|entry| change(&view, entry)).collect();
     let samples = engine.samples();
     let metrics: Vec<Value> = samples
         .series_of(id)
@@ -310,10 +325,10 @@ pub(crate) fn ci(engine: &EngineHandle, id: CiId) -> Result<Value, Refusal> {
         "id": id,
         "kind": ci.kind(),
         "name": ci.name(),
-        "state": ci.state_name(),
+        "state": state(ci),
         "first_seen": ci.first_seen(),
         "last_seen": ci.last_seen(),
-        "keys": ci.keys().collect::<Vec<_>>(),
+        "keys": ci.keys(),
         "attributes": attributes,
         "relations": relations,
         "history": history,
@@ -397,7 +412,7 @@ pub(crate) fn series(engine: &EngineHandle, query: &SeriesQuery) -> Result<Value
     let now = engine.now();
     let to = time(&query.to, now)?;
     let from = time(&query.from, to - Duration::from_secs(3600))?;
-    let points = query.points.unwrap_or(400).clamp(10, 2_000);
+    let points = u32::try_from(query.points.unwrap_or(400).clamp(10, 2_000)).unwrap_or(400);
     let range = Interval::new(from, to + Duration::from_micros(1));
     let found = engine
         .samples()
@@ -412,13 +427,13 @@ pub(crate) fn series(engine: &EngineHandle, query: &SeriesQuery) -> Result<Value
         .take(MAX_SERIES)
         .map(|series| {
             let samples = if as_rate && series.kind == SampleKind::Counter {
-                reading::rate_points(&series.samples)
+                reading::rates(&series.samples)
             } else {
                 series.samples.clone()
             };
             let points: Vec<Value> = reading::downsample(&samples, range, points)
                 .into_iter()
-                .map(|bucket| json!([bucket.at.as_secs_f64(), number(Some(bucket.avg))]))
+                .map(|bucket| json!([bucket.from.as_secs_f64(), number(Some(bucket.avg))]))
                 .collect();
             let subject = series.subject.and_then(|id| view.ci(id));
             json!({

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use itom::alert::{Rule, WebhookNotifier, default_rules, parse_rules, rules_to_json};
-use itom::cmdb::SqliteStore;
+use itom::cmdb::store::SqliteStore;
 use itom::collect::Descriptor;
 use itom::collect::linux::{HostCollector, PackageCollector, ServiceCollector, SystemdCollector, host_name};
 use itom::core::{ErrorChain, Secret};

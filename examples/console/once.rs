@@ -6,8 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, presets};
-use itom::cmdb::export::{to_dot, to_graphml, to_html, to_json, to_mermaid, to_svg};
-use itom::cmdb::{Ci, View};
+use itom::cmdb::view::{Ci, View};
 use itom::core::{CiId, CiKind, attr, kind, relation};
 use itom::map::{Detail, map};
 use itom::{Engine, EngineHandle};
@@ -48,12 +47,12 @@ fn write_map(engine: &EngineHandle, path: &Path, detail: args::Detail) -> Result
     };
     let document = map(&engine.view(), detail);
     let text = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("html") => to_html(&document),
-        Some("svg") => to_svg(&document),
-        Some("dot") => to_dot(&document),
-        Some("mmd") => to_mermaid(&document),
-        Some("graphml") => to_graphml(&document),
-        Some("json") => to_json(&document),
+        Some("html") => document.to_html(),
+        Some("svg") => document.to_svg(),
+        Some("dot") => document.to_dot(),
+        Some("mmd") => document.to_mermaid(),
+        Some("graphml") => document.to_graphml(),
+        Some("json") => document.to_json(),
         _ => {
             let known = ".html, .svg, .dot, .mmd, .graphml or .json";
             return Err(format!("{}: the name of a map ends in {known}", path.display()).into());

@@ -2,7 +2,7 @@
 
 pub use async_trait::async_trait;
 pub use itom_alert::{Notifier, Rule};
-pub use itom_cmdb::Store;
+pub use itom_cmdb::store::Store;
 pub use itom_collect::{CollectContext, CollectError, Collector, Descriptor, collector_fn};
 pub use itom_core::{
     AttrName, Batch, CiKind, Clock as _, Coverage, Key, Labels, MetricName, RelationKind, Scope, Severity, Timestamp,

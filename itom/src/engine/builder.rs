@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use itom_alert::{Notifier, Rule};
-use itom_cmdb::{CmdbConfig, MemoryStore, Store};
+use itom_cmdb::CmdbConfig;
+use itom_cmdb::store::{MemoryStore, Store};
 use itom_collect::{Collector, Descriptor, Listener, Schedule, SchedulerConfig};
 use itom_core::{Clock, SourceName, SystemClock, Text};
 use itom_metrics::{SeriesStore, StoreConfig};

@@ -1,6 +1,6 @@
 //! Why an engine cannot be built, opened or asked.
 
-use itom_cmdb::StoreError;
+use itom_cmdb::store::StoreError;
 use itom_core::{Classify, ErrorKind, Text};
 
 /// Why [`EngineBuilder::build`](crate::EngineBuilder::build) refuses.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::channel::{mpsc, oneshot};
 use itom_alert::{AlertView, Explanation};
 use itom_cmdb::View;
+use itom_cmdb::history::ChangeFeed;
 use itom_cmdb::graph::RelationGraph;
 use itom_collect::listener::BatchQueue;
 use itom_collect::{BatchSink as _, Offer};
@@ -39,6 +40,12 @@ impl EngineHandle {
     #[must_use]
     pub fn view(&self) -> View {
         self.shared.snapshot().view.clone()
+    }
+
+    /// What changed lately.
+    #[must_use]
+    pub fn changes(&self) -> ChangeFeed {
+        self.shared.snapshot().changes
     }
 
     /// What depends on what just now.

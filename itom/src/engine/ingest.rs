@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use itom_cmdb::graph::RelationGraph;
-use itom_cmdb::{Applied, Cmdb, Fact, StoreError};
+use itom_cmdb::graph::{GraphError, RelationGraph, RelationModel};
+use itom_cmdb::fact::Fact;
+use itom_cmdb::store::StoreError;
+use itom_cmdb::{Applied, Cmdb, GraphDelta};
 use itom_core::{
     Batch, Classify as _, Deadline, ErrorChain, LabelName, Labels, MetricName, Observation, Retry, SampleKind,
     SampleObservation, Text, Timestamp,
 };
-use itom_metrics::NewSample;
+use itom_metrics::{NewSample, Samples as _};
 use tracing::{error, info, warn};
 
 use super::alerting::Alerting;
@@ -179,9 +181,13 @@ impl Loop {
     }
 
     fn relate(&mut self, applied: &Applied) {
-        if let Err(error) = apply_to_graph(&mut self.graph, &self.cmdb, applied) {
-            warn!(error = %ErrorChain(&error), "the graph refused a relation; it is built anew");
-            self.graph = graph(&self.cmdb);
+        match apply_to_graph(&mut self.graph, applied) {
+            Ok(true) => {}
+            Ok(false) => self.graph = graph(&self.cmdb),
+            Err(error) => {
+                warn!(error = %ErrorChain(&error), "the graph refused a step; it is built anew");
+                self.graph = graph(&self.cmdb);
+            }
         }
     }
 
@@ -219,8 +225,8 @@ impl Loop {
         }
         let report = self.parts.samples.append(now, &samples);
         self.shared.count_samples(report.stored);
-        for (reason, count) in report.refused() {
-            self.shared.count_dropped(Text::from(format!("samples_{reason}")), count);
+        for (reason, refused) in &report.refused {
+            self.shared.count_dropped(Text::from(format!("samples_{}", reason.as_str())), refused.count);
         }
     }
 }
@@ -241,7 +247,7 @@ fn target_labels(own: &Labels, job: &Text, instance: &Text) -> Labels {
 
 /// What handles are shown.
 pub(super) fn snapshot(cmdb: &Cmdb, graph: &RelationGraph, alerts: &Alerting) -> Snapshot {
-    Snapshot { view: cmdb.view(), graph: Arc::new(graph.clone()), alerts: alerts.alerts() }
+    Snapshot { view: cmdb.view(), changes: cmdb.feed(), graph: Arc::new(graph.clone()), alerts: alerts.alerts() }
 }
 
 /// The engine's own metrics besides the scheduler's.
@@ -264,10 +270,48 @@ pub(super) fn self_metrics(engine: &Loop, batch: &mut Batch) {
         let labels = none.to_builder().set(REASON, reason.clone()).build();
         sample("itom_engine_dropped_total", SampleKind::Counter, *count as f64, labels);
     }
-    let stats = engine.parts.samples.stats();
-    sample("itom_metrics_series", SampleKind::Gauge, stats.series as f64, none.clone());
-    sample("itom_metrics_samples", SampleKind::Gauge, stats.samples as f64, none.clone());
-    let view = engine.cmdb.view();
-    sample("itom_cmdb_cis", SampleKind::Gauge, view.cis().count() as f64, none.clone());
-    sample("itom_cmdb_relations", SampleKind::Gauge, view.relations().count() as f64, none);
+    sample("itom_cmdb_cis", SampleKind::Gauge, engine.graph.ci_count() as f64, none.clone());
+    sample("itom_cmdb_relations", SampleKind::Gauge, engine.graph.relation_count() as f64, none);
+    for (metric, kind, labels, value) in engine.parts.samples.stats().samples_of_self() {
+        let mut sample = SampleObservation::new(metric, kind, value);
+        sample.labels(labels);
+        batch.sample(sample);
+    }
+}
+
+/// The graph of everything that is there.
+pub(super) fn graph(cmdb: &Cmdb) -> RelationGraph {
+    let view = cmdb.view();
+    let cis = view.cis().filter(|ci| ci.state().is_active());
+    let relations = view.relations().filter(|relation| relation.state.is_active());
+    let parts = RelationGraph::from_parts(
+        RelationModel::default(),
+        cis.map(|ci| (ci.id(), ci.kind().clone(), ci.name().clone())),
+        relations.map(|relation| (relation.kind.clone(), relation.from, relation.to)),
+    );
+    parts.unwrap_or_else(|error| {
+        error!(error = %ErrorChain(&error), "the graph cannot be built: questions about impact stay unanswered");
+        RelationGraph::new(RelationModel::default())
+    })
+}
+
+/// Follows what changed; the steps come in an order that can be applied as it is. Says whether it could follow.
+fn apply_to_graph(graph: &mut RelationGraph, applied: &Applied) -> Result<bool, GraphError> {
+    for step in &applied.graph {
+        match step {
+            GraphDelta::Unrelate { kind, from, to } => {
+                graph.unrelate(kind, *from, *to);
+            }
+            GraphDelta::Remove(ci) => {
+                graph.remove_ci(*ci);
+            }
+            GraphDelta::Upsert { ci, kind, name } => graph.upsert_ci(*ci, kind.clone(), name.clone())?,
+            GraphDelta::Relate { kind, from, to } => {
+                graph.relate(kind.clone(), *from, *to)?;
+            }
+            // A step of a kind that is not known here: the caller builds the graph anew.
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
 }

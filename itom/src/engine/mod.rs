@@ -21,7 +21,8 @@ use std::time::Duration;
 
 use futures::channel::mpsc;
 use itom_alert::{Notifier, Rule};
-use itom_cmdb::{Cmdb, CmdbConfig, Store};
+use itom_cmdb::store::Store;
+use itom_cmdb::{Cmdb, CmdbConfig};
 use itom_collect::listener::{BatchQueue, BatchReceiver, batch_queue};
 use itom_collect::{Collector, Listener, Schedule, SchedulerConfig};
 use itom_core::{Clock, SourceName, Text};

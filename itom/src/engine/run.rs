@@ -9,6 +9,7 @@ use futures::stream::FuturesUnordered;
 use itom_cmdb::graph::RelationGraph;
 use itom_collect::scheduler::{Input as Schedule, Output as Order};
 use itom_collect::{Cancel, CollectContext, Collector, RunSpec, Scheduler, run_collector};
+use itom_metrics::Samples as _;
 use itom_core::{Batch, Deadline, ErrorChain, Machine as _, SourceName, Text, Timestamp};
 use tracing::{debug, info, warn};
 
@@ -160,7 +161,7 @@ impl Loop {
             self.next_self = now + self.parts.limits.self_every;
             self.report_on_self(now);
         }
-        if self.cmdb.next_deadline().is_some_and(|due| due <= now) {
+        if self.cmdb.next_deadline().is_some_and(|due| due.at <= now) {
             self.expire(now);
         }
         self.write(now);
@@ -264,6 +265,7 @@ impl Loop {
         self.scheduler.stats(now).push_into(&mut batch);
         ingest::self_metrics(self, &mut batch);
         self.append_samples(now, &batch);
+        self.parts.samples.maintain(now);
     }
 
     /// When the next machine wants to be woken.
@@ -272,8 +274,7 @@ impl Loop {
         if self.once.is_none() {
             next = Deadline::earliest(next, Some(Deadline::new(self.next_self, "own metrics")));
         }
-        let lease = self.cmdb.next_deadline().map(|at| Deadline::new(at, "a lease ends"));
-        next = Deadline::earliest(next, lease);
+        next = Deadline::earliest(next, self.cmdb.next_deadline());
         next = Deadline::earliest(next, self.writing.deadline());
         if let Some(ending) = &self.ending {
             next = Deadline::earliest(next, Some(Deadline::new(ending.until, "the grace is over")));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use itom_alert::AlertView;
 use itom_cmdb::View;
+use itom_cmdb::history::ChangeFeed;
 use itom_cmdb::graph::RelationGraph;
 use itom_collect::{Outcome, RunReport};
 use itom_core::{Clock, ErrorChain, ErrorKind, SourceName, Text, Timestamp};
@@ -28,6 +29,7 @@ pub(super) struct Shared {
 #[derive(Debug, Clone)]
 pub(super) struct Snapshot {
     pub(super) view: View,
+    pub(super) changes: ChangeFeed,
     pub(super) graph: Arc<RelationGraph>,
     pub(super) alerts: Arc<[AlertView]>,
 }

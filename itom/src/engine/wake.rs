@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures::channel::mpsc;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use itom_cmdb::StoreError;
+use itom_cmdb::store::StoreError;
 use itom_collect::RunReport;
 use itom_collect::listener::BatchReceiver;
 use itom_core::{Batch, SourceName};
