@@ -1,7 +1,52 @@
-//! Configuration items: the graph of what depends on what, and what a failure does.
+//! Configuration items for the `itom` SDK: from facts to identity, a view, its history, and what a failure breaks.
+//!
+//! **What lives here**: an immutable, content-addressed [fact log](fact); [identity](identity) as a pure function of it,
+//! with proofs; the [view](view) of items and relations with every claim and why it won or lost; [history](history) on
+//! two time axes; the [graph] of what depends on what and the [impact] of a failure; [maps](export) handed out; durable
+//! [stores](store); and [`Cmdb`], which keeps all of it current at the cost of what changed.
+//!
+//! **Deliberately absent**: collecting, clocks, threads (but for the store that needs one), and rules about what to do
+//! when something changes.
+//!
+//! ```
+//! use itom_cmdb::{Cmdb, CmdbConfig};
+//! use itom_core::{Batch, Coverage, Key, Scope, SourceName, Timestamp, attr, kind};
+//!
+//! let mut cmdb = Cmdb::new(CmdbConfig::default());
+//! let now = Timestamp::from_secs(1_700_000_000);
+//! let mut agent = Batch::new(SourceName::literal("linux@web-1"), now);
+//! agent.ci("host", kind::HOST_LINUX)
+//!     .key(Key::machine_id("0123456789abcdef0123456789abcdef")?)
+//!     .attr(attr::HOST_NAME, "web-1");
+//! let mut cloud = Batch::new(SourceName::literal("cloud"), now);
+//! cloud.ci("i-7", kind::HOST).key(Key::machine_id("01234567-89ab-cdef-0123-456789abcdef")?);
+//! cloud.finish(Coverage::new().complete(Scope::cis(kind::HOST)));
+//!
+//! for batch in [agent, cloud] {
+//!     let facts = cmdb.plan(&batch, now);
+//!     cmdb.ingest(facts);
+//! }
+//! let view = cmdb.view();
+//! assert_eq!(view.len(), 1, "two sources, one host");
+//! let host = view.by_kind(&kind::HOST)[0];
+//! assert_eq!(host.name().as_str(), "web-1");
+//! assert_eq!(cmdb.explain(host.id()).map(|why| why.merges.len()), Some(1));
+//! # Ok::<(), itom_core::KeyError>(())
+//! ```
 
+mod cmdb;
+mod config;
 pub mod export;
+pub mod fact;
 pub mod graph;
+pub mod history;
+pub mod identity;
 pub mod impact;
+pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod view;
+
+pub use cmdb::{Applied, Cmdb, Explanation, GraphDelta, Redirect};
+pub use config::{CmdbConfig, Precedence};
+pub use view::View;

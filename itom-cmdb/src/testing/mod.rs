@@ -1,3 +1,3 @@
-//! Seeded generators for tests and benchmarks.
+//! Seeded generators and the conformance suite for stores.
 
 pub mod estate;

@@ -1,0 +1,398 @@
+//! The facade: facts in, a current view out, at the cost of what changed.
+
+mod delta;
+mod settle;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use itom_core::{
+    AttrName, Batch, ChangeSource, CiChange, CiId, Deadline, Interval, Observation, Retraction, SourceName,
+    Subject, Timestamp,
+};
+
+use crate::config::CmdbConfig;
+use crate::fact::{Fact, FactBody, FactId, FactLog, Inserted, run_fact};
+use crate::history::{ChangeFeed, FieldVersion, field_history};
+use crate::identity::{Ident, Index, Object, Proof};
+use crate::view::presence::{ItemKey, SourceState, Touch};
+use crate::view::{ProposedRetirement, RelationId, View};
+
+pub use delta::{Applied, Explanation, GraphDelta, Redirect};
+
+/// An item of a source, as an index key.
+type ItemRef = Arc<(SourceName, ItemKey)>;
+
+/// Chains of deltas longer than this are cut by a full listing.
+const MAX_DEPTH: usize = 32;
+
+#[derive(Debug, Clone, Default)]
+struct ClusterRecord {
+    objects: Vec<Object>,
+    proofs: Vec<Proof>,
+    aliases: Vec<CiId>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct RelationEntry {
+    relation: Option<RelationId>,
+    ends: Option<(CiId, CiId)>,
+    live: bool,
+}
+
+/// Configuration items, kept current. See the [crate](crate) for an example.
+///
+/// Everything it says is a function of the facts, the configuration and the latest time it was told: the order of
+/// arrival, repetition and restarts do not show. It has no clock: `now` comes with the calls.
+#[derive(Debug, Clone)]
+pub struct Cmdb {
+    config: CmdbConfig,
+    log: FactLog,
+    now: Timestamp,
+    sources: BTreeMap<SourceName, SourceState>,
+    index: Index,
+    stated_apart: BTreeSet<(Object, Object)>,
+    stated_same: BTreeMap<(Object, Object), FactId>,
+    clusters: BTreeMap<CiId, ClusterRecord>,
+    relations: BTreeMap<ItemRef, RelationEntry>,
+    supports: BTreeMap<RelationId, BTreeSet<ItemRef>>,
+    by_object: BTreeMap<Object, BTreeSet<ItemRef>>,
+    by_ident: BTreeMap<Ident, BTreeSet<ItemRef>>,
+    deadlines: BTreeSet<(Timestamp, ItemRef)>,
+    armed: BTreeMap<ItemRef, Timestamp>,
+    view: View,
+    feed: ChangeFeed,
+}
+
+impl Cmdb {
+    /// An empty one.
+    #[must_use]
+    pub fn new(config: CmdbConfig) -> Self {
+        Self {
+            config,
+            log: FactLog::new(),
+            now: Timestamp::MIN,
+            sources: BTreeMap::new(),
+            index: Index::default(),
+            stated_apart: BTreeSet::new(),
+            stated_same: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            relations: BTreeMap::new(),
+            supports: BTreeMap::new(),
+            by_object: BTreeMap::new(),
+            by_ident: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            armed: BTreeMap::new(),
+            view: View::default(),
+            feed: ChangeFeed::default(),
+        }
+    }
+
+    /// The facts of a batch in their shortest form: what the source said before is referred to, not repeated. Changes
+    /// nothing: store the facts, then [`ingest`](Self::ingest) them.
+    #[must_use]
+    pub fn plan(&self, batch: &Batch, now: Timestamp) -> Vec<Fact> {
+        let make = |body| Fact::new(batch.source().clone(), batch.run(), batch.taken_at(), now, body);
+        let state = self.sources.get(batch.source());
+        let item = |key: &ItemKey| state.and_then(|state| state.items.get(key));
+        let mut facts = Vec::new();
+        let mut seen = Vec::with_capacity(batch.items().len());
+        let state_it = |body: FactBody, facts: &mut Vec<Fact>| {
+            let fact = make(body);
+            let id = fact.id();
+            if !self.log.contains(id) {
+                facts.push(fact);
+            }
+            id
+        };
+        for observation in batch.items() {
+            match observation {
+                Observation::Ci(ci) => {
+                    let known = item(&ItemKey::Ci(ci.subject.clone()));
+                    seen.push(match known.filter(|known| known.ci() == Some(ci)) {
+                        Some(known) => known.statement.id(),
+                        None => state_it(FactBody::Ci(ci.clone()), &mut facts),
+                    });
+                }
+                Observation::Relation(relation) => {
+                    let key = ItemKey::Relation(relation.kind.clone(), relation.from.clone(), relation.to.clone());
+                    seen.push(match item(&key).filter(|known| known.relation() == Some(relation)) {
+                        Some(known) => known.statement.id(),
+                        None => state_it(FactBody::Relation(relation.clone()), &mut facts),
+                    });
+                }
+                Observation::Retract(retraction) => facts.push(make(FactBody::Retract(retraction.clone()))),
+                Observation::SameAs(statement) => {
+                    let body = FactBody::SameAs(statement.clone());
+                    if !self.is_latest_word(batch.source(), batch.taken_at(), &body) {
+                        facts.push(make(body));
+                    }
+                }
+                Observation::NotSame(statement) => {
+                    let body = FactBody::NotSame(statement.clone());
+                    if !self.is_latest_word(batch.source(), batch.taken_at(), &body) {
+                        facts.push(make(body));
+                    }
+                }
+                // Samples and events are not configuration.
+                _ => {}
+            }
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        let head = state
+            .filter(|state| state.last_at().is_some_and(|last| last < batch.taken_at()))
+            .and_then(SourceState::head);
+        let run = match head {
+            Some(head) if *head.members == *seen => run_fact(batch, Some(head.anchor), Vec::new(), Vec::new()),
+            Some(head) if head.depth < MAX_DEPTH => {
+                let lacks = |set: &[FactId], id: &FactId| set.binary_search(id).is_err();
+                let gone: Vec<FactId> = head.members.iter().filter(|id| lacks(&seen, id)).copied().collect();
+                let new: Vec<FactId> = seen.iter().filter(|id| lacks(&head.members, id)).copied().collect();
+                if gone.len() + new.len() < seen.len() {
+                    run_fact(batch, Some(head.anchor), gone, new)
+                } else {
+                    run_fact(batch, None, Vec::new(), seen)
+                }
+            }
+            _ => run_fact(batch, None, Vec::new(), seen),
+        };
+        facts.push(make(FactBody::Run(run)));
+        facts
+    }
+
+    /// Takes facts in. Taking the same facts in again changes nothing.
+    pub fn ingest(&mut self, facts: Vec<Fact>) -> Applied {
+        let now = facts.iter().map(Fact::recorded).max().unwrap_or(self.now);
+        self.take(facts, now)
+    }
+
+    fn take(&mut self, facts: Vec<Fact>, now: Timestamp) -> Applied {
+        let mut applied = Applied::default();
+        let mut rounds: BTreeMap<SourceName, BTreeSet<Timestamp>> = BTreeMap::new();
+        let mut refold: BTreeSet<SourceName> = BTreeSet::new();
+        let mut touched: BTreeMap<ItemRef, Touch> = BTreeMap::new();
+        let mut stated = false;
+        for fact in facts {
+            let (id, source, at) = (fact.id(), fact.source().clone(), fact.observed());
+            let kind = fact.body().clone_kind();
+            match self.log.insert(fact) {
+                Inserted::Known => continue,
+                Inserted::Earlier => {
+                    self.relearn(id, &mut touched);
+                    continue;
+                }
+                Inserted::New => applied.new_facts += 1,
+            }
+            if self.sources.get(&source).is_some_and(|state| state.awaits(id)) {
+                refold.insert(source.clone());
+            }
+            match kind {
+                FactKind::Round => {
+                    rounds.entry(source).or_default().insert(at);
+                }
+                FactKind::Stated => stated = true,
+                FactKind::Approval(about) => {
+                    refold.insert(about);
+                }
+                FactKind::Statement => {}
+            }
+        }
+        for (source, times) in rounds {
+            let state = self.sources.entry(source.clone()).or_default();
+            let earliest = times.first().copied();
+            if refold.contains(&source) || earliest <= state.last_at() && state.last_at().is_some() {
+                refold.insert(source);
+                continue;
+            }
+            for at in times {
+                for (key, touch) in state.step(&self.log, &self.config, &source, at) {
+                    let item = Arc::new((source.clone(), key));
+                    let slot = touched.entry(item).or_insert(touch);
+                    if touch == Touch::Dirty {
+                        *slot = Touch::Dirty;
+                    }
+                }
+            }
+        }
+        for source in refold {
+            let state = SourceState::fold(&self.log, &self.config, &source);
+            let before = self.sources.insert(source.clone(), state).unwrap_or_default();
+            for (key, item) in self.sources.get(&source).into_iter().flat_map(|state| &state.items) {
+                if before.items.get(key) != Some(item) {
+                    touched.insert(Arc::new((source.clone(), key.clone())), Touch::Dirty);
+                }
+            }
+        }
+        self.advance(now, &mut touched);
+        self.settle(touched, stated, &mut applied);
+        applied
+    }
+
+    /// Takes the time in: leases that ran out, claims that are no longer fresh. Time never goes back.
+    pub fn expire(&mut self, now: Timestamp) -> Applied {
+        let mut applied = Applied::default();
+        let mut touched = BTreeMap::new();
+        self.advance(now, &mut touched);
+        self.settle(touched, false, &mut applied);
+        applied
+    }
+
+    /// When [`expire`](Self::expire) may have something to do. It can be early: what was renewed since is only looked at
+    /// then, and the deadline moves on.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Deadline> {
+        self.deadlines.first().map(|(at, _)| Deadline::new(*at, "a lease or the freshness of a claim may end"))
+    }
+
+    /// The current view, as a snapshot.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.view.clone()
+    }
+
+    /// What changed lately, as a snapshot.
+    #[must_use]
+    pub fn feed(&self) -> ChangeFeed {
+        self.feed.clone()
+    }
+
+    /// The hash of everything that is believed and proposed: equal facts, configuration and time give equal hashes.
+    #[must_use]
+    pub fn state_hash(&self) -> u64 {
+        let mut hasher = itom_core::StableHasher::new();
+        hasher.int(self.view.state_hash() as i64);
+        for proposal in self.proposed_retirements() {
+            hasher.text(&format!("{proposal:?}"));
+        }
+        for record in self.clusters.values() {
+            hasher.text(&format!("{:?}", record.proofs));
+        }
+        hasher.finish()
+    }
+
+    /// Every mass retirement that waits for the next complete run or an approval, ascending.
+    #[must_use]
+    pub fn proposed_retirements(&self) -> Vec<ProposedRetirement> {
+        self.sources.values().flat_map(|state| state.held.values().cloned()).collect()
+    }
+
+    /// Why an item is what it is. Follows merges.
+    #[must_use]
+    pub fn explain(&self, ci: CiId) -> Option<Explanation> {
+        let id = self.view.current(ci)?;
+        let item = self.view.ci(id)?;
+        Some(Explanation {
+            ci: id,
+            merges: self.clusters.get(&id).map(|record| record.proofs.clone()).unwrap_or_default(),
+            attributes: item.attributes().iter().map(|(name, attr)| (name.clone(), attr.clone())).collect(),
+        })
+    }
+
+    /// Everything that any source ever said about an attribute of an item, by time. Follows merges; the cost is that of
+    /// walking the runs of its sources.
+    #[must_use]
+    pub fn field_history(&self, ci: CiId, attribute: &AttrName) -> Vec<FieldVersion> {
+        let record = self.view.current(ci).and_then(|id| self.clusters.get(&id));
+        record.map_or_else(Vec::new, |record| field_history(&self.log, &record.objects, attribute))
+    }
+
+    /// What was believed at `recorded` about `valid`: a replay of the facts learned by then about times up to then.
+    ///
+    /// The cost is that of deriving those facts anew.
+    #[must_use]
+    pub fn view_at(&self, valid: Timestamp, recorded: Timestamp) -> View {
+        self.at(valid, recorded).view
+    }
+
+    /// As [`view_at`](Self::view_at), with everything that can be asked of it.
+    #[must_use]
+    pub fn at(&self, valid: Timestamp, recorded: Timestamp) -> Self {
+        let mut past = Self::new(self.config.clone());
+        let known = self.log.iter().filter(|fact| fact.recorded() <= recorded);
+        let about = known.filter(|fact| fact.is_statement() || fact.observed() <= valid).cloned().collect();
+        // Leases are judged at the time asked about, as far as time had come.
+        past.take(about, valid.min(recorded).min(self.now));
+        past
+    }
+
+    /// The facts it rests on.
+    #[must_use]
+    pub const fn facts(&self) -> &FactLog {
+        &self.log
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub const fn config(&self) -> &CmdbConfig {
+        &self.config
+    }
+
+    /// Whether the source's latest word on this pair says the same already, so that repeating it adds nothing.
+    fn is_latest_word(&self, source: &SourceName, at: Timestamp, body: &FactBody) -> bool {
+        let pair = |body: &FactBody| match body {
+            FactBody::SameAs(said) | FactBody::NotSame(said) => Some((said.a.clone(), said.b.clone())),
+            _ => None,
+        };
+        let said = self.log.stated().filter(|fact| fact.source() == source && fact.observed() <= at);
+        let latest = said.filter(|fact| pair(fact.body()) == pair(body)).max_by_key(|fact| (fact.observed(), fact.id()));
+        latest.is_some_and(|fact| fact.body() == body)
+    }
+
+    /// An earlier time of a known statement was learned: the item shows it.
+    fn relearn(&mut self, id: FactId, touched: &mut BTreeMap<ItemRef, Touch>) {
+        let Some(fact) = self.log.shared(id) else { return };
+        let key = match fact.body() {
+            FactBody::Ci(ci) => ItemKey::Ci(ci.subject.clone()),
+            FactBody::Relation(own) => ItemKey::Relation(own.kind.clone(), own.from.clone(), own.to.clone()),
+            _ => return,
+        };
+        let source = fact.source().clone();
+        let item = self.sources.get_mut(&source).and_then(|state| state.items.get_mut(&key));
+        if let Some(item) = item.filter(|item| item.statement.id() == id) {
+            item.statement = Arc::clone(fact);
+            touched.insert(Arc::new((source, key)), Touch::Dirty);
+        }
+    }
+}
+
+enum FactKind {
+    Statement,
+    Round,
+    Stated,
+    Approval(SourceName),
+}
+
+impl FactBody {
+    fn clone_kind(&self) -> FactKind {
+        match self {
+            Self::Ci(_) | Self::Relation(_) => FactKind::Statement,
+            Self::Run(_) | Self::Retract(Retraction::Ci(_) | Retraction::Relation { .. }) => FactKind::Round,
+            Self::Retract(_) => FactKind::Round,
+            Self::SameAs(_) | Self::NotSame(_) => FactKind::Stated,
+            Self::Approve(approval) => FactKind::Approval(approval.source.clone()),
+        }
+    }
+}
+
+impl ChangeSource for Cmdb {
+    fn changes(&self, range: Interval) -> Vec<CiChange> {
+        self.feed.changes(range)
+    }
+}
+
+impl itom_core::Inventory for Cmdb {
+    fn cis(&self, kind: &itom_core::CiKind) -> Vec<itom_core::CiSummary> {
+        itom_core::Inventory::cis(&self.view, kind)
+    }
+    fn ci(&self, id: CiId) -> Option<itom_core::CiSummary> {
+        self.view.summary(id)
+    }
+}
+
+fn objects_of(source: &SourceName, subject: &Subject) -> Option<Object> {
+    match subject {
+        Subject::Native(native) => Some(Object::new(source.clone(), native.clone())),
+        Subject::Key(_) => None,
+    }
+}

@@ -1,0 +1,210 @@
+//! What can be set about deriving. Data, so that a changed rule set can be tried on recorded facts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use itom_core::{AttrName, CiKind, SourceName, kind};
+
+use crate::identity::IdentityRules;
+
+/// How far a source is trusted about some attributes of some kinds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Precedence {
+    /// Only items of this kind (or a refinement); every kind if `None`.
+    pub kind: Option<CiKind>,
+    /// Only this attribute; every attribute if `None`.
+    pub attribute: Option<AttrName>,
+    /// The source, or the part of its name before `@` for a family of sources (`linux` for `linux@web-1`).
+    pub source: SourceName,
+    /// Higher wins; a source without a rule has 0.
+    pub rank: i32,
+    /// A value not seen again for this long yields to any fresh one; never if `None`.
+    pub fresh_for: Option<Duration>,
+}
+
+impl Precedence {
+    /// This source ranks so about everything.
+    #[must_use]
+    pub const fn new(source: SourceName, rank: i32) -> Self {
+        Self { kind: None, attribute: None, source, rank, fresh_for: None }
+    }
+
+    /// Only for items of this kind.
+    #[must_use]
+    pub fn for_kind(self, kind: CiKind) -> Self {
+        Self { kind: Some(kind), ..self }
+    }
+
+    /// Only for this attribute.
+    #[must_use]
+    pub fn for_attribute(self, attribute: AttrName) -> Self {
+        Self { attribute: Some(attribute), ..self }
+    }
+
+    /// Only while it was seen within this span.
+    #[must_use]
+    pub const fn fresh_for(mut self, span: Duration) -> Self {
+        self.fresh_for = Some(span);
+        self
+    }
+
+    fn fits(&self, kind: &CiKind, attribute: &AttrName, source: &SourceName) -> bool {
+        let family = source.as_str().split_once('@').map_or(source.as_str(), |(family, _)| family);
+        (self.source == *source || self.source.as_str() == family)
+            && self.kind.as_ref().is_none_or(|own| kind.is_a(own))
+            && self.attribute.as_ref().is_none_or(|own| own == attribute)
+    }
+
+    /// More specific rules beat general ones: attribute, then length of the kind, then the full source name.
+    fn specificity(&self) -> (bool, usize, usize) {
+        let kind = self.kind.as_ref().map_or(0, |kind| kind.as_str().len());
+        (self.attribute.is_some(), kind, self.source.as_str().len())
+    }
+}
+
+/// Rules of deriving. Two engines with the same facts and the same configuration agree on everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CmdbConfig {
+    identity: IdentityRules,
+    leases: BTreeMap<CiKind, Option<Duration>>,
+    default_lease: Option<Duration>,
+    relation_lease: Option<Duration>,
+    mass_percent: u8,
+    mass_floor: usize,
+    precedence: Vec<Precedence>,
+    remembered_changes: usize,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Default for CmdbConfig {
+    fn default() -> Self {
+        let lasting = [
+            kind::HOST,
+            kind::DEVICE,
+            kind::APPLICATION,
+            kind::BUSINESS_SERVICE,
+            kind::LOCATION,
+            kind::TEAM,
+        ];
+        Self {
+            identity: IdentityRules::default(),
+            leases: lasting.into_iter().map(|kind| (kind, None)).collect(),
+            default_lease: Some(DAY),
+            relation_lease: Some(DAY),
+            mass_percent: 50,
+            mass_floor: 10,
+            precedence: Vec::new(),
+            remembered_changes: 65_536,
+        }
+    }
+}
+
+impl CmdbConfig {
+    /// Other rules of identity.
+    #[must_use]
+    pub fn identity_rules(self, identity: IdentityRules) -> Self {
+        Self { identity, ..self }
+    }
+
+    /// Items of this kind (and its refinements) leave a source that did not renew them for `lease`; `None`: never.
+    #[must_use]
+    pub fn lease(mut self, kind: CiKind, lease: Option<Duration>) -> Self {
+        self.leases.insert(kind, lease);
+        self
+    }
+
+    /// The lease of kinds that have none of their own. 24 hours by default.
+    #[must_use]
+    pub const fn default_lease(mut self, lease: Option<Duration>) -> Self {
+        self.default_lease = lease;
+        self
+    }
+
+    /// The lease of relations. 24 hours by default.
+    #[must_use]
+    pub const fn relations_lease(mut self, lease: Option<Duration>) -> Self {
+        self.relation_lease = lease;
+        self
+    }
+
+    /// A run that would let go more than `percent` of a scope with at least `floor` items is held. 50 and 10 by default;
+    /// 100 holds nothing.
+    #[must_use]
+    pub const fn mass_retirement(mut self, percent: u8, floor: usize) -> Self {
+        self.mass_percent = percent;
+        self.mass_floor = floor;
+        self
+    }
+
+    /// Adds a rule of precedence.
+    #[must_use]
+    pub fn precedence(mut self, rule: Precedence) -> Self {
+        self.precedence.push(rule);
+        self
+    }
+
+    /// How many changes the feed remembers in memory. 65,536 by default.
+    #[must_use]
+    pub const fn remembered_changes(mut self, count: usize) -> Self {
+        self.remembered_changes = count;
+        self
+    }
+
+    /// The rules of identity.
+    #[must_use]
+    pub const fn identity(&self) -> &IdentityRules {
+        &self.identity
+    }
+
+    pub(crate) const fn relation_lease(&self) -> Option<Duration> {
+        self.relation_lease
+    }
+
+    pub(crate) const fn ring_size(&self) -> usize {
+        self.remembered_changes
+    }
+
+    /// The lease of the nearest general kind that has one.
+    pub(crate) fn lease_of(&self, kind: &CiKind) -> Option<Duration> {
+        let mut name = kind.as_str();
+        loop {
+            if let Some(lease) = self.leases.get(name) {
+                return *lease;
+            }
+            match name.rsplit_once('.') {
+                Some((general, _)) => name = general,
+                None => return self.default_lease,
+            }
+        }
+    }
+
+    pub(crate) const fn is_mass(&self, missing: usize, of: usize) -> bool {
+        of >= self.mass_floor && missing * 100 > of * self.mass_percent as usize
+    }
+
+    /// Rank and freshness of a source about an attribute of a kind.
+    pub(crate) fn trust(
+        &self,
+        kind: &CiKind,
+        attribute: &AttrName,
+        source: &SourceName,
+    ) -> (i32, Option<Duration>) {
+        self.precedence
+            .iter()
+            .filter(|rule| rule.fits(kind, attribute, source))
+            .max_by_key(|rule| (rule.specificity(), rule.rank))
+            .map_or((0, None), |rule| (rule.rank, rule.fresh_for))
+    }
+
+    /// The shortest freshness that any rule gives this source: when its claims may turn stale.
+    pub(crate) fn freshness_of(&self, source: &SourceName) -> Option<Duration> {
+        let family = source.as_str().split_once('@').map_or(source.as_str(), |(family, _)| family);
+        self.precedence
+            .iter()
+            .filter(|rule| rule.source == *source || rule.source.as_str() == family)
+            .filter_map(|rule| rule.fresh_for)
+            .min()
+    }
+}

@@ -1,0 +1,141 @@
+//! What changed: the change feed, the difference of two views, the past of one item.
+
+mod field;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use itom_core::{ChangeKind, ChangeSource, CiChange, CiId, Interval, Timestamp};
+
+use crate::view::{Ci, Relation, View};
+
+pub use field::FieldVersion;
+pub(crate) use field::field_history;
+
+/// Changes a block holds before a new one begins.
+const BLOCK: usize = 1024;
+
+/// The latest changes, oldest first, up to a set number. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct ChangeFeed {
+    blocks: VecDeque<Arc<Vec<CiChange>>>,
+    forgotten_until: Option<Timestamp>,
+}
+
+impl ChangeFeed {
+    pub(crate) fn push(&mut self, changes: &[CiChange], limit: usize) {
+        for change in changes {
+            match self.blocks.back_mut() {
+                Some(block) if block.len() < BLOCK => Arc::make_mut(block).push(change.clone()),
+                _ => self.blocks.push_back(Arc::new(vec![change.clone()])),
+            }
+        }
+        while self.blocks.len() > 1 && self.blocks.iter().skip(1).map(|block| block.len()).sum::<usize>() >= limit {
+            let dropped = self.blocks.pop_front();
+            self.forgotten_until = dropped.and_then(|block| block.last().map(|change| change.at)).or(self.forgotten_until);
+        }
+    }
+
+    /// Changes up to this time may be missing: they were more than the feed remembers. Replay the facts to see them.
+    #[must_use]
+    pub const fn forgotten_until(&self) -> Option<Timestamp> {
+        self.forgotten_until
+    }
+
+    /// How many changes are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.blocks.iter().map(|block| block.len()).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+}
+
+impl ChangeSource for ChangeFeed {
+    fn changes(&self, range: Interval) -> Vec<CiChange> {
+        let mut changes: Vec<CiChange> = self
+            .blocks
+            .iter()
+            .flat_map(|block| block.iter())
+            .filter(|change| range.contains(change.at))
+            .cloned()
+            .collect();
+        changes.sort();
+        changes
+    }
+}
+
+/// What happened to an item between two states of it.
+pub(crate) fn ci_changes(at: Timestamp, before: Option<&Ci>, after: Option<&Ci>, changes: &mut Vec<CiChange>) {
+    let Some(id) = after.or(before).map(Ci::id) else { return };
+    let active = |ci: Option<&Ci>| ci.is_some_and(|ci| ci.state().is_active());
+    let life = match (before, active(before), active(after)) {
+        (None, _, true) => Some(ChangeKind::Appeared),
+        (Some(_), false, true) => Some(ChangeKind::Returned),
+        (_, true, false) => Some(ChangeKind::Retired),
+        _ => None,
+    };
+    let source = |ci: Option<&Ci>| ci.and_then(|ci| ci.sources().first().cloned());
+    if let Some(change) = life {
+        changes.push(CiChange { at, ci: id, change, before: None, after: None, source: source(after.or(before)) });
+    }
+    let (Some(old), Some(new)) = (before, after) else { return };
+    let names: BTreeSet<_> = old.attributes().keys().chain(new.attributes().keys()).collect();
+    for name in names {
+        let (was, is) = (old.attributes().get(name), new.attributes().get(name));
+        let (value_was, value_is) = (was.map(|a| a.value()), is.map(|a| a.value()));
+        if value_was != value_is {
+            changes.push(CiChange {
+                at,
+                ci: id,
+                change: ChangeKind::Attribute(name.clone()),
+                before: value_was.cloned(),
+                after: value_is.cloned(),
+                source: is.or(was).map(|attribute| attribute.winner.source.clone()),
+            });
+        }
+    }
+}
+
+/// What happened to a relation, told at its start.
+pub(crate) fn relation_changes(
+    at: Timestamp,
+    before: Option<&Relation>,
+    after: Option<&Relation>,
+    changes: &mut Vec<CiChange>,
+) {
+    let Some(relation) = after.or(before) else { return };
+    let active = |relation: Option<&Relation>| relation.is_some_and(|relation| relation.state.is_active());
+    let (kind, to) = (relation.kind.clone(), relation.to);
+    let change = match (active(before), active(after)) {
+        (false, true) => ChangeKind::Related { kind, to },
+        (true, false) => ChangeKind::Unrelated { kind, to },
+        _ => return,
+    };
+    let source = relation.sources.first().cloned();
+    changes.push(CiChange { at, ci: relation.from, change, before: None, after: None, source });
+}
+
+/// What is different in `b` against `a`, as changes learned at `at`, by item.
+///
+/// The cost is that of walking both views.
+#[must_use]
+pub fn diff(a: &View, b: &View, at: Timestamp) -> Vec<CiChange> {
+    let mut changes = Vec::new();
+    let ids: BTreeSet<CiId> = a.cis().chain(b.cis()).map(Ci::id).collect();
+    for id in ids {
+        ci_changes(at, a.ci(id), b.ci(id), &mut changes);
+    }
+    let mut pairs: BTreeMap<_, (Option<&Relation>, Option<&Relation>)> = BTreeMap::new();
+    a.relations().for_each(|relation| pairs.entry(relation.id()).or_default().0 = Some(relation));
+    b.relations().for_each(|relation| pairs.entry(relation.id()).or_default().1 = Some(relation));
+    for (before, after) in pairs.into_values() {
+        relation_changes(at, before, after, &mut changes);
+    }
+    changes.sort();
+    changes
+}

@@ -1,0 +1,109 @@
+//! Identity: which objects of which sources are one configuration item.
+//!
+//! Each `(source, native id)` is an [`Object`]. Objects become one item by evidence, applied in one total order, so that
+//! the partition is a pure function of the fact set:
+//!
+//! 1. `SameAs` statements (the latest word on a pair counts; `NotSame` wins a tie).
+//! 2. Keys, live objects before departed ones, then by strength (hardware, issued, administrative), then by how many
+//!    sources agree, then by content.
+//!
+//! Conditions have three values. *True* joins, *not applicable* says nothing, *false* forbids ([`cannot-link`](Rule)):
+//! two objects of one source, a `NotSame`, incompatible kinds, or a different value of a single-valued stronger key
+//! (two serials are two chassis, whatever MAC address a dock lent them). Ambient keys never join. A value that too many
+//! objects of one source claim, or that is known junk, does not identify.
+//!
+//! Because a value can become hot, one more fact can take a merge apart again: clusters are derived anew whenever
+//! something they rest on changes, and every id ever derived from a key or an object stays an alias of the item that
+//! holds that key or object now.
+
+mod index;
+mod partition;
+mod proof;
+mod rules;
+
+use std::fmt;
+
+use itom_core::{CiId, Key, KeyKind, Realm, SourceName, Strength, Text};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use index::{Entry, Index};
+pub(crate) use partition::{Cluster, Member, partition};
+pub use proof::{Proof, ProofError, Rule, verify};
+pub use rules::IdentityRules;
+
+/// One thing as one source names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Object {
+    /// The source.
+    pub source: SourceName,
+    /// Its own id for the thing.
+    pub native: Text,
+}
+
+impl Object {
+    /// An object.
+    #[must_use]
+    pub fn new(source: SourceName, native: impl Into<Text>) -> Self {
+        Self { source, native: native.into() }
+    }
+
+    pub(crate) fn ci_id(&self) -> CiId {
+        CiId::derive(&["object", self.source.as_str(), &self.native])
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.source, self.native)
+    }
+}
+
+/// What a key says, without how much it says: the same serial number claimed with two strengths is one value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Ident {
+    /// The kind of key.
+    pub kind: KeyKind,
+    /// Where it is unique.
+    pub realm: Realm,
+    /// The canonical value.
+    pub value: Text,
+}
+
+impl Ident {
+    pub(crate) fn ci_id(&self) -> CiId {
+        CiId::derive(&["key", self.kind.as_str(), self.realm.as_str(), &self.value])
+    }
+
+    /// The id of what is only known by this key. Not that of an item with the key: several may claim it.
+    pub(crate) fn loose_id(&self) -> CiId {
+        CiId::derive(&["loose", self.kind.as_str(), self.realm.as_str(), &self.value])
+    }
+}
+
+impl From<&Key> for Ident {
+    fn from(key: &Key) -> Self {
+        Self { kind: key.kind().clone(), realm: key.realm().clone(), value: Text::from(key.value()) }
+    }
+}
+
+impl fmt::Display for Ident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.kind, self.value)?;
+        if self.realm != Realm::GLOBAL {
+            write!(f, "@{}", self.realm)?;
+        }
+        Ok(())
+    }
+}
+
+/// A reference that fits several items: it stays a loose end until a fact settles it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ambiguous {
+    /// What was referred to.
+    pub key: Ident,
+    /// The items that claim it now, ascending.
+    pub candidates: Vec<CiId>,
+}
+
+/// The tiers of evidence that can join, strongest first.
+pub(crate) const TIERS: [Strength; 3] = [Strength::Hardware, Strength::Issued, Strength::Administrative];

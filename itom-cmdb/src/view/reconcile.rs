@@ -1,0 +1,238 @@
+//! From what sources say to what is believed: kinds, names, attributes, life.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use itom_core::{
+    AttrName, CiId, CiKind, SourceName, StableHash as _, Strength, Text, Timestamp, Value, attr, key_kind,
+};
+
+use super::presence::Item;
+use super::{Attribute, Ci, CiBody, Claim, ClaimReason, LifeState, Relation};
+use crate::config::CmdbConfig;
+use crate::identity::Object;
+
+struct Candidate<'a> {
+    value: &'a Value,
+    source: &'a SourceName,
+    since: Timestamp,
+    recorded: Timestamp,
+    rank: i32,
+    fresh: bool,
+}
+
+impl Candidate<'_> {
+    /// Greatest is best: known, fresh, rank, recent; then content decides.
+    fn order(&self) -> (bool, bool, i32, Timestamp, u64) {
+        (self.value.is_known(), self.fresh, self.rank, self.since, self.value.stable_fingerprint())
+    }
+
+    fn lost_to(&self, winner: &Self) -> ClaimReason {
+        if self.value == winner.value {
+            ClaimReason::Agrees
+        } else if self.value.is_known() != winner.value.is_known() {
+            ClaimReason::Unknown
+        } else if self.fresh != winner.fresh {
+            ClaimReason::Stale
+        } else if self.rank != winner.rank {
+            ClaimReason::Outranked
+        } else if self.since != winner.since {
+            ClaimReason::Older
+        } else {
+            ClaimReason::Tie
+        }
+    }
+
+    fn claim(&self, reason: ClaimReason) -> Claim {
+        Claim {
+            value: self.value.clone(),
+            source: self.source.clone(),
+            observed: self.since,
+            recorded: self.recorded,
+            rank: self.rank,
+            reason,
+        }
+    }
+}
+
+fn attributes<'a>(
+    config: &CmdbConfig,
+    kind: Option<&CiKind>,
+    now: Timestamp,
+    items: &[(&'a SourceName, &'a Item, &'a BTreeMap<AttrName, Value>)],
+) -> BTreeMap<AttrName, Attribute> {
+    let mut said: BTreeMap<&AttrName, Vec<Candidate<'a>>> = BTreeMap::new();
+    for (source, item, attributes) in items {
+        let gone = item.departure(config, now).is_some();
+        for (name, value) in *attributes {
+            let (rank, fresh_for) = kind.map_or((0, None), |kind| config.trust(kind, name, source));
+            let stale = fresh_for.is_some_and(|span| item.last_seen + span <= now);
+            said.entry(name).or_default().push(Candidate {
+                value,
+                source,
+                since: item.said_since(name),
+                recorded: item.statement.recorded(),
+                rank,
+                fresh: !gone && !stale,
+            });
+        }
+    }
+    said.into_iter()
+        .filter_map(|(name, mut candidates)| {
+            candidates.sort_by(|a, b| b.order().cmp(&a.order()).then_with(|| a.source.cmp(b.source)));
+            let (best, rest) = candidates.split_first()?;
+            let reason = if rest.is_empty() { ClaimReason::Only } else { ClaimReason::Best };
+            let others = rest.iter().map(|other| other.claim(other.lost_to(best))).collect();
+            Some((name.clone(), Attribute { winner: best.claim(reason), others }))
+        })
+        .collect()
+}
+
+/// Active while any item is there; else since when and how the last one left.
+fn life<'a>(config: &CmdbConfig, now: Timestamp, items: impl Iterator<Item = &'a Item>) -> LifeState {
+    let mut last = None;
+    for item in items {
+        match item.departure(config, now) {
+            None => return LifeState::Active,
+            departure => last = last.max(departure),
+        }
+    }
+    last.map_or(LifeState::Active, |(since, why)| LifeState::Retired { since, why })
+}
+
+/// The most refined kind, or what they have in common.
+fn kind_of(config: &CmdbConfig, kinds: &BTreeSet<&CiKind>) -> Option<CiKind> {
+    if let Some(refined) = kinds.iter().find(|kind| kinds.iter().all(|other| kind.is_a(other))) {
+        return Some((*refined).clone());
+    }
+    let mut kinds = kinds.iter();
+    let mut common: CiKind = (*kinds.next()?).clone();
+    for kind in kinds {
+        while !kind.is_a(&common) {
+            match common.parent() {
+                Some(general) => common = general,
+                // Identity never joins kinds without a common one, unless somebody said so: the smallest name stands.
+                None => return config.identity().common_kind(&common, kind).or(Some(common)),
+            }
+        }
+    }
+    Some(common)
+}
+
+/// What people call an item: a name that a source gives, else its best name-like key, else the source's own id.
+fn name_of(attributes: &BTreeMap<AttrName, Attribute>, items: &[(&Object, &Item)]) -> Text {
+    const NAMES: [AttrName; 8] = [
+        attr::NAME,
+        attr::HOST_NAME,
+        attr::SERVICE_NAME,
+        attr::PACKAGE_NAME,
+        attr::PROCESS_EXECUTABLE_NAME,
+        attr::NETWORK_INTERFACE_NAME,
+        attr::SYSTEM_FILESYSTEM_MOUNTPOINT,
+        attr::SYSTEM_DEVICE,
+    ];
+    let said = NAMES.iter().filter_map(|name| attributes.get(name)?.value().as_text()).find(|text| !text.is_empty());
+    if let Some(name) = said {
+        return Text::from(name);
+    }
+    let keys = || items.iter().filter_map(|(_, item)| item.ci()).flat_map(|ci| &ci.keys);
+    let named = [key_kind::FQDN, key_kind::HOST_NAME, key_kind::IP]
+        .iter()
+        .find_map(|kind| keys().filter(|key| key.kind() == kind).map(|key| key.value()).min());
+    match (named, items.first()) {
+        (Some(name), _) => Text::from(name),
+        (None, Some((object, _))) => object.native.clone(),
+        (None, None) => Text::literal(""),
+    }
+}
+
+/// The item that these objects are.
+pub(crate) fn ci(config: &CmdbConfig, id: CiId, now: Timestamp, items: &[(&Object, &Item)]) -> Option<Ci> {
+    let described: Vec<_> = items.iter().filter_map(|(object, item)| Some((*object, *item, item.ci()?))).collect();
+    let (_, first, _) = described.first()?;
+    let live: BTreeSet<&CiKind> = described
+        .iter()
+        .filter(|(_, item, _)| item.departure(config, now).is_none())
+        .map(|(_, _, ci)| &ci.kind)
+        .collect();
+    let all: BTreeSet<&CiKind> = described.iter().map(|(_, _, ci)| &ci.kind).collect();
+    let kind = kind_of(config, if live.is_empty() { &all } else { &live })?;
+    let said: Vec<_> = described.iter().map(|(object, item, ci)| (&object.source, *item, &ci.attributes)).collect();
+    let attributes = attributes(config, Some(&kind), now, &said);
+    let body = CiBody {
+        name: name_of(&attributes, items),
+        keys: described.iter().flat_map(|(_, _, ci)| ci.keys.iter().cloned()).collect(),
+        objects: described.iter().map(|(object, _, _)| (*object).clone()).collect(),
+        sources: described.iter().map(|(object, _, _)| object.source.clone()).collect(),
+        state: life(config, now, described.iter().map(|(_, item, _)| *item)),
+        loose_end: false,
+        kind,
+        attributes,
+    };
+    Some(Ci {
+        id,
+        first_seen: described.iter().map(|(_, item, _)| item.first_seen).min().unwrap_or(first.first_seen),
+        last_seen: described.iter().map(|(_, item, _)| item.last_seen).max().unwrap_or(first.last_seen),
+        body: Arc::new(body),
+    })
+}
+
+/// The relation that these statements make.
+pub(crate) fn relation(
+    config: &CmdbConfig,
+    (from, to): (CiId, CiId),
+    now: Timestamp,
+    items: &[(&SourceName, &Item)],
+) -> Option<Relation> {
+    let said: Vec<_> =
+        items.iter().filter_map(|(source, item)| Some((*source, *item, &item.relation()?.attributes))).collect();
+    let (_, first, _) = said.first()?;
+    Some(Relation {
+        kind: first.relation()?.kind.clone(),
+        from,
+        to,
+        attributes: Arc::new(attributes(config, None, now, &said)),
+        sources: Arc::new(said.iter().map(|(source, _, _)| (*source).clone()).collect()),
+        first_seen: said.iter().map(|(_, item, _)| item.first_seen).min()?,
+        last_seen: said.iter().map(|(_, item, _)| item.last_seen).max()?,
+        state: life(config, now, said.iter().map(|(_, item, _)| *item)),
+    })
+}
+
+/// What is only known by reference, from the relations that refer to it.
+pub(crate) fn loose_end(
+    config: &CmdbConfig,
+    id: CiId,
+    key: &itom_core::Key,
+    now: Timestamp,
+    items: &[(&SourceName, &Item)],
+) -> Option<Ci> {
+    use itom_core::kind;
+    let kind = match key.kind() {
+        own if *own == key_kind::PROCESS => kind::PROCESS,
+        own if *own == key_kind::CONTAINER_ID => kind::CONTAINER,
+        own if *own == key_kind::PURL => kind::SOFTWARE,
+        own if *own == key_kind::FQDN || *own == key_kind::HOST_NAME || *own == key_kind::MACHINE_ID => kind::HOST,
+        own if *own == key_kind::MAC || *own == key_kind::IP || *own == key_kind::ENDPOINT => kind::NETWORK_ADDRESS,
+        _ => kind::DEVICE,
+    };
+    // The claims of references differ in strength at most; the ambient form says least.
+    let key = itom_core::Key::new(key.kind().clone(), key.realm().clone(), key.value(), Strength::Ambient)
+        .unwrap_or_else(|_| key.clone());
+    let body = CiBody {
+        kind,
+        name: Text::from(key.value()),
+        keys: BTreeSet::from([key]),
+        attributes: BTreeMap::new(),
+        objects: Vec::new(),
+        sources: items.iter().map(|(source, _)| (*source).clone()).collect(),
+        state: life(config, now, items.iter().map(|(_, item)| *item)),
+        loose_end: true,
+    };
+    Some(Ci {
+        id,
+        first_seen: items.iter().map(|(_, item)| item.first_seen).min()?,
+        last_seen: items.iter().map(|(_, item)| item.last_seen).max()?,
+        body: Arc::new(body),
+    })
+}
