@@ -1,6 +1,6 @@
 //! Configuration items: the graph of what depends on what, and what a failure does.
 
-//EXPORT pub mod export;
+pub mod export;
 pub mod graph;
 pub mod impact;
 #[cfg(any(test, feature = "testing"))]

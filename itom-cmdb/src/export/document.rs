@@ -253,7 +253,7 @@ pub struct MapDocument {
     /// Always [`MAP_FORMAT`].
     pub format: String,
     /// What the map shows.
-    #[serde(default)]
+    #[serde(default = "untitled")]
     pub title: Text,
     /// How relations carry failure; the default model if not given.
     #[serde(default)]
@@ -267,6 +267,10 @@ pub struct MapDocument {
     /// The gates that nodes have of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<MapGate>,
+}
+
+const fn untitled() -> Text {
+    Text::literal("")
 }
 
 impl MapDocument {
