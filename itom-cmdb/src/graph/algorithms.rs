@@ -5,7 +5,7 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::unionfind::UnionFind;
 
-use super::{Link, RelationGraph, View};
+use super::{RelationGraph, View};
 
 /// Items that need each other in a circle.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,10 +13,6 @@ use super::{Link, RelationGraph, View};
 pub struct Cycle {
     /// The items, sorted by id: all that can reach each other, which may be several interwoven circles.
     pub members: Vec<CiId>,
-}
-
-fn loud(link: &Link) -> bool {
-    !link.tag.is_silent()
 }
 
 impl RelationGraph {
@@ -28,11 +24,11 @@ impl RelationGraph {
             graph.add_node(());
         });
         for (node, _) in self.nodes.iter() {
-            for link in self.outward.of(node).iter().filter(|link| loud(link)) {
+            for link in self.outward.of(node) {
                 graph.add_edge(NodeIndex::new(node as usize), NodeIndex::new(link.node as usize), ());
             }
         }
-        let own_circle = |node: u32| self.outward.of(node).iter().any(|link| loud(link) && link.node == node);
+        let own_circle = |node: u32| self.outward.of(node).iter().any(|link| link.node == node);
         let mut cycles: Vec<Cycle> = kosaraju_scc(&graph)
             .into_iter()
             .filter(|part| part.len() > 1 || part.iter().any(|node| own_circle(node.index() as u32)))
@@ -52,7 +48,7 @@ impl RelationGraph {
     pub fn components(&self) -> Vec<Vec<CiId>> {
         let mut union = UnionFind::<u32>::new(self.nodes.bound());
         for (node, _) in self.nodes.iter() {
-            for link in self.outward.of(node) {
+            for link in self.all_outward(node) {
                 union.union(node, link.node);
             }
         }
@@ -71,7 +67,17 @@ impl RelationGraph {
     #[must_use]
     pub fn articulation_points(&self) -> Vec<CiId> {
         let bound = self.nodes.bound();
-        let neighbours = |node: u32| (self.outward.of(node), self.inward.of(node));
+        let neighbour = |node: u32, at: u32| {
+            let mut at = at as usize;
+            for links in [&self.outward, &self.inward, &self.silent_outward, &self.silent_inward] {
+                let run = links.of(node);
+                if let Some(link) = run.get(at) {
+                    return Some(link.node);
+                }
+                at -= run.len();
+            }
+            None
+        };
         // Hopcroft–Tarjan with its own stack: an estate may be deeper than a thread's.
         let (mut found_at, mut low) = (vec![0_u32; bound], vec![0_u32; bound]);
         let mut cuts = vec![false; bound];
@@ -87,13 +93,8 @@ impl RelationGraph {
             let mut root_children = 0;
             while let Some(frame) = stack.last_mut() {
                 let node = frame.node;
-                let (outward, inward) = neighbours(node);
-                let at = frame.next as usize;
+                let next = neighbour(node, frame.next);
                 frame.next += 1;
-                let next = match outward.get(at) {
-                    Some(link) => Some(link.node),
-                    None => inward.get(at - outward.len()).map(|link| link.node),
-                };
                 match next {
                     Some(next) if found_at[next as usize] == 0 => {
                         clock += 1;

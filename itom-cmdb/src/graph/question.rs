@@ -39,7 +39,7 @@ pub(crate) fn walk(view: &impl View, start: u32, way: Way, until: Option<u32>, m
             break;
         }
         let mut visit = |link: Link| {
-            if !link.tag.is_silent() && marks.set(link.node) {
+            if marks.set(link.node) {
                 order.push((link.node, distance + 1));
             }
         };
@@ -60,7 +60,7 @@ pub(crate) fn closure(view: &impl View, ci: CiId, way: Way) -> Vec<CiId> {
         order[1..].iter().map(|(node, distance)| (*distance, view.id(*node))).collect();
     // A link back to the start closes its cycle one step behind the node it comes from.
     let back = order.iter().find(|(node, _)| {
-        let returns = |link: Link| !link.tag.is_silent() && link.node == start;
+        let returns = |link: Link| link.node == start;
         match way {
             Way::Outward => view.outward(*node).any(returns),
             Way::Inward => view.inward(*node).any(returns),
@@ -103,7 +103,7 @@ impl RelationGraph {
         while left > 0 {
             let link = self
                 .inward(node)
-                .filter(|link| !link.tag.is_silent() && at(link.node) == Some(left - 1))
+                .filter(|link| at(link.node) == Some(left - 1))
                 .min_by_key(|link| (self.id(link.node), self.kind_name(link.tag.kind())))?;
             steps.push(Step { relation: self.kind_name(link.tag.kind()).clone(), ci: self.id(link.node) });
             (node, left) = (link.node, left - 1);

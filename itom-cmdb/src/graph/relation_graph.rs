@@ -67,10 +67,14 @@ pub struct RelationGraph {
     model: Arc<RelationModel>,
     kinds: Arc<Kinds>,
     pub(super) nodes: Nodes,
-    /// Supplier → who feels its failure (and the `from` end of silent relations).
+    /// Supplier → who feels its failure.
     pub(super) outward: Links,
-    /// Dependent → what it needs (and the `to` end of silent relations).
+    /// Dependent → what it needs.
     pub(super) inward: Links,
+    /// `from` → `to` of relations that carry no failure: kept apart, so that no search has to step over them.
+    pub(super) silent_outward: Links,
+    /// `to` → `from` of those.
+    pub(super) silent_inward: Links,
     /// Gates that differ from their kind's, by dependent and kind.
     gates: Arc<BTreeMap<(u32, u32), Gate>>,
     relations: usize,
@@ -108,6 +112,8 @@ impl RelationGraph {
             nodes: Nodes::new(),
             outward: Links::default(),
             inward: Links::default(),
+            silent_outward: Links::default(),
+            silent_inward: Links::default(),
             gates: Arc::default(),
             relations: 0,
         }
@@ -138,13 +144,17 @@ impl RelationGraph {
         linked.dedup();
         graph.relations = linked.iter().filter(|(_, _, tag)| graph.reports(*tag)).count();
 
-        let mut lengths = (vec![0_u32; graph.nodes.bound()], vec![0_u32; graph.nodes.bound()]);
-        for (supplier, dependent, _) in &linked {
-            lengths.0[*supplier as usize] += 1;
-            lengths.1[*dependent as usize] += 1;
-        }
-        graph.outward = Links::with_room(&lengths.0);
-        graph.inward = Links::with_room(&lengths.1);
+        let bound = graph.nodes.bound();
+        let room = |silent: bool, end: fn(&(u32, u32, Tag)) -> u32| {
+            let mut lengths = vec![0_u32; bound];
+            let pairs = linked.iter().filter(|(_, _, tag)| tag.is_silent() == silent);
+            pairs.for_each(|pair| lengths[end(pair) as usize] += 1);
+            Links::with_room(&lengths)
+        };
+        graph.outward = room(false, |pair| pair.0);
+        graph.inward = room(false, |pair| pair.1);
+        graph.silent_outward = room(true, |pair| pair.0);
+        graph.silent_inward = room(true, |pair| pair.1);
         for (supplier, dependent, tag) in linked {
             graph.link(supplier, dependent, tag);
         }
@@ -200,7 +210,7 @@ impl RelationGraph {
         let mut all: Vec<Relation> = self
             .nodes
             .iter()
-            .flat_map(|(supplier, _)| self.outward.of(supplier).iter().map(move |link| (supplier, link)))
+            .flat_map(|(supplier, _)| self.all_outward(supplier).map(move |link| (supplier, link)))
             .filter(|(_, link)| self.reports(link.tag))
             .map(|(supplier, link)| self.relation(supplier, link.node, link.tag))
             .collect();
@@ -212,12 +222,20 @@ impl RelationGraph {
     #[must_use]
     pub fn relations_of(&self, ci: CiId) -> Vec<Relation> {
         let Some(node) = self.nodes.find(ci) else { return Vec::new() };
-        let outward = self.outward.of(node).iter().map(|link| self.relation(node, link.node, link.tag));
-        let inward = self.inward.of(node).iter().map(|link| self.relation(link.node, node, link.tag));
+        let outward = self.all_outward(node).map(|link| self.relation(node, link.node, link.tag));
+        let inward = self.all_inward(node).map(|link| self.relation(link.node, node, link.tag));
         let mut all: Vec<Relation> = outward.chain(inward).collect();
         all.sort_unstable();
         all.dedup();
         all
+    }
+
+    pub(super) fn all_outward(&self, node: u32) -> impl Iterator<Item = &Link> {
+        self.outward.of(node).iter().chain(self.silent_outward.of(node))
+    }
+
+    pub(super) fn all_inward(&self, node: u32) -> impl Iterator<Item = &Link> {
+        self.inward.of(node).iter().chain(self.silent_inward.of(node))
     }
 
     fn relation(&self, supplier: u32, dependent: u32, tag: Tag) -> Relation {
@@ -244,8 +262,9 @@ impl RelationGraph {
             .nodes
             .upsert(node)
             .ok_or(GraphError::Full { what: "configuration items", limit: u64::from(u32::MAX) })?;
-        self.outward.reach(self.nodes.bound());
-        self.inward.reach(self.nodes.bound());
+        for links in [&mut self.outward, &mut self.inward, &mut self.silent_outward, &mut self.silent_inward] {
+            links.reach(self.nodes.bound());
+        }
         Ok(index)
     }
 
@@ -297,11 +316,12 @@ impl RelationGraph {
         for (supplier, dependent, tag) in both.into_iter().flatten() {
             let Some((at, twin)) = self.find_pair(supplier, dependent, tag) else { continue };
             removed = true;
-            if let Some((moved, moved_twin)) = self.outward.swap_remove(supplier, at) {
-                self.inward.set_twin(moved.node, moved_twin, at);
+            let (outward, inward) = self.links_mut(tag);
+            if let Some((moved, moved_twin)) = outward.swap_remove(supplier, at) {
+                inward.set_twin(moved.node, moved_twin, at);
             }
-            if let Some((moved, moved_twin)) = self.inward.swap_remove(dependent, twin) {
-                self.outward.set_twin(moved.node, moved_twin, twin);
+            if let Some((moved, moved_twin)) = inward.swap_remove(dependent, twin) {
+                outward.set_twin(moved.node, moved_twin, twin);
             }
         }
         self.relations -= usize::from(removed);
@@ -373,7 +393,7 @@ impl RelationGraph {
     fn retag(&mut self, dependent: u32, kind: u32, plain: Plain) {
         for at in 0..self.inward.of(dependent).len() as u32 {
             let link = self.inward.of(dependent)[at as usize];
-            if link.tag.kind() == kind && !link.tag.is_silent() {
+            if link.tag.kind() == kind {
                 let twin = self.inward.twin(dependent, at);
                 self.inward.set_tag(dependent, at, link.tag.with_plain(plain));
                 self.outward.set_tag(link.node, twin, link.tag.with_plain(plain));
@@ -382,14 +402,28 @@ impl RelationGraph {
     }
 
     fn link(&mut self, supplier: u32, dependent: u32, tag: Tag) {
-        let twin = self.inward.of(dependent).len() as u32;
-        let at = self.outward.push(supplier, Link { node: dependent, tag }, twin);
-        self.inward.push(dependent, Link { node: supplier, tag }, at);
+        let (outward, inward) = self.links_mut(tag);
+        let twin = inward.of(dependent).len() as u32;
+        let at = outward.push(supplier, Link { node: dependent, tag }, twin);
+        inward.push(dependent, Link { node: supplier, tag }, at);
+    }
+
+    const fn links(&self, tag: Tag) -> (&Links, &Links) {
+        if tag.is_silent() { (&self.silent_outward, &self.silent_inward) } else { (&self.outward, &self.inward) }
+    }
+
+    const fn links_mut(&mut self, tag: Tag) -> (&mut Links, &mut Links) {
+        if tag.is_silent() {
+            (&mut self.silent_outward, &mut self.silent_inward)
+        } else {
+            (&mut self.outward, &mut self.inward)
+        }
     }
 
     /// Where a pair is: its position at the supplier and at the dependent. Scans the shorter of the two.
     pub(crate) fn find_pair(&self, supplier: u32, dependent: u32, tag: Tag) -> Option<(u32, u32)> {
-        let (outward, inward) = (self.outward.of(supplier), self.inward.of(dependent));
+        let (outward_links, inward_links) = self.links(tag);
+        let (outward, inward) = (outward_links.of(supplier), inward_links.of(dependent));
         let scan = |links: &[Link], wanted: u32| {
             links
                 .iter()
@@ -397,9 +431,9 @@ impl RelationGraph {
                 .map(|at| at as u32)
         };
         if outward.len() <= inward.len() {
-            scan(outward, dependent).map(|at| (at, self.outward.twin(supplier, at)))
+            scan(outward, dependent).map(|at| (at, outward_links.twin(supplier, at)))
         } else {
-            scan(inward, supplier).map(|at| (self.inward.twin(dependent, at), at))
+            scan(inward, supplier).map(|at| (inward_links.twin(dependent, at), at))
         }
     }
 

@@ -12,9 +12,9 @@ pub(crate) trait View {
     fn node(&self, ci: CiId) -> Option<u32>;
     /// The item of a node.
     fn id(&self, node: u32) -> CiId;
-    /// Who feels the failure of a node (silent links included).
+    /// Who feels the failure of a node.
     fn outward(&self, node: u32) -> impl Iterator<Item = Link>;
-    /// What a node needs (silent links included).
+    /// What a node needs.
     fn inward(&self, node: u32) -> impl Iterator<Item = Link>;
     /// Gate and effect of a dependent for a kind.
     fn rule(&self, dependent: u32, kind: u32) -> (&Gate, Effect);

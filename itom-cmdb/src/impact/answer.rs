@@ -273,13 +273,12 @@ fn cause(view: &impl View, scratch: &ImpactScratch, node: u32, distance: u32, hi
         let counts = scratch.down.has(link.node) || (hit == Hit::Degraded && scratch.degraded.has(link.node));
         counts.then(|| scratch.distance_of(link.node)).filter(|at| *at < distance)
     };
-    let loud = || view.inward(node).filter(|link| !link.tag.is_silent());
-    let plain = loud()
+    let plain = view.inward(node)
         .filter(|link| link.tag.is_plain() && fell(link) == Some(distance - 1))
         .map(|link| (view.id(link.node), link.tag.kind()))
         .min_by_key(|(id, kind)| (*id, view.kind(*kind)));
     let mut gates: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
-    for link in loud().filter(|link| !link.tag.is_plain()) {
+    for link in view.inward(node).filter(|link| !link.tag.is_plain()) {
         let weight = view.rule(node, link.tag.kind()).0.weight(view.id(link.node));
         let (failed, total) = gates.entry(link.tag.kind()).or_default();
         *total = total.saturating_add(weight);
@@ -294,7 +293,7 @@ fn cause(view: &impl View, scratch: &ImpactScratch, node: u32, distance: u32, hi
             _ => gate.falls(failed, total),
         }
     };
-    let gated = loud()
+    let gated = view.inward(node)
         .filter(|link| !link.tag.is_plain() && fell(link) == Some(distance - 1) && has_fallen(link.tag.kind()))
         .map(|link| (view.id(link.node), link.tag.kind()))
         .min_by_key(|(id, kind)| (*id, view.kind(*kind)));
@@ -310,7 +309,7 @@ fn cause(view: &impl View, scratch: &ImpactScratch, node: u32, distance: u32, hi
             Cause { relation, via, standing: total.saturating_sub(*failed), needed, total: *total }
         }
         None => {
-            let (failed, total) = loud().filter(|link| link.tag.kind() == kind).fold((0, 0), |(failed, total), link| {
+            let (failed, total) = view.inward(node).filter(|link| link.tag.kind() == kind).fold((0, 0), |(failed, total), link| {
                 (failed + u64::from(fell(&link).is_some()), total + 1)
             });
             Cause { relation, via, standing: total - failed, needed: total, total }

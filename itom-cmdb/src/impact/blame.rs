@@ -59,14 +59,13 @@ pub(crate) fn brought_down_by(view: &impl View, ci: CiId, failed: &BTreeSet<CiId
 fn fallen_through(view: &impl View, down: &Marks, node: u32) -> Vec<u32> {
     // Failed and total weight by kind. Looked up, never iterated.
     let mut sums: HashMap<u32, (u64, u64)> = HashMap::new();
-    let loud = || view.inward(node).filter(|link| !link.tag.is_silent());
-    for link in loud().filter(|link| !link.tag.is_plain()) {
+    for link in view.inward(node).filter(|link| !link.tag.is_plain()) {
         let weight = view.rule(node, link.tag.kind()).0.weight(view.id(link.node));
         let (failed, total) = sums.entry(link.tag.kind()).or_default();
         *total = total.saturating_add(weight);
         *failed = failed.saturating_add(if down.has(link.node) { weight } else { 0 });
     }
-    loud()
+    view.inward(node)
         .filter(|link| down.has(link.node))
         .filter(|link| {
             link.tag.is_plain() || {

@@ -66,7 +66,7 @@ fn raise<V: View>(
         first();
         let total = view
             .inward(link.node)
-            .filter(|needed| !needed.tag.is_silent() && needed.tag.kind() == key.1)
+            .filter(|needed| needed.tag.kind() == key.1)
             .map(|needed| weight(view, gate, needed.node))
             .fold(0, u64::saturating_add);
         Tally { failed: 0, total }
@@ -148,9 +148,6 @@ impl ImpactScratch {
             let mut has_gates = false;
             for link in view.outward(node) {
                 if !link.tag.is_plain() {
-                    if link.tag.is_silent() {
-                        continue;
-                    }
                     has_gates = true;
                     if self.down.has(link.node) || !stop.admits(link.node) {
                         continue;
@@ -204,7 +201,7 @@ impl ImpactScratch {
                 continue;
             }
             for link in view.outward(node) {
-                if link.tag.is_silent() || self.down.has(link.node) || self.degraded.has(link.node) {
+                if self.down.has(link.node) || self.degraded.has(link.node) {
                     continue;
                 }
                 let passes = link.tag.is_plain()

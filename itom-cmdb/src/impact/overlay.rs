@@ -181,7 +181,7 @@ impl<'graph> Overlay<'graph> {
                 }
                 self.gates.insert((node, number), gate.clone());
                 let links: Vec<Link> = self.inward(node).filter(|link| link.tag.kind() == number).collect();
-                for link in links.into_iter().filter(|link| !link.tag.is_silent()) {
+                for link in links {
                     self.unlink(link.node, node, link.tag);
                     self.link(link.node, node, link.tag);
                 }
@@ -252,6 +252,9 @@ impl<'graph> Overlay<'graph> {
     }
 
     fn link(&mut self, supplier: u32, dependent: u32, tag: Tag) {
+        if tag.is_silent() {
+            return;
+        }
         let own_gate = self.own_gate(dependent, tag.kind()).is_some();
         let plain = if !own_gate && self.spec(tag.kind()).is_plain() { Plain::Yes } else { Plain::No };
         let tag = tag.with_plain(plain);

@@ -131,10 +131,17 @@ pub fn generate(seed: u64, size: EstateSize) -> Estate {
     // A few services (names, time, sign-on) are used by all and rest on processes that need nothing above them.
     let shared_services = services.start..services.start + (services.len() / 1000).max(1).min(services.len());
     let calm = processes.start..processes.start + (processes.len() / 100).max(1).min(processes.len());
+    let domains = (size.cis / 2000).max(1);
     for service in services.clone().filter(|_| !processes.is_empty()) {
-        let from = if shared_services.contains(&service) { &calm } else { processes };
         for _ in 0..1 + dice.below(3) {
-            relate(&relation::PROVIDED_BY, ids[service], pick(&mut dice, from));
+            let to = if shared_services.contains(&service) {
+                pick(&mut dice, &calm)
+            } else {
+                let place = (service - services.start) * processes.len() / services.len();
+                let near = (place + domains * dice.below(3)).min(processes.len() - 1);
+                ids[of_domain(processes, domains, (service - services.start) % domains, near)]
+            };
+            relate(&relation::PROVIDED_BY, ids[service], to);
         }
     }
     for app in apps.clone().filter(|_| !services.is_empty()) {
@@ -146,19 +153,25 @@ pub fn generate(seed: u64, size: EstateSize) -> Estate {
         return estate;
     }
     // The rest: processes use services, mostly of their own domain.
-    let domains = (size.cis / 2000).max(1);
+    // Within a domain they are layered: what a process uses is provided by processes before it.
     while estate.relations.len() < size.relations {
         let process = calm.end + dice.below(processes.end - calm.end);
-        let (kind, to) = match dice.below(10) {
+        let (kind, to) = match dice.below(20) {
             0 => (relation::DEPENDS_ON, shared_services.start + dice.skewed(shared_services.len())),
-            1 => (relation::CONNECTS_TO, services.start + dice.skewed(services.len())),
+            1 | 2 => (relation::CONNECTS_TO, services.start + dice.skewed(services.len())),
             _ => {
-                let of_domain = (services.len() / domains).max(1);
-                let at = process % domains + domains * dice.below(of_domain);
-                (relation::DEPENDS_ON, services.start + at.min(services.len() - 1))
+                let before = (process - processes.start) * services.len() / processes.len();
+                let at = dice.below(before.max(1));
+                (relation::DEPENDS_ON, of_domain(services, domains, (process - processes.start) % domains, at))
             }
         };
         estate.relations.push((kind, ids[process], ids[to]));
     }
     estate
+}
+
+/// The item of a domain that is near a place of its layer.
+const fn of_domain(layer: &std::ops::Range<usize>, domains: usize, domain: usize, at: usize) -> usize {
+    let near = at - at % domains + domain;
+    layer.start + if near < layer.end - layer.start { near } else { at }
 }
