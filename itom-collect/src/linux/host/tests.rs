@@ -1,0 +1,1 @@
+//! The collector on made-up trees.
