@@ -36,10 +36,12 @@ pub(crate) fn if_present<T>(read: io::Result<T>) -> io::Result<Option<T>> {
 /// files of features that are switched off or that a device does not have.
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::Unsupported)
-        || [Errno::OPNOTSUPP, Errno::NODEV, Errno::NXIO, Errno::INVAL]
-            .iter()
-            .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::Unsupported
+    ) || [Errno::OPNOTSUPP, Errno::NODEV, Errno::NXIO, Errno::INVAL]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// `/etc/machine-id`, else `/var/lib/dbus/machine-id`. An image that was never booted has none (`uninitialized`).
@@ -97,9 +99,9 @@ const JUNK: [&str; 33] = [
     "0123456789",
     "01234567890123456789",
     "03000200-0400-0500-0006-000700080009",
+    "12345678-1234-5678-90ab-cddeefaabbcc",
     "123456789",
     "1234567890",
-    "12345678-1234-5678-90ab-cddeefaabbcc",
     "asset tag",
     "chassis serial number",
     "default",
@@ -174,7 +176,8 @@ mod tests {
     #[test]
     fn placeholders_are_not_identifiers() {
         assert!(JUNK.is_sorted());
-        for junk in ["To Be Filled By O.E.M.", "0", "None", "Default string", " ", "0000000", "FFFFFFFF-FFFF"] {
+        for junk in ["To Be Filled By O.E.M.", "0", "None", "Default string", " ", "0000000", "FFFFFFFF-FFFF"]
+        {
             assert!(is_junk(junk), "{junk}");
         }
         for real in ["5QZ8051", "VMware-56 4d 1a", "PC0ABCDE"] {

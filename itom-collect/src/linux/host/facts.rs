@@ -35,7 +35,8 @@ pub(super) struct Facts {
 impl Facts {
     pub(super) fn read(reader: &mut Reader, live: bool) -> Self {
         let mut notes = Batch::new(SourceName::literal("facts"), Timestamp::EPOCH);
-        let cpu = read(reader, &mut notes, "proc/cpuinfo", Need::Always).map(parse_cpuinfo).unwrap_or_default();
+        let cpu =
+            read(reader, &mut notes, "proc/cpuinfo", Need::Always).map(parse_cpuinfo).unwrap_or_default();
         let virtualization = Virtualization::read(reader, &mut notes, cpu.hypervisor);
         let memory = read(reader, &mut notes, "proc/meminfo", Need::Always)
             .and_then(|bytes| parse_meminfo(bytes).flatten().find(|line| line.name == b"MemTotal"))

@@ -1,8 +1,6 @@
 //! The host as a configuration item.
 
-use itom_core::{
-    AttrName, Batch, Coverage, ErrorKind, Key, Realm, Scope, Value, attr, kind,
-};
+use itom_core::{AttrName, Batch, Coverage, ErrorKind, Key, Realm, Scope, Value, attr, kind};
 
 use super::super::identity;
 use super::super::read::Reader;
@@ -46,9 +44,8 @@ pub(super) fn host(reader: &mut Reader, batch: &mut Batch, seen: &Seen<'_>, cove
     let release = os_release(reader, batch);
     let kernel = reader.line("proc/sys/kernel/osrelease").ok().filter(|text| !text.is_empty());
     let timezone = timezone(reader);
-    let synchronized = reader
-        .exists("run/systemd/timesync")
-        .then(|| reader.exists("run/systemd/timesync/synchronized"));
+    let synchronized =
+        reader.exists("run/systemd/timesync").then(|| reader.exists("run/systemd/timesync/synchronized"));
 
     let ci = batch.ci(HOST, kind::HOST_LINUX);
     facts.keys.iter().cloned().for_each(|key| {
@@ -71,7 +68,10 @@ pub(super) fn host(reader: &mut Reader, batch: &mut Batch, seen: &Seen<'_>, cove
     let get = |name: &str| release.as_ref().and_then(|release| release.get(name)).map(str::to_owned);
     ci.attr(attr::OS_TYPE, "linux")
         .attr(attr::HOST_TYPE, facts.virtualization.host_type())
-        .attr(attr::HOST_IP, Value::text_set(seen.network.own_addresses().map(|address| address.ip.to_string())))
+        .attr(
+            attr::HOST_IP,
+            Value::text_set(seen.network.own_addresses().map(|address| address.ip.to_string())),
+        )
         .attr(attr::HOST_MAC, Value::text_set(seen.network.macs().map(str::to_owned)))
         .attr_opt(attr::NAME, name.clone())
         .attr_opt(attr::HOST_NAME, name)

@@ -65,7 +65,8 @@ impl Network {
                         Ok(found) => interfaces.extend(found),
                         Err(error) => {
                             unreadable(batch, &format!("{CLASS}/{name}"), &error);
-                            listed = Err((ErrorKind::of_io(&error), format!("interface {name} cannot be read")));
+                            listed =
+                                Err((ErrorKind::of_io(&error), format!("interface {name} cannot be read")));
                         }
                     }
                 }
@@ -82,7 +83,9 @@ impl Network {
                 batch.fault(
                     "rtnetlink",
                     ErrorKind::of_io(&error),
-                    format!("cannot be asked: {error}; /proc/net is read instead, which lacks IPv6 neighbours"),
+                    format!(
+                        "cannot be asked: {error}; /proc/net is read instead, which lacks IPv6 neighbours"
+                    ),
                 );
                 tables_of_files(reader, batch)
             })
@@ -94,7 +97,10 @@ impl Network {
 
     /// MAC addresses that belong to the hardware.
     pub(super) fn burned_in(&self) -> impl Iterator<Item = &str> {
-        self.interfaces.iter().filter(|interface| interface.burned_in).filter_map(|interface| interface.mac.as_deref())
+        self.interfaces
+            .iter()
+            .filter(|interface| interface.burned_in)
+            .filter_map(|interface| interface.mac.as_deref())
     }
 
     /// All MAC addresses.
@@ -162,7 +168,9 @@ fn tables_of_files(reader: &mut Reader, batch: &mut Batch) -> Tables {
         ..Tables::default()
     };
     let mut connected = Vec::new();
-    let mut read = |path: &str, take: &mut dyn FnMut(&[u8]) -> Result<(), Garbled>| match if_present(reader.read(path)) {
+    let mut read = |path: &str, take: &mut dyn FnMut(&[u8]) -> Result<(), Garbled>| match if_present(
+        reader.read(path),
+    ) {
         Ok(None) => None,
         Ok(Some(bytes)) => take(bytes).err().map(|Garbled| {
             super::output::garbled(batch, path);
@@ -187,13 +195,18 @@ fn tables_of_files(reader: &mut Reader, batch: &mut Batch) -> Tables {
                     .filter(|(_, network, length)| network_of(ip.into(), *length) == IpAddr::V4(*network))
                     .max_by_key(|(_, _, length)| *length);
                 if let Some((interface, _, prefix)) = home {
-                    tables.addresses.push(Address { interface: interface.clone(), ip: ip.into(), prefix: *prefix });
+                    tables.addresses.push(Address {
+                        interface: interface.clone(),
+                        ip: ip.into(),
+                        prefix: *prefix,
+                    });
                 }
             }
             Ok(())
         }),
     ];
-    if let Some(reason) = read("proc/net/arp", &mut |bytes| take_all(parse_arp(bytes), &mut tables.neighbors)) {
+    if let Some(reason) = read("proc/net/arp", &mut |bytes| take_all(parse_arp(bytes), &mut tables.neighbors))
+    {
         tables.neighbors_incomplete = Some(reason);
     }
     tables.incomplete = incomplete.into_iter().flatten().next();
@@ -345,7 +358,8 @@ mod tests {
     #[test]
     fn only_manufacturers_addresses_are_universal() {
         assert!(is_universal("00:1b:44:11:3a:b7"));
-        for local in ["02:fc:00:00:00:01", "52:54:00:12:34:56", "01:00:5e:00:00:01", "00:00:5e:00:01:07", "x"] {
+        for local in ["02:fc:00:00:00:01", "52:54:00:12:34:56", "01:00:5e:00:00:01", "00:00:5e:00:01:07", "x"]
+        {
             assert!(!is_universal(local), "{local}");
         }
     }
@@ -354,6 +368,8 @@ mod tests {
     fn addresses_that_mean_nothing_elsewhere_are_not_keys() {
         let reachable = |ip: &str| is_reachable(ip.parse().expect("an address"));
         assert!(reachable("192.0.2.2") && reachable("fd00::2") && reachable("10.0.0.1"));
-        assert!(!reachable("127.0.0.1") && !reachable("fe80::1") && !reachable("169.254.1.1") && !reachable("::"));
+        assert!(
+            !reachable("127.0.0.1") && !reachable("fe80::1") && !reachable("169.254.1.1") && !reachable("::")
+        );
     }
 }

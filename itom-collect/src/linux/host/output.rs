@@ -140,7 +140,9 @@ impl Series {
 pub(super) fn labels<const N: usize>(pairs: [(&'static str, &str); N]) -> Labels {
     pairs
         .into_iter()
-        .fold(Labels::empty().to_builder(), |builder, (name, value)| builder.set(LabelName::literal(name), value))
+        .fold(Labels::empty().to_builder(), |builder, (name, value)| {
+            builder.set(LabelName::literal(name), value)
+        })
         .build()
 }
 

@@ -52,9 +52,7 @@ pub(crate) fn hex(word: &[u8]) -> Option<u64> {
     if word.is_empty() || word.len() > 16 {
         return None;
     }
-    word.iter().try_fold(0_u64, |value, byte| {
-        Some(value << 4 | u64::from(char::from(*byte).to_digit(16)?))
-    })
+    word.iter().try_fold(0_u64, |value, byte| Some(value << 4 | u64::from(char::from(*byte).to_digit(16)?)))
 }
 
 /// A finite decimal fraction.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use itom_core::{
-    AttrName, Batch, Coverage, ErrorKind, Key, KeyKind, Realm, Scope, Strength, Text, attr, key_kind, kind, relation,
+    AttrName, Batch, Coverage, ErrorKind, Key, KeyKind, Realm, Scope, Strength, Text, attr, key_kind, kind,
+    relation,
 };
 
 use super::super::identity::{if_present, is_junk};
@@ -55,7 +56,8 @@ fn disks(reader: &mut Reader, batch: &mut Batch, seen: &Seen<'_>) -> (BTreeSet<S
             return (BTreeSet::new(), Some((ErrorKind::of_io(&error), format!("/{BLOCK} cannot be listed"))));
         }
     };
-    let known: BTreeSet<String> = names.into_iter().filter(|name| !is_excluded_device(name.as_bytes())).collect();
+    let known: BTreeSet<String> =
+        names.into_iter().filter(|name| !is_excluded_device(name.as_bytes())).collect();
     let mut problem = None;
     for name in &known {
         let native = format!("disk:{name}");
@@ -129,7 +131,12 @@ fn disk_in(target: &str) -> Option<String> {
     parts.next().filter(|disk| !disk.is_empty()).map(str::to_owned)
 }
 
-fn file_systems(reader: &mut Reader, batch: &mut Batch, seen: &Seen<'_>, disks: &BTreeSet<String>) -> Problem {
+fn file_systems(
+    reader: &mut Reader,
+    batch: &mut Batch,
+    seen: &Seen<'_>,
+    disks: &BTreeSet<String>,
+) -> Problem {
     let mut problem = None;
     // What is mounted last on a mount point hides what was there.
     let mut mounts: BTreeMap<String, Mounted> = BTreeMap::new();
@@ -138,7 +145,8 @@ fn file_systems(reader: &mut Reader, batch: &mut Batch, seen: &Seen<'_>, disks: 
             for mount in parse_mountinfo(bytes) {
                 let Ok(mount) = mount else {
                     garbled(batch, MOUNTS);
-                    problem = Some((ErrorKind::Invalid, format!("/{MOUNTS} has lines that are not understood")));
+                    problem =
+                        Some((ErrorKind::Invalid, format!("/{MOUNTS} has lines that are not understood")));
                     continue;
                 };
                 mounts.insert(mount.mountpoint.clone(), Mounted::of(mount));

@@ -27,7 +27,8 @@ impl Virtualization {
 
     /// Looks at marker files, the environment of process 1, firmware, Xen, and what the CPU says of itself.
     pub(super) fn read(reader: &mut Reader, batch: &mut Batch, cpu_says_hypervisor: bool) -> Self {
-        let container = container_marker(reader).or_else(|| environment(reader, batch)).or_else(|| subsystem(reader));
+        let container =
+            container_marker(reader).or_else(|| environment(reader, batch)).or_else(|| subsystem(reader));
         let hypervisor = firmware(reader)
             .or_else(|| xen(reader))
             .or_else(|| mainframe(reader))

@@ -49,9 +49,10 @@ fn stat(reader: &mut Reader, out: &mut Output<'_>) {
 
 fn cpu_times(out: &mut Output<'_>, cpu: &[u8], ticks: &[u64; 10]) {
     let (host, guest) = ticks.split_at(MODES.len());
-    for (metric, modes, ticks) in
-        [("node_cpu_seconds_total", &MODES[..], host), ("node_cpu_guest_seconds_total", &GUEST_MODES[..], guest)]
-    {
+    for (metric, modes, ticks) in [
+        ("node_cpu_seconds_total", &MODES[..], host),
+        ("node_cpu_guest_seconds_total", &GUEST_MODES[..], guest),
+    ] {
         for (mode, ticks) in modes.iter().zip(ticks) {
             let tag = out.series.tag(&[b"cpu", cpu, mode.as_bytes()], || {
                 (HOST.to_owned(), labels([("cpu", &text(cpu)), ("mode", mode)]))
@@ -76,11 +77,10 @@ fn memory(reader: &mut Reader, out: &mut Output<'_>) {
     for line in parse_meminfo(bytes) {
         let Some(line) = out.good(PATH, line) else { continue };
         let unit: &[u8] = if line.in_kib { b"kB" } else { b"" };
-        if let Some(metric) =
-            out.series.name(&[b"meminfo", line.name, unit], || Some(memory_metric(&line)))
-        {
+        if let Some(metric) = out.series.name(&[b"meminfo", line.name, unit], || Some(memory_metric(&line))) {
             // As node_exporter decides it.
-            let kind = if metric.as_str().ends_with("_total") { SampleKind::Counter } else { SampleKind::Gauge };
+            let kind =
+                if metric.as_str().ends_with("_total") { SampleKind::Counter } else { SampleKind::Gauge };
             out.host_sample(metric, kind, line.scaled());
         }
     }

@@ -193,7 +193,8 @@ fn neighbors(reader: &mut Reader, out: &mut Output<'_>) {
 fn protocols(reader: &mut Reader, out: &mut Output<'_>) {
     for path in ["proc/net/netstat", "proc/net/snmp"] {
         let Some(bytes) = out.read(reader, path, Need::Always) else { continue };
-        let parsed = parse_netstat(bytes, |protocol, name, value| protocol_counter(out, protocol, name, value));
+        let parsed =
+            parse_netstat(bytes, |protocol, name, value| protocol_counter(out, protocol, name, value));
         out.good(path, parsed);
     }
     const SNMP6: &str = "proc/net/snmp6";

@@ -25,9 +25,9 @@ fn chips(reader: &mut Reader, out: &mut Output<'_>) {
         }
         for file in names(reader, out, &directory) {
             let Some((sensor, property)) = file.split_once('_') else { continue };
-            let is_temperature = sensor.strip_prefix("temp").is_some_and(|number| {
-                !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-            });
+            let is_temperature = sensor
+                .strip_prefix("temp")
+                .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
             let metric = match property {
                 "input" => "node_hwmon_temp_celsius",
                 "max" => "node_hwmon_temp_max_celsius",

@@ -76,14 +76,9 @@ fn disk_info(reader: &mut Reader, out: &mut Output<'_>, name: &[u8], major: u32,
     let (major, minor) = (major.to_string(), minor.to_string());
     let path = format!("run/udev/data/b{major}:{minor}");
     let bytes = out.read(reader, &path, Need::IfPresent).unwrap_or_default();
-    let [model, path, revision, serial, wwn] = [
-        b"ID_MODEL".as_slice(),
-        b"ID_PATH",
-        b"ID_REVISION",
-        b"ID_SERIAL_SHORT",
-        b"ID_WWN",
-    ]
-    .map(|property| udev_property(bytes, property).unwrap_or_default());
+    let [model, path, revision, serial, wwn] =
+        [b"ID_MODEL".as_slice(), b"ID_PATH", b"ID_REVISION", b"ID_SERIAL_SHORT", b"ID_WWN"]
+            .map(|property| udev_property(bytes, property).unwrap_or_default());
     let parts = [b"diskinfo", name, major.as_bytes(), minor.as_bytes(), model, path, revision, serial, wwn];
     let tag = out.series.tag(&parts, || {
         let name = text(name);

@@ -108,7 +108,9 @@ pub(crate) fn parse_cpuinfo(bytes: &[u8]) -> CpuInfo {
         let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
         match name {
             b"processor" if number(value).is_some() => info.count += 1,
-            b"model name" | b"cpu model" if info.model.is_none() => info.model = Some(text(value).into_owned()),
+            b"model name" | b"cpu model" if info.model.is_none() => {
+                info.model = Some(text(value).into_owned())
+            }
             // POWER writes `cpu`, single-board ARM machines `Hardware` or `Model`, RISC-V `uarch`.
             b"cpu" | b"Hardware" | b"Model" | b"uarch" if fallback.is_none() => fallback = Some(value),
             b"flags" if !info.hypervisor => info.hypervisor = words(value).any(|flag| flag == b"hypervisor"),
@@ -151,7 +153,10 @@ mod tests {
     fn cpuinfo_of_two_architectures() {
         let x86 = b"processor\t: 0\nmodel name\t: Example CPU @ 2.00GHz\nflags\t\t: fpu hypervisor lm\n\nprocessor\t: 1\nmodel name\t: Example CPU @ 2.00GHz\n";
         let info = parse_cpuinfo(x86);
-        assert_eq!((info.model.as_deref(), info.count, info.hypervisor), (Some("Example CPU @ 2.00GHz"), 2, true));
+        assert_eq!(
+            (info.model.as_deref(), info.count, info.hypervisor),
+            (Some("Example CPU @ 2.00GHz"), 2, true)
+        );
         let power = b"processor\t: 0\ncpu\t\t: POWER9, altivec supported\n";
         assert_eq!(parse_cpuinfo(power).model.as_deref(), Some("POWER9, altivec supported"));
     }

@@ -52,7 +52,9 @@ pub(crate) fn is_excluded_device(name: &[u8]) -> bool {
     {
         return true;
     }
-    let Some(rest) = stem.strip_prefix(b"nvme").and_then(|rest| rest.strip_suffix(b"p")) else { return false };
+    let Some(rest) = stem.strip_prefix(b"nvme").and_then(|rest| rest.strip_suffix(b"p")) else {
+        return false;
+    };
     let mut parts = rest.splitn(2, |byte| *byte == b'n');
     parts.next().is_some_and(|part| number(part).is_some())
         && parts.next().is_some_and(|part| number(part).is_some())
@@ -85,7 +87,8 @@ mod tests {
         for out in ["ram0", "zram1", "loop12", "fd0", "sda1", "vdb12", "xvda1", "hdc3", "nvme0n1p2"] {
             assert!(is_excluded_device(out.as_bytes()), "{out}");
         }
-        for kept in ["sda", "vda", "nvme0n1", "dm-0", "md127", "sr0", "mmcblk0", "nbd0", "sdaa1x", "nvme0n1p"] {
+        for kept in ["sda", "vda", "nvme0n1", "dm-0", "md127", "sr0", "mmcblk0", "nbd0", "sdaa1x", "nvme0n1p"]
+        {
             assert!(!is_excluded_device(kept.as_bytes()), "{kept}");
         }
     }

@@ -90,11 +90,13 @@ mod tests {
 
     #[test]
     fn vmstat_is_filtered() {
-        let wanted: Vec<_> = parse_vmstat(b"nr_free_pages 1\npgpgin 2\npgmajfault 3\npgfault 4\npswpin 5\noom_kill 6\npgalloc_dma 7\n")
-            .flatten()
-            .filter(|(name, _)| is_wanted_vmstat(name))
-            .map(|(_, value)| value)
-            .collect();
+        let wanted: Vec<_> = parse_vmstat(
+            b"nr_free_pages 1\npgpgin 2\npgmajfault 3\npgfault 4\npswpin 5\noom_kill 6\npgalloc_dma 7\n",
+        )
+        .flatten()
+        .filter(|(name, _)| is_wanted_vmstat(name))
+        .map(|(_, value)| value)
+        .collect();
         assert_eq!(wanted, [2, 3, 4, 5, 6]);
     }
 }

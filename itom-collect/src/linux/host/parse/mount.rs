@@ -114,7 +114,8 @@ pub(crate) fn is_excluded_mount(mountpoint: &str, fstype: &str) -> bool {
 pub(crate) fn is_remote(fstype: &str) -> bool {
     matches!(
         fstype,
-        "nfs" | "nfs4"
+        "nfs"
+            | "nfs4"
             | "cifs"
             | "smb3"
             | "smbfs"
@@ -154,7 +155,9 @@ mod tests {
         {
             assert!(is_excluded_mount(mountpoint, fstype), "{mountpoint}");
         }
-        for (mountpoint, fstype) in [("/", "ext4"), ("/devel", "xfs"), ("/run", "tmpfs"), ("/var/lib/docker", "ext4")] {
+        for (mountpoint, fstype) in
+            [("/", "ext4"), ("/devel", "xfs"), ("/run", "tmpfs"), ("/var/lib/docker", "ext4")]
+        {
             assert!(!is_excluded_mount(mountpoint, fstype), "{mountpoint}");
         }
         assert!(is_remote("nfs4") && is_remote("fuse.sshfs") && !is_remote("fuseblk") && !is_remote("ext4"));

@@ -243,7 +243,8 @@ mod tests {
         assert_eq!(routes[0].gateway.to_string(), "fd00::1");
         let address = b"fd000000000000000000000000000002 04 40 00 82     eth0\nodd\n";
         let found: Vec<_> = parse_if_inet6(address).collect();
-        let expected = Address { interface: "eth0".into(), ip: "fd00::2".parse().expect("an address"), prefix: 64 };
+        let expected =
+            Address { interface: "eth0".into(), ip: "fd00::2".parse().expect("an address"), prefix: 64 };
         assert_eq!(found, [Ok(expected), Err(Garbled)]);
     }
 

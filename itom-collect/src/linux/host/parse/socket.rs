@@ -6,10 +6,7 @@ use super::super::scan::{Garbled, each, lines, number, signed, words};
 ///
 /// # Errors
 /// [`Garbled`] when a pair does not match; the pairs around it are still reported.
-pub(crate) fn parse_netstat(
-    bytes: &[u8],
-    mut found: impl FnMut(&[u8], &[u8], f64),
-) -> Result<(), Garbled> {
+pub(crate) fn parse_netstat(bytes: &[u8], mut found: impl FnMut(&[u8], &[u8], f64)) -> Result<(), Garbled> {
     let mut result = Ok(());
     let mut lines = lines(bytes);
     while let Some(names) = lines.next() {
@@ -81,10 +78,7 @@ pub(crate) fn is_wanted_netstat(protocol: &[u8], name: &[u8]) -> bool {
 ///
 /// # Errors
 /// [`Garbled`] when a line is not a protocol and pairs; the lines around it are still reported.
-pub(crate) fn parse_sockstat(
-    bytes: &[u8],
-    mut found: impl FnMut(&[u8], &[u8], u64),
-) -> Result<(), Garbled> {
+pub(crate) fn parse_sockstat(bytes: &[u8], mut found: impl FnMut(&[u8], &[u8], u64)) -> Result<(), Garbled> {
     let mut result = Ok(());
     for line in lines(bytes) {
         let mut words = words(line);
@@ -119,7 +113,8 @@ mod tests {
 
     #[test]
     fn netstat_pairs_names_with_values() {
-        let (all, result) = pairs(b"Ip: Forwarding DefaultTTL\nIp: 2 64\nTcp: MaxConn CurrEstab\nTcp: -1 5\n");
+        let (all, result) =
+            pairs(b"Ip: Forwarding DefaultTTL\nIp: 2 64\nTcp: MaxConn CurrEstab\nTcp: -1 5\n");
         assert_eq!(result, Ok(()));
         let expected =
             [("Ip_Forwarding", 2.0), ("Ip_DefaultTTL", 64.0), ("Tcp_MaxConn", -1.0), ("Tcp_CurrEstab", 5.0)];
@@ -131,7 +126,9 @@ mod tests {
     #[test]
     fn protocol_counters_are_chosen_as_node_exporter_does() {
         let wanted = |protocol: &str, name: &str| is_wanted_netstat(protocol.as_bytes(), name.as_bytes());
-        assert!(wanted("UdpLite6", "InErrors") && wanted("TcpExt", "ListenDrops") && wanted("Ip", "Forwarding"));
+        assert!(
+            wanted("UdpLite6", "InErrors") && wanted("TcpExt", "ListenDrops") && wanted("Ip", "Forwarding")
+        );
         assert!(wanted("Tcp", "CurrEstab") && wanted("Udp6", "NoPorts") && wanted("IpExt", "InOctets"));
         assert!(!wanted("Ip", "InReceives") && !wanted("TcpExt", "TW") && !wanted("UdpLite", "NoPorts"));
     }
@@ -151,6 +148,9 @@ mod tests {
             all.push((protocol.to_vec(), name.to_vec(), value));
         });
         assert_eq!(result, Err(Garbled));
-        assert_eq!(all, [(b"sockets".to_vec(), b"used".to_vec(), 22), (b"TCP".to_vec(), b"inuse".to_vec(), 4)]);
+        assert_eq!(
+            all,
+            [(b"sockets".to_vec(), b"used".to_vec(), 22), (b"TCP".to_vec(), b"inuse".to_vec(), 4)]
+        );
     }
 }
