@@ -1,0 +1,570 @@
+//! The collector on made-up trees, and every parser on any bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use itom_core::{
+    AttrName, Batch, CiObservation, Coverage, ErrorKind, MetricName, Observation, RelationKind, SourceName,
+    Timestamp, VirtualClock, attr, kind, relation,
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::Cancel;
+
+/// A tree that is removed when the test is over.
+struct Tree(PathBuf);
+
+impl Tree {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let unique = format!("itom-host-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let root = std::env::temp_dir().join(unique);
+        std::fs::create_dir_all(&root).expect("a directory");
+        Self(root)
+    }
+
+    fn file(&self, path: &str, content: impl AsRef<[u8]>) -> &Self {
+        let path = self.0.join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        std::fs::write(path, content).expect("a file");
+        self
+    }
+
+    fn link(&self, path: &str, target: &str) -> &Self {
+        let path = self.0.join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        std::os::unix::fs::symlink(target, path).expect("a link");
+        self
+    }
+
+    fn machine() -> Self {
+        let tree = Self::new();
+        for (path, content) in MACHINE {
+            tree.file(path, content);
+        }
+        for (path, target) in [
+            ("sys/class/net/eth0/device", "../../../devices/x"),
+            ("sys/dev/block/8:1", "../../devices/pci/ata1/block/sda/sda1"),
+            ("sys/class/block/sda2", "../../devices/pci/ata1/block/sda/sda2"),
+            ("sys/block/dm-0/slaves/sda2", "../../../sda/sda2"),
+            ("sys/class/block/dm-0", "../../devices/virtual/block/dm-0"),
+            ("dev/mapper/vg-data", "../dm-0"),
+            ("etc/localtime", "/usr/share/zoneinfo/Europe/Vienna"),
+        ] {
+            tree.link(path, target);
+        }
+        // Mount points, so that the kernel can be asked for their size.
+        std::fs::create_dir_all(tree.0.join("data")).expect("a directory");
+        tree
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).expect("removable");
+    }
+}
+
+const MACHINE_ID: &str = "3d1219c7c4c5404aaa1f6d2a48adfda4";
+
+const MACHINE: [(&str, &str); 62] = [
+    ("etc/machine-id", "3d1219c7c4c5404aaa1f6d2a48adfda4\n"),
+    ("etc/hosts", "127.0.0.1 localhost\n192.0.2.2 web-1.example.com web-1 # us\n"),
+    (
+        "etc/os-release",
+        "NAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nID=debian\nPRETTY_NAME=\"Debian 12\"\n",
+    ),
+    ("proc/cpuinfo", "processor\t: 0\nmodel name\t: Example CPU\nflags\t: fpu\n\nprocessor\t: 1\n"),
+    ("proc/diskstats", "8 0 sda 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n8 1 sda1 1 1 1 1 1 1 1 1 1 1 1\n"),
+    ("proc/loadavg", "0.50 1.25 2.00 1/234 567\n"),
+    ("proc/meminfo", "MemTotal:       1000 kB\nActive(anon):       10 kB\nHugePages_Total:       3\n"),
+    ("proc/net/arp", "IP address HW type\n192.0.2.1 0x1 0x2 00:1b:44:11:3a:01 * eth0\n"),
+    (
+        "proc/net/dev",
+        "Inter-|\n face |\n eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n lo: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n",
+    ),
+    (
+        "proc/net/fib_trie",
+        "Local:\n |-- 127.0.0.1\n /32 host LOCAL\n |-- 192.0.2.2\n /32 host LOCAL\n |-- 192.0.2.255\n /32 link BROADCAST\n",
+    ),
+    (
+        "proc/net/if_inet6",
+        "fd000000000000000000000000000002 04 40 00 82     eth0\nfe8000000000000000fc00fffe000001 04 40 20 80 eth0\n",
+    ),
+    (
+        "proc/net/ipv6_route",
+        "00000000000000000000000000000000 00 00000000000000000000000000000000 00 fd000000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n",
+    ),
+    ("proc/net/netstat", "TcpExt: SyncookiesSent TW ListenDrops\nTcpExt: 1 2 3\nIpExt: InOctets\nIpExt: 4\n"),
+    (
+        "proc/net/route",
+        "Iface Destination\neth0 00000000 010200C0 0003 0 0 0 00000000 0 0 0\neth0 000200C0 00000000 0001 0 0 0 00FFFFFF 0 0 0\n",
+    ),
+    ("proc/net/snmp", "Ip: Forwarding DefaultTTL\nIp: 2 64\nTcp: MaxConn CurrEstab\nTcp: -1 5\n"),
+    ("proc/net/snmp6", "Ip6InOctets 128\nIp6InReceives 1\n"),
+    ("proc/net/sockstat", "sockets: used 22\nTCP: inuse 4 orphan 0 tw 0 alloc 4 mem 2\n"),
+    ("proc/net/sockstat6", "TCP6: inuse 1\n"),
+    (
+        "proc/pressure/cpu",
+        "some avg10=0 avg60=0 avg300=0 total=2000000\nfull avg10=0 avg60=0 avg300=0 total=9\n",
+    ),
+    (
+        "proc/pressure/io",
+        "some avg10=0 avg60=0 avg300=0 total=500000\nfull avg10=0 avg60=0 avg300=0 total=250000\n",
+    ),
+    (
+        "proc/self/mountinfo",
+        "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n23 22 0:30 / /data ro - btrfs /dev/mapper/vg-data rw\n24 22 0:5 / /proc rw - proc proc rw\n25 22 0:40 / /mnt/share rw - nfs4 filer:/x rw\n",
+    ),
+    (
+        "proc/stat",
+        "cpu  100 0 0 0\ncpu0 100 1 2 3 4 5 6 7 8 9\nintr 9 1\nctxt 7\nbtime 1700000000\nprocesses 5\nprocs_running 2\nprocs_blocked 1\n",
+    ),
+    ("proc/sys/fs/file-nr", "1024\t0\t9223372036854775807\n"),
+    ("proc/sys/kernel/arch", "x86_64\n"),
+    ("proc/sys/kernel/domainname", "(none)\n"),
+    ("proc/sys/kernel/hostname", "web-1\n"),
+    ("proc/sys/kernel/osrelease", "6.1.0-13-amd64\n"),
+    ("proc/sys/kernel/ostype", "Linux\n"),
+    ("proc/sys/kernel/random/boot_id", "0e8b2a1c-5b1e-4f7e-9e58-3a3e4f0c9a11\n"),
+    ("proc/sys/kernel/random/entropy_avail", "256\n"),
+    ("proc/sys/kernel/random/poolsize", "256\n"),
+    ("proc/sys/kernel/version", "#1 SMP\n"),
+    ("proc/vmstat", "nr_free_pages 1\npgfault 4\noom_kill 6\n"),
+    ("run/systemd/timesync/synchronized", ""),
+    ("run/udev/data/b8:0", "E:ID_MODEL=Fast_Disk\nE:ID_SERIAL_SHORT=S1\n"),
+    ("sys/block/dm-0/size", "100\n"),
+    ("sys/block/loop0/size", "0\n"),
+    ("sys/block/sda/device/model", "Fast Disk   \n"),
+    ("sys/block/sda/device/vendor", "ATA\n"),
+    ("sys/block/sda/device/wwid", "naa.5000c500a1b2c3d4\n"),
+    ("sys/block/sda/queue/rotational", "0\n"),
+    ("sys/block/sda/size", "2000\n"),
+    ("sys/class/dmi/id/product_name", "PowerEdge R640\n"),
+    ("sys/class/dmi/id/product_serial", "Default string\n"),
+    ("sys/class/dmi/id/product_uuid", "4c4c4544-0051-3510-8051-c4c04f4b4e31\n"),
+    ("sys/class/dmi/id/sys_vendor", "Dell Inc.\n"),
+    ("sys/class/hwmon/hwmon0/name", "coretemp\n"),
+    ("sys/class/hwmon/hwmon0/temp1_crit", "100000\n"),
+    ("sys/class/hwmon/hwmon0/temp1_input", "45500\n"),
+    ("sys/class/net/bonding_masters", "\n"),
+    ("sys/class/net/eth0/addr_assign_type", "0\n"),
+    ("sys/class/net/eth0/address", "00:1b:44:11:3a:b7\n"),
+    ("sys/class/net/eth0/ifindex", "2\n"),
+    ("sys/class/net/eth0/mtu", "1500\n"),
+    ("sys/class/net/eth0/operstate", "up\n"),
+    ("sys/class/net/eth0/speed", "1000\n"),
+    ("sys/class/net/lo/address", "00:00:00:00:00:00\n"),
+    ("sys/class/net/lo/ifindex", "1\n"),
+    ("sys/class/net/lo/mtu", "65536\n"),
+    ("sys/class/net/lo/operstate", "unknown\n"),
+    ("sys/class/thermal/thermal_zone0/temp", "40000\n"),
+    ("sys/class/thermal/thermal_zone0/type", "x86_pkg_temp\n"),
+];
+
+fn collect(collector: &HostCollector) -> (Batch, Result<Coverage, CollectError>) {
+    let clock = Arc::new(VirtualClock::new(Timestamp::from_secs(1_700_000_100)));
+    let context = CollectContext::new(clock, Timestamp::MAX, Cancel::new());
+    let mut batch = Batch::new(SourceName::literal("host"), context.now());
+    let result = futures::executor::block_on(collector.collect(&context, &mut batch));
+    (batch, result)
+}
+
+/// Series as text, with their values.
+fn samples(batch: &Batch) -> BTreeMap<String, f64> {
+    let mut series = BTreeMap::new();
+    for item in batch.items() {
+        if let Observation::Sample(sample) = item {
+            MetricName::new(sample.metric.as_str()).expect("a valid metric name");
+            assert!(sample.subject.is_some(), "{} has no subject", sample.metric);
+            let name = format!("{}{}", sample.metric, sample.labels);
+            assert_eq!(series.insert(name.clone(), sample.value), None, "{name} twice");
+        }
+    }
+    series
+}
+
+/// What does not move by itself: the free space of the test's own file system does.
+fn still(batch: &Batch) -> Vec<&Observation> {
+    let moves = |item: &&Observation| match item {
+        Observation::Sample(sample) => sample.metric.as_str().starts_with("node_filesystem_"),
+        _ => false,
+    };
+    batch.items().iter().filter(|item| !moves(item)).collect()
+}
+
+fn ci<'a>(batch: &'a Batch, native: &str) -> &'a CiObservation {
+    batch
+        .items()
+        .iter()
+        .find_map(|item| match item {
+            Observation::Ci(ci) if &*ci.subject == native => Some(ci),
+            _ => None,
+        })
+        .unwrap_or_else(|| panic!("no {native}"))
+}
+
+fn relations(batch: &Batch, wanted: &RelationKind) -> Vec<String> {
+    let text = |item: &Observation| match item {
+        Observation::Relation(found) if found.kind == *wanted => {
+            Some(format!("{} > {}", found.from, found.to))
+        }
+        _ => None,
+    };
+    batch.items().iter().filter_map(text).collect()
+}
+
+fn text<'a>(ci: &'a CiObservation, name: &AttrName) -> Option<&'a str> {
+    ci.attributes.get(name).and_then(itom_core::Value::as_text)
+}
+
+#[test]
+fn samples_of_a_recorded_machine() {
+    let tree = Tree::machine();
+    let (batch, coverage) = collect(&HostCollector::metrics_only().with_root(&tree.0));
+    assert_eq!(coverage.expect("a good run"), Coverage::new());
+    assert_eq!(batch.faults(), []);
+    let samples = samples(&batch);
+    for (series, value) in [
+        (r#"node_cpu_seconds_total{cpu="0",mode="user"}"#, 1.0),
+        (r#"node_cpu_guest_seconds_total{cpu="0",mode="nice"}"#, 0.09),
+        ("node_load15{}", 2.0),
+        ("node_memory_Active_anon_bytes{}", 10_240.0),
+        ("node_memory_HugePages_Total{}", 3.0),
+        ("node_pressure_cpu_waiting_seconds_total{}", 2.0),
+        ("node_pressure_io_stalled_seconds_total{}", 0.25),
+        ("node_boot_time_seconds{}", 1_700_000_000.0),
+        ("node_time_seconds{}", 1_700_000_100.0),
+        ("node_filefd_allocated{}", 1024.0),
+        ("node_vmstat_oom_kill{}", 6.0),
+        ("node_netstat_Tcp_CurrEstab{}", 5.0),
+        ("node_netstat_Ip6_InOctets{}", 128.0),
+        ("node_sockstat_TCP_mem{}", 2.0),
+        (r#"node_disk_read_bytes_total{device="sda"}"#, 1536.0),
+        (r#"node_disk_io_time_seconds_total{device="sda"}"#, 0.010),
+        (r#"node_disk_info{device="sda",major="8",minor="0",model="Fast_Disk",serial="S1"}"#, 1.0),
+        (r#"node_network_receive_bytes_total{device="eth0"}"#, 1.0),
+        (r#"node_network_transmit_compressed_total{device="lo"}"#, 16.0),
+        (r#"node_network_speed_bytes{device="eth0"}"#, 125e6),
+        (r#"node_network_up{device="eth0"}"#, 1.0),
+        (r#"node_network_up{device="lo"}"#, 0.0),
+        (r#"node_filesystem_readonly{device="/dev/mapper/vg-data",fstype="btrfs",mountpoint="/data"}"#, 1.0),
+        (r#"node_filesystem_device_error{device="/dev/sda1",fstype="ext4",mountpoint="/"}"#, 0.0),
+        (r#"node_hwmon_temp_celsius{chip="coretemp",sensor="temp1"}"#, 45.5),
+        (r#"node_thermal_zone_temp{type="x86_pkg_temp",zone="0"}"#, 40.0),
+        (r#"node_os_version{id="debian",name="Debian GNU/Linux"}"#, 12.0),
+        (
+            r##"node_uname_info{domainname="(none)",machine="x86_64",nodename="web-1",release="6.1.0-13-amd64",sysname="Linux",version="#1 SMP"}"##,
+            1.0,
+        ),
+    ] {
+        assert_eq!(samples.get(series), Some(&value), "{series}");
+    }
+    let absent = ["nfs4", "sda1\"}", "TcpExt_TW", "nr_free_pages", "pressure_cpu_stalled"];
+    for part in absent {
+        assert!(!samples.keys().any(|series| series.contains(part)), "{part}");
+    }
+}
+
+#[cfg(target_endian = "little")]
+#[test]
+fn inventory_of_a_recorded_machine() {
+    let tree = Tree::machine();
+    let (batch, coverage) = collect(&HostCollector::inventory_only().with_root(&tree.0));
+    let coverage = coverage.expect("a good run");
+    assert_eq!(batch.faults(), []);
+    let host = ci(&batch, "host");
+    let keys: BTreeSet<String> = host.keys.iter().map(ToString::to_string).collect();
+    let expected = [
+        "fqdn=web-1.example.com",
+        "host_name=web-1",
+        "ip=192.0.2.2",
+        "ip=fd00::2",
+        "mac=00:1b:44:11:3a:b7",
+        &format!("machine_id={MACHINE_ID}"),
+        &format!("native=host@machine_id={MACHINE_ID}"),
+        "smbios_uuid=44454c4c-5100-1035-8051-c4c04f4b4e31",
+        "smbios_uuid=4c4c4544-0051-3510-8051-c4c04f4b4e31",
+    ];
+    assert_eq!(keys, expected.map(str::to_owned).into_iter().collect());
+    for (name, value) in [
+        (attr::HOST_TYPE, "physical"),
+        (attr::HOST_ARCH, "amd64"),
+        (attr::HOST_CPU_MODEL_NAME, "Example CPU"),
+        (attr::OS_VERSION, "12"),
+        (attr::HOST_ID, MACHINE_ID),
+        (AttrName::literal("host.timezone"), "Europe/Vienna"),
+        (AttrName::literal("host.vendor"), "Dell Inc."),
+    ] {
+        assert_eq!(text(host, &name), Some(value), "{name}");
+    }
+    assert_eq!(host.attributes.get(&attr::HOST_MEMORY_SIZE), Some(&1_024_000_i64.into()));
+    assert_eq!(host.attributes.get(&AttrName::literal("host.time.synchronized")), Some(&true.into()));
+    assert!(!host.attributes.contains_key(&AttrName::literal("host.serial")), "a placeholder is no serial");
+
+    let wwn: Vec<_> = ci(&batch, "disk:sda").keys.iter().map(ToString::to_string).collect();
+    assert!(wwn.contains(&"wwn=naa.5000c500a1b2c3d4".to_owned()), "{wwn:?}");
+    let contained = ["if:eth0", "if:lo", "disk:dm-0", "disk:sda", "fs:/", "fs:/data", "fs:/mnt/share"];
+    assert_eq!(relations(&batch, &relation::CONTAINS), contained.map(|part| format!("host > {part}")));
+    assert_eq!(
+        relations(&batch, &relation::STORED_ON),
+        ["disk:dm-0 > disk:sda", "fs:/ > disk:sda", "fs:/data > disk:dm-0"]
+    );
+    assert_eq!(
+        relations(&batch, &relation::ATTACHED_TO),
+        ["if:eth0 > net:fd00::/64", "if:eth0 > net:192.0.2.0/24"]
+    );
+    assert_eq!(relations(&batch, &relation::ROUTES_VIA), ["host > ip=192.0.2.1", "host > ip=fd00::1"]);
+    assert_eq!(relations(&batch, &relation::NEIGHBOR_OF), ["if:eth0 > ip=192.0.2.1"]);
+
+    for kind in
+        [kind::HOST_LINUX, kind::NETWORK_INTERFACE, kind::NETWORK_SUBNET, kind::DISK, kind::FILESYSTEM]
+    {
+        assert!(coverage.covers_ci(&kind, None), "{kind}");
+    }
+    assert!(coverage.covers_relation(&relation::CONTAINS, Some("interfaces")));
+    assert!(!coverage.covers_relation(&relation::NEIGHBOR_OF, None), "files have no IPv6 neighbours");
+}
+
+#[test]
+fn metrics_speak_of_items_by_keys_that_the_inventory_carries() {
+    let tree = Tree::machine();
+    let (metrics, _) = collect(&HostCollector::metrics_only().with_root(&tree.0));
+    let (inventory, _) = collect(&HostCollector::inventory_only().with_root(&tree.0));
+    let known: BTreeSet<_> = inventory
+        .items()
+        .iter()
+        .filter_map(|item| match item {
+            Observation::Ci(ci) => Some(ci.keys.iter().cloned()),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    for item in metrics.items() {
+        if let Observation::Sample(sample) = item {
+            match &sample.subject {
+                Some(itom_core::Subject::Key(key)) => {
+                    assert!(known.contains(key), "{key} of {}", sample.metric)
+                }
+                other => panic!("{} is on {other:?}", sample.metric),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_run_says_the_same_and_a_reboot_forgets() {
+    let tree = Tree::machine();
+    let collector = HostCollector::new().with_root(&tree.0);
+    let (first, _) = collect(&collector);
+    // Within a boot the CPU is not read again.
+    tree.file("proc/cpuinfo", "processor\t: 0\nmodel name\t: Other CPU\n");
+    let (second, _) = collect(&collector);
+    assert_eq!(still(&first), still(&second));
+    tree.file("proc/sys/kernel/random/boot_id", "1e8b2a1c-5b1e-4f7e-9e58-3a3e4f0c9a11\n");
+    let (third, _) = collect(&collector);
+    assert_eq!(text(ci(&third, "host"), &attr::HOST_CPU_MODEL_NAME), Some("Other CPU"));
+}
+
+#[test]
+fn a_container_does_not_take_the_hardwares_identity() {
+    let tree = Tree::machine();
+    tree.file("proc/1/environ", "PATH=/bin\0container=lxc\0");
+    let (batch, _) = collect(&HostCollector::inventory_only().with_root(&tree.0));
+    let host = ci(&batch, "host");
+    assert_eq!(text(host, &attr::HOST_TYPE), Some("container"));
+    assert_eq!(text(host, &attr::CONTAINER_RUNTIME_NAME), Some("lxc"));
+    assert!(host.keys.iter().all(|key| key.kind().as_str() != "smbios_uuid"));
+}
+
+#[test]
+fn l4_garbage_gives_faults_and_partial_scopes_not_errors() {
+    for (path, _) in MACHINE.iter().filter(|(path, _)| path.starts_with("proc/") || path.starts_with("sys/"))
+    {
+        let tree = Tree::machine();
+        tree.file(path, [0xff, 0, b'x', b'\n', b':', b' ', 0xfe, b'\n', b'9', b'\n', b'z', b'\n']);
+        let (batch, coverage) = collect(&HostCollector::new().with_root(&tree.0));
+        assert!(coverage.is_ok(), "{path}: {coverage:?}");
+        samples(&batch);
+    }
+    let tree = Tree::machine();
+    tree.file("proc/self/mountinfo", "garbage\n").file("sys/class/net/eth0/ifindex", "x\n");
+    let (batch, coverage) = collect(&HostCollector::new().with_root(&tree.0));
+    let coverage = coverage.expect("a good run");
+    assert!(
+        !coverage.covers_ci(&kind::FILESYSTEM, None) && !coverage.covers_ci(&kind::NETWORK_INTERFACE, None)
+    );
+    assert!(coverage.covers_ci(&kind::DISK, None));
+    let faults: BTreeSet<_> = batch.faults().iter().map(|fault| (&*fault.what, fault.kind)).collect();
+    assert!(faults.contains(&("/proc/self/mountinfo", ErrorKind::Invalid)), "{faults:?}");
+    assert!(faults.contains(&("/sys/class/net/eth0", ErrorKind::Invalid)), "{faults:?}");
+}
+
+#[test]
+fn l4_each_missing_file_is_survived_and_nothing_read_in_part_is_complete() {
+    for (path, _) in MACHINE {
+        let tree = Tree::machine();
+        // A directory in its place: it opens, and reading it fails.
+        std::fs::remove_file(tree.0.join(path)).expect("removable");
+        std::fs::create_dir(tree.0.join(path)).expect("a directory");
+        let (batch, coverage) = collect(&HostCollector::new().with_root(&tree.0));
+        let coverage = coverage.unwrap_or_else(|error| panic!("{path}: {error}"));
+        let (complete, _) = collect(&HostCollector::new().with_root(&Tree::machine().0));
+        for (target, subjects) in by_kind(&complete) {
+            let now = by_kind(&batch).remove(&target).unwrap_or_default();
+            let lost: Vec<_> = subjects.difference(&now).collect();
+            let kind = itom_core::CiKind::new(target.as_str()).expect("a kind");
+            // Addresses hang on the interface's directory, which was there: a subnet may go with its interface.
+            assert!(
+                lost.is_empty() || !coverage.covers_ci(&kind, None),
+                "{path}: {lost:?} of {target} retired"
+            );
+        }
+    }
+}
+
+fn by_kind(batch: &Batch) -> BTreeMap<String, BTreeSet<String>> {
+    let mut kinds: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for item in batch.items() {
+        if let Observation::Ci(ci) = item {
+            kinds.entry(ci.kind.to_string()).or_default().insert(ci.subject.to_string());
+        }
+    }
+    kinds
+}
+
+#[test]
+fn an_empty_tree_is_unsupported() {
+    let tree = Tree::new();
+    let (_, result) = collect(&HostCollector::new().with_root(&tree.0));
+    assert!(matches!(result, Err(CollectError::Unsupported { .. })));
+}
+
+#[test]
+fn this_machine_by_netlink_and_by_files_is_the_same() {
+    let live = Path::new("/");
+    let mut reader = Reader::new(live);
+    let names = |batch: &mut Batch, live: bool, reader: &mut Reader| {
+        let network = links::Network::read(reader, batch, live);
+        network.own_addresses().cloned().collect::<BTreeSet<_>>()
+    };
+    let mut batch = Batch::new(SourceName::literal("host"), Timestamp::EPOCH);
+    let by_netlink = names(&mut batch, true, &mut reader);
+    assert_eq!(batch.faults(), [], "netlink answers without privileges");
+    let by_files = names(&mut batch, false, &mut reader);
+    // Addresses of /32 have no attached network in the files; all others agree.
+    let comparable: BTreeSet<_> = by_netlink
+        .iter()
+        .filter(|address| !(address.ip.is_ipv4() && address.prefix == 32))
+        .cloned()
+        .collect();
+    assert_eq!(comparable, by_files);
+}
+
+#[test]
+fn cancelled_and_late_runs_stop() {
+    let clock = Arc::new(VirtualClock::new(Timestamp::from_secs(10)));
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let mut batch = Batch::new(SourceName::literal("host"), Timestamp::EPOCH);
+    for (context, expected) in [
+        (CollectContext::new(clock.clone(), Timestamp::MAX, cancel), ErrorKind::Cancelled),
+        (CollectContext::new(clock, Timestamp::from_secs(5), Cancel::new()), ErrorKind::Timeout),
+    ] {
+        let error = futures::executor::block_on(HostCollector::new().collect(&context, &mut batch));
+        assert_eq!(itom_core::Classify::kind(&error.expect_err("stopped")), expected);
+    }
+    assert!(batch.items().is_empty());
+}
+
+#[test]
+fn l11_a_run_dropped_at_any_await_leaves_the_next_one_whole() {
+    let tree = Tree::machine();
+    let collector = HostCollector::new().with_root(&tree.0);
+    let (whole, _) = collect(&collector);
+    for polls in 1..8 {
+        let clock = Arc::new(VirtualClock::new(Timestamp::from_secs(1_700_000_100)));
+        let context = CollectContext::new(clock, Timestamp::MAX, Cancel::new());
+        let mut batch = Batch::new(SourceName::literal("host"), context.now());
+        let mut future = collector.collect(&context, &mut batch);
+        let mut task = std::task::Context::from_waker(std::task::Waker::noop());
+        for _ in 0..polls {
+            if future.as_mut().poll(&mut task).is_ready() {
+                break;
+            }
+        }
+        drop(future);
+        assert_eq!(still(&collect(&collector).0), still(&whole), "dropped after {polls} polls");
+    }
+}
+
+/// Bytes with the shape of the files, so that parsers get past their first word.
+fn shaped() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![
+        "[a-z]{0,6}:?",
+        "[0-9]{1,21}",
+        "-?[0-9]{1,3}",
+        "0x[0-9a-f]{0,18}",
+        "[0-9A-F]{8}",
+        "[0-9a-f]{32}",
+        "[0-9]{1,3}:[0-9]{1,3}",
+        Just("-".to_owned()),
+        Just("cpu0".to_owned()),
+        Just("some".to_owned()),
+        Just("total=7".to_owned()),
+        Just("/a\\040\\999".to_owned()),
+        Just("A=\"x\\".to_owned()),
+    ];
+    let line = proptest::collection::vec(word, 0..20).prop_map(|words| words.join(" "));
+    let shaped = proptest::collection::vec(line, 0..6).prop_map(|lines| lines.join("\n").into_bytes());
+    prop_oneof![shaped, proptest::collection::vec(any::<u8>(), 0..200)]
+}
+
+proptest! {
+    #[test]
+    fn l10_any_bytes_into_any_parser(bytes in shaped()) {
+        use super::parse::{cpu, disk, memory, mount, network, release, socket};
+        let lines = bytes.split(|byte| *byte == b'\n').count();
+        let words = bytes.len() + 1;
+        prop_assert!(cpu::parse_stat(&bytes).count() <= lines);
+        let _ = cpu::parse_loadavg(&bytes);
+        prop_assert!(cpu::parse_pressure(&bytes).count() <= lines);
+        prop_assert!(cpu::parse_cpuinfo(&bytes).count <= lines);
+        for line in memory::parse_meminfo(&bytes).flatten() {
+            let name = memory::memory_metric(&line);
+            prop_assert!(MetricName::new(name.as_str()).is_ok(), "{name}");
+        }
+        prop_assert!(memory::parse_vmstat(&bytes).count() <= lines);
+        for line in disk::parse_diskstats(&bytes).flatten() {
+            prop_assert!(line.count <= 17 && scan::is_component(line.name));
+            let _ = disk::is_excluded_device(line.name);
+        }
+        let _ = disk::is_excluded_device(&bytes);
+        let _ = disk::udev_property(&bytes, b"ID_MODEL");
+        for mount in mount::parse_mountinfo(&bytes).flatten() {
+            prop_assert!(mount.mountpoint.starts_with('/') && mount.mountpoint.len() <= 3 * bytes.len());
+        }
+        for line in network::parse_net_dev(&bytes).flatten() {
+            prop_assert!(scan::is_component(line.name));
+        }
+        for route in network::parse_route(&bytes).chain(network::parse_ipv6_route(&bytes)).flatten() {
+            let (ip, length) = route.destination;
+            let _ = network::network_of(ip, length);
+        }
+        prop_assert!(network::parse_connected(&bytes).len() <= lines);
+        prop_assert!(network::parse_arp(&bytes).count() <= lines);
+        prop_assert!(network::parse_if_inet6(&bytes).count() <= lines);
+        prop_assert!(network::parse_fib_trie_local(&bytes).len() <= lines);
+        let (_, result) = release::parse_os_release(&bytes);
+        let _ = result;
+        let mut found = 0;
+        let _ = socket::parse_netstat(&bytes, |_, _, _| found += 1);
+        let _ = socket::parse_sockstat(&bytes, |_, _, _| found += 1);
+        prop_assert!(found <= words);
+        prop_assert!(socket::parse_snmp6(&bytes).count() <= lines);
+        let _ = super::super::identity::is_junk(&String::from_utf8_lossy(&bytes));
+    }
+}
