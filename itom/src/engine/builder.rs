@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use itom_alert::{Notifier, Rule};
+use itom_alert::notify::Notifier;
+use itom_alert::outbox::Receiver;
+use itom_alert::rule::Rule;
 use itom_cmdb::CmdbConfig;
 use itom_cmdb::store::{MemoryStore, Store};
 use itom_collect::{Collector, Descriptor, Listener, Schedule, SchedulerConfig};
-use itom_core::{Clock, SourceName, SystemClock, Text};
+use itom_core::{Clock, Evaluator, SourceName, SystemClock, Text};
 use itom_metrics::{SeriesStore, StoreConfig};
 
 use super::{Engine, EngineLimits};
@@ -23,7 +25,8 @@ pub struct EngineBuilder {
     collectors: Vec<(Arc<dyn Collector>, Descriptor)>,
     listeners: Vec<Arc<dyn Listener>>,
     rules: Vec<Rule>,
-    notifiers: Vec<Arc<dyn Notifier>>,
+    notifiers: Vec<(Receiver, Arc<dyn Notifier>)>,
+    evaluator: Option<Arc<dyn Evaluator>>,
     store: Arc<dyn Store>,
     journal: Arc<dyn Journal>,
     scheduler: SchedulerConfig,
@@ -41,6 +44,7 @@ impl Default for EngineBuilder {
             listeners: Vec::new(),
             rules: Vec::new(),
             notifiers: Vec::new(),
+            evaluator: None,
             store: Arc::new(MemoryStore::new()),
             journal: Arc::new(MemoryJournal::new()),
             scheduler: SchedulerConfig::default(),
@@ -105,10 +109,20 @@ impl EngineBuilder {
         self
     }
 
-    /// Adds a notifier; every notice goes to every notifier.
-    pub fn notifier(mut self, notifier: impl Notifier) -> Self {
-        self.notifiers.push(Arc::new(notifier));
+    /// Adds a notifier that is told everything, under a name of its own.
+    pub fn notifier(self, name: impl Into<Text>, notifier: impl Notifier) -> Self {
+        self.receiver(Receiver::new(name), notifier)
+    }
+
+    /// Adds a notifier that is told what the receiver wants to know.
+    pub fn receiver(mut self, receiver: Receiver, notifier: impl Notifier) -> Self {
+        self.notifiers.push((receiver, Arc::new(notifier)));
         self
+    }
+
+    /// Sets the language of rules that are expressions; without one such rules are refused.
+    pub fn evaluator(self, evaluator: impl Evaluator + 'static) -> Self {
+        Self { evaluator: Some(Arc::new(evaluator)), ..self }
     }
 
     /// Keeps facts in this store; in memory if not set.
@@ -173,12 +187,13 @@ impl EngineBuilder {
                 return Err(BuildError::DuplicateCollector { name: name.text().clone() });
             }
         }
-        let mut notifiers = BTreeMap::new();
-        for notifier in self.notifiers {
-            let name = Text::from(notifier.name());
+        let (mut notifiers, mut receivers) = (BTreeMap::new(), Vec::new());
+        for (receiver, notifier) in self.notifiers {
+            let name = receiver.name().clone();
             if notifiers.insert(name.clone(), notifier).is_some() {
                 return Err(BuildError::DuplicateNotifier { name });
             }
+            receivers.push(receiver);
         }
         Engine::assemble(super::Parts {
             clock: self.clock,
@@ -187,6 +202,8 @@ impl EngineBuilder {
             listeners,
             rules: self.rules,
             notifiers,
+            receivers,
+            evaluator: self.evaluator,
             store: self.store,
             journal: self.journal,
             scheduler: self.scheduler,

@@ -27,9 +27,15 @@ pub enum BuildError {
         /// The name.
         name: Text,
     },
+    /// Two rules have the same name.
+    #[error("two rules are called `{name}`; give one of them another name")]
+    DuplicateRule {
+        /// The name.
+        name: Text,
+    },
     /// A rule is not usable.
     #[error("a rule is not usable")]
-    Rule(#[from] itom_alert::RuleError),
+    Rule(#[from] itom_alert::rule::RuleError),
     /// A limit is zero.
     #[error("the limit `{0}` is zero; every queue needs room for one")]
     Limit(&'static str),
@@ -38,7 +44,9 @@ pub enum BuildError {
 impl Classify for BuildError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::DuplicateCollector { .. } | Self::DuplicateNotifier { .. } => ErrorKind::Conflict,
+            Self::DuplicateCollector { .. } | Self::DuplicateNotifier { .. } | Self::DuplicateRule { .. } => {
+                ErrorKind::Conflict
+            }
             Self::Collector { .. } | Self::Rule(_) | Self::Limit(_) => ErrorKind::Invalid,
         }
     }

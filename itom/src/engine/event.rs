@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use futures::Stream;
 use futures::channel::mpsc;
-use itom_alert::Transition;
+use itom_alert::life::Transition;
 use itom_core::{CiChange, ErrorKind, SourceName, Text, Timestamp};
 
 /// One thing that happened in the engine.

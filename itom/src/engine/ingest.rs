@@ -170,7 +170,6 @@ impl Loop {
                 changes,
             });
         }
-        self.alerts.changed();
     }
 
     /// Lets what has not been seen for its lease go.
@@ -189,11 +188,14 @@ impl Loop {
                 self.graph = graph(&self.cmdb);
             }
         }
+        if !applied.graph.is_empty() {
+            self.shown_graph = Arc::new(self.graph.clone());
+        }
     }
 
     /// Shows handles what is known now.
     pub(super) fn publish(&self) {
-        self.shared.publish(snapshot(&self.cmdb, &self.graph, &self.alerts));
+        self.shared.publish(snapshot(&self.cmdb, &self.shown_graph, &self.alerts));
     }
 
     /// Stores the samples of a batch under their target's labels and items.
@@ -246,8 +248,8 @@ fn target_labels(own: &Labels, job: &Text, instance: &Text) -> Labels {
 }
 
 /// What handles are shown.
-pub(super) fn snapshot(cmdb: &Cmdb, graph: &RelationGraph, alerts: &Alerting) -> Snapshot {
-    Snapshot { view: cmdb.view(), changes: cmdb.feed(), graph: Arc::new(graph.clone()), alerts: alerts.alerts() }
+pub(super) fn snapshot(cmdb: &Cmdb, graph: &Arc<RelationGraph>, alerts: &Alerting) -> Snapshot {
+    Snapshot { view: cmdb.view(), changes: cmdb.feed(), graph: Arc::clone(graph), alerts: alerts.alerts() }
 }
 
 /// The engine's own metrics besides the scheduler's.

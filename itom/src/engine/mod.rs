@@ -20,12 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc;
-use itom_alert::{Notifier, Rule};
+use itom_alert::notify::Notifier;
+use itom_alert::outbox::Receiver;
+use itom_alert::rule::Rule;
 use itom_cmdb::store::Store;
 use itom_cmdb::{Cmdb, CmdbConfig};
 use itom_collect::listener::{BatchQueue, BatchReceiver, batch_queue};
 use itom_collect::{Collector, Listener, Schedule, SchedulerConfig};
-use itom_core::{Clock, SourceName, Text};
+use itom_core::{Clock, Evaluator, SourceName, Text};
 use itom_metrics::SeriesStore;
 
 pub use builder::EngineBuilder;
@@ -48,6 +50,8 @@ struct Parts {
     listeners: BTreeMap<SourceName, Arc<dyn Listener>>,
     rules: Vec<Rule>,
     notifiers: BTreeMap<Text, Arc<dyn Notifier>>,
+    receivers: Vec<Receiver>,
+    evaluator: Option<Arc<dyn Evaluator>>,
     store: Arc<dyn Store>,
     journal: Arc<dyn Journal>,
     scheduler: SchedulerConfig,
@@ -105,9 +109,10 @@ impl Engine {
 
     fn assemble(parts: Parts) -> Result<Self, BuildError> {
         let cmdb = Cmdb::new(parts.cmdb.clone());
-        let alerts = alerting::Alerting::new(&parts.rules, parts.notifiers.keys())?;
+        let (now, receivers) = (parts.clock.now(), parts.receivers.clone());
+        let alerts = alerting::Alerting::new(now, &parts.rules, receivers, parts.evaluator.clone())?;
         let names = parts.collectors.keys().cloned().collect();
-        let snapshot = ingest::snapshot(&cmdb, &ingest::graph(&cmdb), &alerts);
+        let snapshot = ingest::snapshot(&cmdb, &Arc::new(ingest::graph(&cmdb)), &alerts);
         let shared = Arc::new(Shared::new(Arc::clone(&parts.clock), Arc::clone(&parts.samples), names, snapshot));
         let commands = mpsc::channel(parts.limits.commands);
         let submitted = batch_queue(parts.limits.submitted);

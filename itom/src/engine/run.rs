@@ -33,9 +33,11 @@ pub(super) struct Loop {
     pub(super) shared: Arc<super::Shared>,
     pub(super) cmdb: itom_cmdb::Cmdb,
     pub(super) graph: RelationGraph,
+    /// The graph as handles are shown it: cloned anew only when it changed.
+    pub(super) shown_graph: Arc<RelationGraph>,
     pub(super) alerts: alerting::Alerting,
     scheduler: Scheduler,
-    waits: Waits,
+    pub(super) waits: Waits,
     submitted: itom_collect::listener::BatchQueue,
     refused_submitted: u64,
     cancels: BTreeMap<(SourceName, u64), Cancel>,
@@ -65,6 +67,7 @@ impl Loop {
         let loaded = facts.len();
         cmdb.ingest(facts);
         let graph = ingest::graph(&cmdb);
+        let shown_graph = Arc::new(graph.clone());
         let once = match &mode {
             Mode::Once => Some(parts.collectors.keys().cloned().collect::<BTreeSet<_>>()),
             Mode::UntilShutdown(_) => None,
@@ -101,6 +104,7 @@ impl Loop {
             shared,
             cmdb,
             graph,
+            shown_graph,
             alerts,
             scheduler,
             waits,
@@ -286,6 +290,11 @@ impl Loop {
     /// and alerts, and the facts of what does not fit are dropped and counted.
     fn room(&self) -> Room {
         if self.pending.len() < self.parts.limits.batches || self.writing.refuses() { Room::Some } else { Room::None }
+    }
+
+    /// Whether this is one look only: nothing is remembered of alerts and nobody is told.
+    pub(super) const fn is_once(&self) -> bool {
+        self.once.is_some()
     }
 
     fn begin_end(&mut self, now: Timestamp) {

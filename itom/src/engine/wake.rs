@@ -7,10 +7,11 @@ use std::task::{Context, Poll};
 use futures::channel::mpsc;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
+use itom_alert::outbox::SendFailure;
 use itom_cmdb::store::StoreError;
 use itom_collect::RunReport;
 use itom_collect::listener::BatchReceiver;
-use itom_core::{Batch, SourceName};
+use itom_core::{Batch, SourceName, Text};
 
 use super::handle::Command;
 
@@ -43,8 +44,9 @@ pub(super) struct Ran {
 
 /// An attempt to deliver that ended.
 pub(super) struct Delivered {
-    pub(super) send: itom_alert::SendKey,
-    pub(super) result: itom_alert::SendResult,
+    pub(super) key: Text,
+    pub(super) attempt: u32,
+    pub(super) result: Result<(), SendFailure>,
 }
 
 /// Everything the loop waits for. Dropping it drops the runs, as a crash would.
