@@ -39,6 +39,12 @@ impl Text {
     }
 }
 
+impl Default for Text {
+    /// The empty text.
+    fn default() -> Self {
+        Self::literal("")
+    }
+}
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
         Self(Repr::Shared(Arc::from(text)))
