@@ -203,7 +203,11 @@ pub(crate) mod tests {
         loop {
             match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
                 Err(_) => break,
-                Ok(stat) if stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')) => break,
+                Ok(stat)
+                    if stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')) =>
+                {
+                    break;
+                }
                 Ok(_) => std::thread::yield_now(),
             }
         }

@@ -40,6 +40,7 @@ use crate::{CollectContext, CollectError, Collector, Descriptor};
 #[derive(Debug, Clone)]
 pub struct PackageCollector {
     root: PathBuf,
+    host: Option<Key>,
     target: Option<Text>,
     rpm: OsString,
 }
@@ -67,13 +68,19 @@ impl PackageCollector {
     /// For the machine it runs on.
     #[must_use]
     pub fn new() -> Self {
-        Self { root: PathBuf::from("/"), target: None, rpm: OsString::from("rpm") }
+        Self { root: PathBuf::from("/"), host: None, target: None, rpm: OsString::from("rpm") }
     }
 
     /// Reads below another root: a container's, an image's.
     #[must_use]
     pub fn with_root(self, root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), ..self }
+    }
+
+    /// Sets the key of what the packages are installed on, instead of the host's found below the root: a container's.
+    #[must_use]
+    pub fn with_host_key(self, key: Key) -> Self {
+        Self { host: Some(key), ..self }
     }
 
     /// Names the machine in the collector's source name (`linux.package@web-1`): needed when batches of several
@@ -171,7 +178,7 @@ impl Collector for PackageCollector {
 
     async fn collect(&self, cx: &CollectContext, batch: &mut Batch) -> Result<Coverage, CollectError> {
         cx.checkpoint().await?;
-        let mut run = Run::new(&self.root, batch);
+        let mut run = Run::new(self, batch);
         read_lists(cx, &mut run, Manager::Dpkg, self.dpkg_files(), dpkg::FORMAT, dpkg::package).await?;
         read_lists(cx, &mut run, Manager::Apk, self.apk_files(), apk::FORMAT, apk::package).await?;
         self.read_rpm(cx, &mut run).await?;
@@ -194,7 +201,11 @@ async fn read_lists(
         Ok(files) => files,
         Err(error) => {
             run.begin(manager);
-            run.fault(manager.name(), ErrorKind::of_io(&error), format!("its lists cannot be found: {error}"));
+            run.fault(
+                manager.name(),
+                ErrorKind::of_io(&error),
+                format!("its lists cannot be found: {error}"),
+            );
             return Ok(());
         }
     };
@@ -252,8 +263,9 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(root: &Path, batch: &'a mut Batch) -> Self {
-        let host = identity::host_key(root);
+    fn new(collector: &PackageCollector, batch: &'a mut Batch) -> Self {
+        let root = &collector.root;
+        let host = collector.host.clone().unwrap_or_else(|| identity::host_key(root));
         let os_release = ["etc/os-release", "usr/lib/os-release"];
         let os = os_release.iter().find_map(|path| os_id(&std::fs::read_to_string(root.join(path)).ok()?));
         let (realm, manager) = (realm_of(&host), Manager::Dpkg);

@@ -3,10 +3,8 @@
 use super::record::{Garbage, Held, Package};
 use super::stanza::{Continued, Format, Stanza};
 
-pub(super) const FORMAT: Format = Format {
-    wanted: &["Package", "Version", "Architecture", "Status", "Source"],
-    continued: Continued::Yes,
-};
+pub(super) const FORMAT: Format =
+    Format { wanted: &["Package", "Version", "Architecture", "Status", "Source"], continued: Continued::Yes };
 
 /// The package of a stanza; none if it is not installed (removed with its configuration kept, say).
 pub(super) fn package(stanza: &Stanza) -> Result<Option<Package>, Garbage> {

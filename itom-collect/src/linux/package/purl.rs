@@ -67,7 +67,10 @@ mod tests {
         };
         let deb = |name, version| purl(Manager::Dpkg, Some("debian"), &package(name, version, "amd64"));
         assert_eq!(deb("openssl", "3.0.11-1~deb12u2"), "pkg:deb/debian/openssl@3.0.11-1~deb12u2?arch=amd64");
-        assert_eq!(deb("libstdc++6", "12.2.0-14+deb12u1"), "pkg:deb/debian/libstdc%2B%2B6@12.2.0-14%2Bdeb12u1?arch=amd64");
+        assert_eq!(
+            deb("libstdc++6", "12.2.0-14+deb12u1"),
+            "pkg:deb/debian/libstdc%2B%2B6@12.2.0-14%2Bdeb12u1?arch=amd64"
+        );
         assert_eq!(deb("attr", "1:2.5.1-4"), "pkg:deb/debian/attr@1:2.5.1-4?arch=amd64");
         let apk = purl(Manager::Apk, Some("alpine"), &package("curl", "7.83.0-r0", "x86"));
         assert_eq!(apk, "pkg:apk/alpine/curl@7.83.0-r0?arch=x86");

@@ -38,7 +38,8 @@ fn package(line: &[u8]) -> Result<Option<Package>, &'static str> {
     if name == "gpg-pubkey" {
         return Ok(None);
     }
-    let given = |field: &str| if field.is_empty() || field == "(none)" { None } else { Some(field.to_owned()) };
+    let given =
+        |field: &str| if field.is_empty() || field == "(none)" { None } else { Some(field.to_owned()) };
     let epoch = match given(epoch) {
         None => None,
         Some(epoch) => Some(epoch.parse().map_err(|_| "its epoch is not a number")?),

@@ -104,7 +104,10 @@ fn dpkg_packages_become_items_on_their_host() {
     assert_eq!(hosts.count(), 2);
     assert!(batch.coverage().covers_ci(&kind::SOFTWARE, Some("dpkg")));
     assert!(batch.coverage().covers_relation(&relation::INSTALLED_ON, Some("dpkg")));
-    assert!(!batch.coverage().covers_ci(&kind::SOFTWARE, Some("rpm")), "what was not looked at is not covered");
+    assert!(
+        !batch.coverage().covers_ci(&kind::SOFTWARE, Some("rpm")),
+        "what was not looked at is not covered"
+    );
     assert!(batch.faults().is_empty());
 }
 
@@ -146,7 +149,10 @@ fn apk_and_distroless_lists_are_read() {
 #[test]
 fn garbage_is_one_fault_with_its_place_and_the_rest_is_read() {
     let root = debian();
-    root.file("var/lib/dpkg/status", format!("{DPKG}\nwhat is this\nand this\n\n{}", "Package: x\nVersion: 1\n"));
+    root.file(
+        "var/lib/dpkg/status",
+        format!("{DPKG}\nwhat is this\nand this\n\n{}", "Package: x\nVersion: 1\n"),
+    );
     root.file("lib/apk/db/installed", APK);
     let report = run(&PackageCollector::new().with_root(root.path()));
     assert_eq!(report.outcome, Outcome::Ok);
@@ -215,10 +221,8 @@ fn l11_the_collector_keeps_its_contract() {
 
 #[test]
 fn a_real_list_is_read_whole() {
-    let data = std::env::var_os("ITOM_CONFORMANCE_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
-        PathBuf::from,
-    );
+    let data = std::env::var_os("ITOM_CONFORMANCE_DATA")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
     let sample = data.join("samples/dpkg/status");
     let Ok(text) = std::fs::read(&sample) else {
         println!("skipped: no sample at {}", sample.display());
