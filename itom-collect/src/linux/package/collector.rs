@@ -54,6 +54,8 @@ const HOLD: AttrName = AttrName::literal("package.hold");
 const CHUNK: usize = 64 * 1024;
 /// Most that `rpm -qa` may print: a few hundred bytes for each of some 100,000 packages.
 const MAX_RPM_OUTPUT: usize = 32 * 1024 * 1024;
+/// Most packages taken from one machine: ten times what the largest distributions have. Further ones are a fault.
+const MAX_PACKAGES: usize = 1_000_000;
 /// Where rpm keeps its database: Berkeley DB, SQLite or ndb, in the old place and the new.
 const RPM_DATABASES: [&str; 6] = [
     "var/lib/rpm/rpmdb.sqlite",
@@ -71,7 +73,8 @@ impl PackageCollector {
         Self { root: PathBuf::from("/"), host: None, target: None, rpm: OsString::from("rpm") }
     }
 
-    /// Reads below another root: a container's, an image's.
+    /// Reads below another root: a container's, an image's. Symbolic links are followed as this machine sees them, so
+    /// an absolute one leads out of the root; read images you do not trust inside a mount namespace of their own.
     #[must_use]
     pub fn with_root(self, root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), ..self }
@@ -305,6 +308,10 @@ impl<'a> Run<'a> {
                 return self.fault(what, ErrorKind::Invalid, message);
             }
         };
+        if self.seen.len() >= MAX_PACKAGES {
+            let message = format!("it lists more than {MAX_PACKAGES} packages; the rest is skipped");
+            return self.fault(what, ErrorKind::Exhausted, message);
+        }
         // One package in one version: its URL says all of it, so it is the native id too.
         let id = Text::from(purl);
         if !self.seen.insert(id.clone()) {
