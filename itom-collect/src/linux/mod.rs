@@ -1,7 +1,19 @@
 //! Collectors for the Linux machine they run on.
 
+mod command;
 mod host;
-mod identity;
+pub(crate) mod identity;
+pub mod package;
 mod read;
+pub mod systemd;
 
 pub use host::HostCollector;
+pub use package::PackageCollector;
+pub use systemd::SystemdCollector;
+
+/// The name of the machine this runs on, as its kernel has it; `localhost` when it has none.
+#[must_use]
+pub fn host_name() -> String {
+    let name = identity::host_name(&mut read::Reader::new(std::path::Path::new("/"))).unwrap_or_default();
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}

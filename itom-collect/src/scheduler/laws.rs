@@ -358,7 +358,8 @@ proptest! {
         judge.run_until(judge.now + 9 * SECOND);
         for index in 0..8 {
             let starts = judge.starts.get(&name(index)).map_or(0, Vec::len);
-            prop_assert!(starts <= 2, "{starts} runs within one interval");
+            // Its own tick, and retries of what failed at once.
+            prop_assert!(starts <= 5, "{starts} runs within one interval");
         }
         judge.run_until(judge.now + 120 * SECOND);
         for index in 0..8 {

@@ -174,16 +174,16 @@ impl Scheduler {
         }
     }
 
-    fn add(&mut self, now: Timestamp, name: SourceName, schedule: Schedule) {
+    fn add(&mut self, now: Timestamp, name: &SourceName, schedule: Schedule) {
         if self.shutdown != Shutdown::No {
-            return self.refuse(&name, RefusedWhy::ShuttingDown);
+            return self.refuse(name, RefusedWhy::ShuttingDown);
         }
-        self.unqueue(&name);
+        self.unqueue(name);
         let clock = self.steady.to_clock(now);
-        let collector = collector_of(&name, &schedule);
+        let collector = collector_of(name, &schedule);
         let ticks = Ticks::new(name.as_str(), schedule.every);
         let limit = self.config.group_concurrency;
-        match self.targets.get_mut(&name) {
+        match self.targets.get_mut(name) {
             Some(known) => {
                 let before = std::mem::replace(&mut known.collector, collector.clone());
                 let (paused, open) = (u64::from(known.paused), u64::from(known.breaker_open));
@@ -213,12 +213,12 @@ impl Scheduler {
                 }
             }
             None => {
-                self.targets.insert(name.clone(), Target::new(&name, schedule, clock));
+                self.targets.insert(name.clone(), Target::new(name, schedule, clock));
                 self.count(&collector, |stats| stats.targets += 1);
             }
         }
-        let due = self.first_due(&name, ticks, now);
-        self.wait(&name, due);
+        let due = self.first_due(name, ticks, now);
+        self.wait(name, due);
     }
 
     fn remove(&mut self, name: &SourceName) {
@@ -483,7 +483,7 @@ impl Machine for Scheduler {
     fn handle(&mut self, now: Timestamp, input: Input) {
         let now = self.steady.note(now);
         match input {
-            Input::Add { target, schedule } => self.add(now, target, schedule),
+            Input::Add { target, schedule } => self.add(now, &target, schedule),
             Input::Remove { target } => self.remove(&target),
             Input::Finished { target, run, outcome } => self.finished(now, &target, run, outcome),
             Input::Pause { target } => self.pause(&target),

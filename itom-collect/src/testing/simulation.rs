@@ -26,7 +26,7 @@ pub enum Step {
         /// Its number.
         run: u64,
         /// What came of it.
-        report: RunReport,
+        report: Box<RunReport>,
     },
 }
 
@@ -156,7 +156,10 @@ impl Simulation {
             if let Poll::Ready(Some((target, run, report))) = polled {
                 self.cancels.remove(&target);
                 let outcome = report.outcome;
-                observe(self.clock.now(), &Step::Ended { target: target.clone(), run, report });
+                observe(
+                    self.clock.now(),
+                    &Step::Ended { target: target.clone(), run, report: Box::new(report) },
+                );
                 self.tell(Input::Finished { target, run, outcome });
             } else if !self.woken.0.load(Ordering::Acquire) {
                 return;

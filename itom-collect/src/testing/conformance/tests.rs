@@ -8,7 +8,7 @@ use super::*;
 use crate::{CollectFuture, collector_fn};
 
 /// What the suite says about a collector made of `run`.
-fn verdict<F>(descriptor: Descriptor, run: F) -> Result<(), &'static str>
+fn verdict<F>(descriptor: &Descriptor, run: F) -> Result<(), &'static str>
 where
     F: for<'a> Fn(&'a CollectContext, &'a mut Batch) -> CollectFuture<'a> + Send + Sync + Clone + 'static,
 {
@@ -27,7 +27,7 @@ fn complete() -> Result<Coverage, CollectError> {
 /// A verdict on a collector whose body is `$body`, run after one item and a checkpoint.
 macro_rules! verdict {
     (|$cx:ident, $batch:ident| $body:expr) => {
-        verdict(racks(), |$cx, $batch| {
+        verdict(&racks(), |$cx, $batch| {
             Box::pin(async move {
                 $cx.checkpoint().await?;
                 $batch.ci("web", kind::HOST);
@@ -55,13 +55,13 @@ fn good_collectors_pass() {
 
 #[test]
 fn a_silent_run_is_caught() {
-    let silent = verdict(racks(), |_, _| Box::pin(async { Ok(Coverage::new()) }));
+    let silent = verdict(&racks(), |_, _| Box::pin(async { Ok(Coverage::new()) }));
     assert_eq!(silent, Err("a run says something"));
 }
 
 #[test]
 fn unusable_and_changing_descriptors_are_caught() {
-    let verdict = |descriptor| verdict(descriptor, |_, _| Box::pin(async { complete() }));
+    let verdict = |descriptor: Descriptor| verdict(&descriptor, |_, _| Box::pin(async { complete() }));
     assert_eq!(verdict(Descriptor::new("no spaces please")), Err("the descriptor is usable"));
     assert_eq!(verdict(racks().every(Duration::ZERO)), Err("the descriptor is usable"));
 
@@ -128,7 +128,7 @@ fn malformed_observations_are_caught() {
 #[test]
 fn unstable_ids_are_caught() {
     static RUN: AtomicU64 = AtomicU64::new(0);
-    let unstable = verdict(racks(), |cx, batch| {
+    let unstable = verdict(&racks(), |cx, batch| {
         Box::pin(async move {
             cx.checkpoint().await?;
             let run = RUN.fetch_add(1, Ordering::Relaxed);
@@ -161,7 +161,7 @@ fn a_still_source_must_not_lose_an_item() {
 #[test]
 fn l11_a_run_that_breaks_when_dropped_is_caught() {
     static BUSY: AtomicBool = AtomicBool::new(false);
-    let locked = verdict(racks(), |cx, batch| {
+    let locked = verdict(&racks(), |cx, batch| {
         Box::pin(async move {
             // A lock that a dropped run does not give back.
             if BUSY.swap(true, Ordering::AcqRel) {
@@ -179,7 +179,7 @@ fn l11_a_run_that_breaks_when_dropped_is_caught() {
 
 #[test]
 fn runs_that_do_not_stop_are_caught() {
-    let deaf = verdict(racks(), |_, batch| {
+    let deaf = verdict(&racks(), |_, batch| {
         Box::pin(async move {
             for index in 0..=SHORT {
                 batch.ci(index.to_string(), kind::HOST);
@@ -189,7 +189,7 @@ fn runs_that_do_not_stop_are_caught() {
     });
     assert_eq!(deaf, Err("a cancelled run stops"));
 
-    let late = verdict(racks(), |cx, batch| {
+    let late = verdict(&racks(), |cx, batch| {
         Box::pin(async move {
             for index in 0..=SHORT {
                 if matches!(cx.check(), Err(CollectError::Cancelled)) {
