@@ -13,6 +13,7 @@ const HEADER: usize = 16;
 const MESSAGE: usize = 72;
 const INET_DIAG_INFO: u16 = 2;
 const INET_DIAG_PROTOCOL: u16 = 10;
+const INET_DIAG_SKV6ONLY: u16 = 11;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
@@ -126,6 +127,7 @@ fn socket(body: &[u8], namespace: u64, transport: Transport) -> Option<Socket> {
         cookie: u64::from(u32_at(body, 44)?) | u64::from(u32_at(body, 48)?) << 32,
         opener: Opener::Unknown,
         receive_queue: u32_at(body, 56)?,
+        v6_only: false,
         confirmed: true,
     };
     while let (Some(length), Some(kind)) = (u16_at(attributes, 0), u16_at(attributes, 2)) {
@@ -137,6 +139,7 @@ fn socket(body: &[u8], namespace: u64, transport: Transport) -> Option<Socket> {
                 _ => return None,
             },
             INET_DIAG_INFO => tcp_info(value, &mut socket),
+            INET_DIAG_SKV6ONLY => socket.v6_only = value.first().is_some_and(|flag| *flag != 0),
             _ => {}
         }
         attributes = attributes.get(usize::from(length).next_multiple_of(4)..).unwrap_or(&[]);

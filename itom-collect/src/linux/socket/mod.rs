@@ -45,7 +45,6 @@ impl State {
     pub(crate) const ESTABLISHED: Self = Self(1);
     pub(crate) const SYN_SENT: Self = Self(2);
     pub(crate) const SYN_RECV: Self = Self(3);
-    pub(crate) const TIME_WAIT: Self = Self(6);
     pub(crate) const CLOSE: Self = Self(7);
     pub(crate) const CLOSE_WAIT: Self = Self(8);
     pub(crate) const LISTEN: Self = Self(10);
@@ -100,6 +99,8 @@ pub(crate) struct Socket {
     pub(crate) opener: Opener,
     /// Bytes the program has not read; of a listening socket: connections it has not accepted.
     pub(crate) receive_queue: u32,
+    /// An IPv6 socket that takes no IPv4.
+    pub(crate) v6_only: bool,
     /// Whether the connection carried anything or was at least confirmed by the other end.
     pub(crate) confirmed: bool,
 }

@@ -34,6 +34,8 @@ fn socket(line: &str, namespace: u64, transport: Transport) -> Option<Socket> {
         cookie: 0,
         opener: if state == State::SYN_SENT { Opener::Local } else { Opener::Unknown },
         receive_queue: u32::from_str_radix(receive, 16).ok()?,
+        // The table does not tell; claiming no IPv4 address is the safe side.
+        v6_only: true,
         confirmed: true,
     })
 }
