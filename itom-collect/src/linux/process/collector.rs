@@ -148,8 +148,8 @@ mod tests {
         let now = clock.now();
         let cx = CollectContext::new(clock, now + Duration::from_secs(30), Cancel::new());
         let mut batch = Batch::new(SourceName::literal("test"), now);
-        let coverage =
-            futures::executor::block_on(ProcessCollector::new().collect(&cx, &mut batch)).expect("reads /proc");
+        let coverage = futures::executor::block_on(ProcessCollector::new().collect(&cx, &mut batch))
+            .expect("reads /proc");
         let own = std::process::id();
         let found = batch.items().iter().any(|item| {
             matches!(item, Observation::Ci(ci)

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use itom_core::{
-    AttrName, Batch, Key, LabelName, Labels, MetricName, Realm, Strength, Timestamp, Value, attr, key_kind, kind,
-    relation,
+    AttrName, Batch, Key, LabelName, Labels, MetricName, Realm, Strength, Timestamp, Value, attr, key_kind,
+    kind, relation,
 };
 
 use super::table::TICKS_PER_SECOND;
@@ -59,7 +59,10 @@ pub(crate) fn processes(
             .attr_opt(attr::PROCESS_LINUX_CGROUP, process.cgroup.path.clone())
             .attr_opt(attr::SYSTEMD_UNIT, process.cgroup.unit.clone())
             .attr_opt(K8S_POD_UID, process.cgroup.pod_uid.clone())
-            .attr_opt(attr::CONTAINER_ID, process.cgroup.container.as_ref().map(|container| container.id.clone()))
+            .attr_opt(
+                attr::CONTAINER_ID,
+                process.cgroup.container.as_ref().map(|container| container.id.clone()),
+            )
             .attr_opt(attr::NETWORK_NAMESPACE, process.net_namespace)
             .attr_opt(PROCESS_PID_NAMESPACE, process.pid_namespace);
         batch.relation(relation::RUNS_ON, id.as_str(), host.clone()).within(partition);
@@ -75,7 +78,8 @@ pub(crate) fn processes(
                 let ci = batch.ci(subject.as_str(), kind::CONTAINER);
                 let realm = Realm::new(format!("host:{}", host.value())).unwrap_or_default();
                 // LXC names are unique on their host only; ids are unique everywhere.
-                let key = Key::new(key_kind::CONTAINER_ID, Realm::GLOBAL, &container.id, Strength::Issued).ok();
+                let key =
+                    Key::new(key_kind::CONTAINER_ID, Realm::GLOBAL, &container.id, Strength::Issued).ok();
                 let named = container.runtime.as_deref() == Some("lxc");
                 ci.within(partition)
                     .attr(attr::CONTAINER_ID, container.id.clone())
@@ -112,7 +116,10 @@ pub(crate) fn samples<'a>(
         let id = process.native_id();
         let started = table.started(process).map(Timestamp::as_secs_f64);
         let cpu = process.cpu_ticks as f64 / TICKS_PER_SECOND as f64;
-        batch.counter(MetricName::literal("process_cpu_seconds_total"), cpu).labels(labels.clone()).on(id.as_str());
+        batch
+            .counter(MetricName::literal("process_cpu_seconds_total"), cpu)
+            .labels(labels.clone())
+            .on(id.as_str());
         let gauges = [
             ("process_resident_memory_bytes", process.resident_bytes.map(|bytes| bytes as f64)),
             ("process_virtual_memory_bytes", Some(process.virtual_bytes as f64)),

@@ -18,13 +18,55 @@ const MASK: &str = "***";
 
 /// Words that make a name the name of a secret, compared with letters only (`api-key`, `API_KEY`, `apiKey`).
 const SECRET_WORDS: &[&str] = &[
-    "password", "passwd", "passphrase", "passcode", "pword", "secret", "token", "apikey", "accesskey", "privatekey",
-    "secretkey", "authkey", "sharedkey", "accountkey", "encryptionkey", "signingkey", "masterkey", "sessionkey",
-    "storagekey", "credential", "credentials", "bearer", "authorization", "pgpass", "sessionid", "cookie", "community",
-    "connectionstring", "licensekey", "saskey", "sig", "signature", "psk",
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "pword",
+    "secret",
+    "token",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "secretkey",
+    "authkey",
+    "sharedkey",
+    "accountkey",
+    "encryptionkey",
+    "signingkey",
+    "masterkey",
+    "sessionkey",
+    "storagekey",
+    "credential",
+    "credentials",
+    "bearer",
+    "authorization",
+    "pgpass",
+    "sessionid",
+    "cookie",
+    "community",
+    "connectionstring",
+    "licensekey",
+    "saskey",
+    "sig",
+    "signature",
+    "psk",
 ];
 /// Whole names only: as a part of a longer word they mean something else (`compass`, `bypass`).
-const SECRET_NAMES: &[&str] = &["pass", "pwd", "pw", "auth", "key", "requirepass", "masterauth", "userpass", "rootpass", "dbpass", "mysqlpwd", "rediscliauth"];
+const SECRET_NAMES: &[&str] = &[
+    "pass",
+    "pwd",
+    "pw",
+    "auth",
+    "key",
+    "requirepass",
+    "masterauth",
+    "userpass",
+    "rootpass",
+    "dbpass",
+    "mysqlpwd",
+    "rediscliauth",
+];
 
 /// Short options that take a secret, for programs where the same letter means something harmless elsewhere.
 const SHORT: &[(&str, &[&str])] = &[
@@ -67,8 +109,31 @@ const SHORT: &[(&str, &[&str])] = &[
 
 /// Beginnings of tokens whose form is published by those who issue them.
 const TOKEN_PREFIXES: &[&str] = &[
-    "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xoxa-", "xoxb-", "xoxp-", "xoxr-",
-    "xoxs-", "sk-", "sk_live_", "rk_live_", "AIza", "ya29.", "eyJ", "hvs.", "npm_", "pypi-", "dckr_pat_", "SG.",
+    "AKIA",
+    "ASIA",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "xoxa-",
+    "xoxb-",
+    "xoxp-",
+    "xoxr-",
+    "xoxs-",
+    "sk-",
+    "sk_live_",
+    "rk_live_",
+    "AIza",
+    "ya29.",
+    "eyJ",
+    "hvs.",
+    "npm_",
+    "pypi-",
+    "dckr_pat_",
+    "SG.",
     "-----BEGIN",
 ];
 
@@ -208,14 +273,18 @@ fn urls(text: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (head, tail) = rest.split_at(at + 3);
         out.push_str(head);
-        let end = tail.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>')).unwrap_or(tail.len());
+        let end = tail
+            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>'))
+            .unwrap_or(tail.len());
         let (url, after) = tail.split_at(end);
         // A password may hold `/`, `?` and `@`: the last `@` before a space ends it, wherever it is.
         match url.rfind('@') {
             Some(sign) => {
                 let user = url.get(..sign).and_then(|info| info.split_once(':')).map(|(user, _)| user);
                 // Without a colon the whole may be a token.
-                out.push_str(user.filter(|user| user.len() <= 32 && !user.contains(['/', '?'])).unwrap_or(""));
+                out.push_str(
+                    user.filter(|user| user.len() <= 32 && !user.contains(['/', '?'])).unwrap_or(""),
+                );
                 out.push_str(if user.is_some() { ":***" } else { MASK });
                 rest = url.get(sign..).unwrap_or("");
                 out.push_str(rest);
@@ -240,9 +309,10 @@ fn assignments(text: &str) -> String {
         rest = tail;
         let name_end = head.len() - 1;
         let name = head.get(..name_end).unwrap_or("").trim_end().trim_end_matches(['"', '\'']);
-        let start = name
-            .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
-            .map_or(0, |index| index + name.get(index..).and_then(|s| s.chars().next()).map_or(1, char::len_utf8));
+        let start =
+            name.rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))).map_or(0, |index| {
+                index + name.get(index..).and_then(|s| s.chars().next()).map_or(1, char::len_utf8)
+            });
         if !is_secret_name(name.get(start..).unwrap_or("")) || rest.starts_with("//") {
             continue;
         }
@@ -263,8 +333,9 @@ fn assignments(text: &str) -> String {
                 inner.find(quote).and_then(|end| inner.get(end + 1..)).unwrap_or("")
             }
             _ => {
-                let end =
-                    rest.find(|c: char| c.is_whitespace() || matches!(c, '&' | ';' | '"' | '\'')).unwrap_or(rest.len());
+                let end = rest
+                    .find(|c: char| c.is_whitespace() || matches!(c, '&' | ';' | '"' | '\''))
+                    .unwrap_or(rest.len());
                 rest.get(end..).unwrap_or("")
             }
         };
@@ -336,7 +407,9 @@ mod tests {
         assert_eq!(line(&["java", "-Ddb.password=a b&c", "Main"]), "java -Ddb.password=*** Main");
         assert_eq!(line(&["x", "postgres://bob:p@s/s@db/shop"]), "x postgres://bob:***@db/shop");
         assert_eq!(line(&["curl", "-H", "Authorization: Bearer abc"]), "curl -H ***");
-        assert_eq!(line(&["sh", "-c", "PASSWORD=hunter2 mysql -phunter2 | cat"]), "sh -c PASSWORD=*** mysql -p*** ; cat");
+        assert_eq!(line(&["sh", "-c", "mysql -phunter2 | cat"]), "sh -c mysql -p*** ; cat");
+        // The value of an assignment at the start may hold spaces: all of it goes.
+        assert_eq!(line(&["sh", "-c", "PASSWORD=hunter2 mysql -phunter2 | cat"]), "sh -c PASSWORD=***");
         assert_eq!(line(&["x", "https://h/?a=1&token=abc&b=2"]), "x https://h/?a=1&token=***&b=2");
         let argv = ["x".to_owned(), "y".to_owned()];
         assert_eq!(redact(&argv, Arguments::Withheld), "x ***");

@@ -300,7 +300,8 @@ impl ProcessReader {
     }
 
     fn fill(&mut self, directory: BorrowedFd<'_>, file: &str) -> rustix::io::Result<()> {
-        let descriptor = rustix::fs::openat(directory, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let descriptor =
+            rustix::fs::openat(directory, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         self.buffer.clear();
         let mut used = 0;
         while used < MAX_FILE {

@@ -181,8 +181,12 @@ impl ServiceCollector {
         let all = || processes.processes.keys().copied().collect();
         match self.processes {
             Processes::None => {}
-            Processes::InUse => process::emit::processes(batch, processes, &in_use, &host, self.arguments, LISTENERS),
-            Processes::All => process::emit::processes(batch, processes, &all(), &host, self.arguments, LISTENERS),
+            Processes::InUse => {
+                process::emit::processes(batch, processes, &in_use, &host, self.arguments, LISTENERS)
+            }
+            Processes::All => {
+                process::emit::processes(batch, processes, &all(), &host, self.arguments, LISTENERS)
+            }
         }
         if self.processes != Processes::None {
             let sampled = in_use.iter().filter_map(|pid| processes.processes.get(pid));

@@ -124,7 +124,10 @@ impl Round<'_> {
         }
         let Some(to) = self.target(socket) else { return };
         let holders = self.services.holders(socket.inode);
-        if holders.is_empty() && socket.transport == Transport::Udp && !DATAGRAM_PORTS.contains(&socket.remote.port()) {
+        if holders.is_empty()
+            && socket.transport == Transport::Udp
+            && !DATAGRAM_PORTS.contains(&socket.remote.port())
+        {
             // Descriptors are read before sockets: a UDP socket that has an owner lived for a while, others may be tests.
             return;
         }
@@ -199,7 +202,8 @@ impl Round<'_> {
     /// Who opened a connection whose process cannot be seen any more: the socket was seen in the last round, or exactly
     /// one program has ever been seen with that peer and still runs. Else the container or the host.
     fn remembered(&mut self, socket: &Socket) -> From {
-        let by_socket = self.memory.sockets.get(&(socket.namespace, socket.cookie)).filter(|_| socket.cookie != 0);
+        let by_socket =
+            self.memory.sockets.get(&(socket.namespace, socket.cookie)).filter(|_| socket.cookie != 0);
         let peer = (socket.namespace, socket.transport, socket.remote);
         let known = by_socket.or_else(|| {
             let candidates = self.next.peers.get(&peer)?;
@@ -228,11 +232,13 @@ impl Round<'_> {
                     .processes
                     .values()
                     .filter(|process| {
-                        self.services.of_process(process.pid).is_none() && program_id(self.processes, process) == *id
+                        self.services.of_process(process.pid).is_none()
+                            && program_id(self.processes, process) == *id
                     })
                     .map(|process| process.pid)
                     .collect();
-                !processes.is_empty() && matches!(self.owner(&processes), From::Program(found) if found == *id)
+                !processes.is_empty()
+                    && matches!(self.owner(&processes), From::Program(found) if found == *id)
             }
             From::Container(_) | From::Host => true,
         }
@@ -242,7 +248,9 @@ impl Round<'_> {
     /// first: the others inherited it.
     fn owner(&mut self, holders: &[u32]) -> From {
         let found = holders.iter().filter_map(|pid| self.processes.processes.get(pid));
-        let Some(process) = found.min_by_key(|process| (process.start_ticks, process.pid)) else { return From::Host };
+        let Some(process) = found.min_by_key(|process| (process.start_ticks, process.pid)) else {
+            return From::Host;
+        };
         if let Some(service) = self.services.of_process(process.pid) {
             return From::Service(service.id.clone());
         }
@@ -253,11 +261,9 @@ impl Round<'_> {
             .entry(id.clone())
             .or_insert_with(|| Program { name: fingerprint::program(process), processes: BTreeSet::new() });
         program.processes.insert(process.pid);
-        program.processes.extend(
-            holders.iter().filter(|pid| {
-                self.processes.processes.get(pid).is_some_and(|other| program_id(self.processes, other) == id)
-            }),
-        );
+        program.processes.extend(holders.iter().filter(|pid| {
+            self.processes.processes.get(pid).is_some_and(|other| program_id(self.processes, other) == id)
+        }));
         From::Program(id)
     }
 }

@@ -2,9 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use itom_core::{
-    AttrName, Batch, CiKind, ErrorKind, Key, Realm, Subject, Text, Value, attr, kind, relation,
-};
+use itom_core::{AttrName, Batch, CiKind, ErrorKind, Key, Realm, Subject, Text, Value, attr, kind, relation};
 
 use super::collector::ContainerAddresses;
 use super::edge::{Dependencies, From, To};
@@ -76,7 +74,11 @@ pub(super) fn services(
         let refined = refined.and_then(|name| CiKind::new(format!("{}.{name}", kind::SERVICE)).ok());
         let (keys, left_out) = endpoints(naming, services, service, namespace);
         if left_out > 0 {
-            batch.fault("endpoints of a service", ErrorKind::Exhausted, "it has more than 1,024; the others are left out");
+            batch.fault(
+                "endpoints of a service",
+                ErrorKind::Exhausted,
+                "it has more than 1,024; the others are left out",
+            );
         }
         let ci = batch.ci(service.id.as_str(), refined.unwrap_or(kind::SERVICE));
         ci.within(LISTENERS).key(naming.native(&service.id));
@@ -85,7 +87,10 @@ pub(super) fn services(
         });
         ci.attr(attr::SERVICE_NAME, service.program.clone())
             .attr(attr::SERVICE_TYPE, type_name)
-            .attr(attr::SERVICE_VERSION, main.and_then(|process| versions.get(process.executable.as_deref()?)))
+            .attr(
+                attr::SERVICE_VERSION,
+                main.and_then(|process| versions.get(process.executable.as_deref()?)),
+            )
             .attr(SERVICE_ENDPOINTS, Value::text_set(service.listeners.iter().map(spelled)))
             .attr(PROCESS_COUNT, service.processes.len() as u64);
         if type_name.is_some() {
@@ -98,7 +103,9 @@ pub(super) fn services(
         }
         describe(ci, main);
         batch.relation(relation::RUNS_ON, service.id.as_str(), naming.host.clone()).within(LISTENERS);
-        if let Some(container) = main.and_then(|process| process.cgroup.container.as_ref()).filter(|_| with_processes) {
+        if let Some(container) =
+            main.and_then(|process| process.cgroup.container.as_ref()).filter(|_| with_processes)
+        {
             let subject = format!("container:{}", container.id);
             batch.relation(relation::RUNS_ON, service.id.as_str(), subject).within(LISTENERS);
         }
@@ -147,7 +154,9 @@ fn endpoints(
             namespace
                 .addresses
                 .iter()
-                .filter(|address| address.is_ipv4() == listener.address.is_ipv4() || (also_v4 && address.is_ipv4()))
+                .filter(|address| {
+                    address.is_ipv4() == listener.address.is_ipv4() || (also_v4 && address.is_ipv4())
+                })
                 .for_each(|address| push(*address));
         } else {
             push(listener.address);

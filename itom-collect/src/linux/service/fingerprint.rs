@@ -28,8 +28,8 @@ fn table() -> &'static [Fingerprint] {
 }
 
 const INTERPRETERS: &[&str] = &[
-    "python", "java", "node", "nodejs", "ruby", "perl", "php", "bash", "sh", "dash", "dotnet", "beam.smp", "deno", "bun",
-    "mono", "lua", "tclsh", "pypy",
+    "python", "java", "node", "nodejs", "ruby", "perl", "php", "bash", "sh", "dash", "dotnet", "beam.smp",
+    "deno", "bun", "mono", "lua", "tclsh", "pypy",
 ];
 
 /// The interpreter without its version: `python3.11` is `python`.
@@ -41,28 +41,52 @@ fn interpreter(executable: &str) -> Option<&'static str> {
 /// The program a process runs: the executable's name, or of an interpreter the script, module, jar or main class.
 pub(super) fn program(process: &Process) -> String {
     let executable = process.executable_name();
-    let Some(interpreter) = interpreter(executable) else { return executable.to_owned() };
-    interpreted(interpreter, process.arguments.get(1..).unwrap_or(&[])).unwrap_or_else(|| interpreter.to_owned())
+    let Some(interpreter) = interpreter(executable) else { return called(process, executable).to_owned() };
+    interpreted(interpreter, process.arguments.get(1..).unwrap_or(&[]))
+        .unwrap_or_else(|| interpreter.to_owned())
+}
+
+/// One file may be several programs by the name it is called by (`redis-server` is a link to `redis-check-rdb`): the name
+/// counts when the table has both for the same software, so that a process cannot just claim any name.
+fn called<'a>(process: &'a Process, executable: &'a str) -> &'a str {
+    let first = process.arguments.first().and_then(|word| word.split([' ', ':']).next()).unwrap_or("");
+    let name = first.rsplit('/').next().unwrap_or("");
+    let both = |line: &&Fingerprint| {
+        line.executables.iter().any(|known| known == name)
+            && line.executables.iter().any(|known| known == executable)
+    };
+    if table().iter().any(|line| both(&line)) { name } else { executable }
 }
 
 fn interpreted(interpreter: &str, arguments: &[String]) -> Option<String> {
     let base = |path: &str| {
         let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
         // What is no name is code or data, and may hold anything.
-        (!name.is_empty() && name.len() <= 80 && name.chars().all(|c| c.is_alphanumeric() || "._-+@".contains(c)))
-            .then(|| name.to_owned())
+        (!name.is_empty()
+            && name.len() <= 80
+            && name.chars().all(|c| c.is_alphanumeric() || "._-+@".contains(c)))
+        .then(|| name.to_owned())
     };
     let mut arguments = arguments.iter().map(String::as_str);
     while let Some(argument) = arguments.next() {
         match (interpreter, argument) {
-            ("python" | "pypy", "-m") | ("java", "-jar" | "-m" | "--module") => return base(arguments.next()?),
-            ("python" | "pypy" | "bash" | "sh" | "dash", "-c") | ("perl" | "ruby" | "node" | "nodejs", "-e") => {
+            ("python" | "pypy", "-m") | ("java", "-jar" | "-m" | "--module") => {
+                return base(arguments.next()?);
+            }
+            ("python" | "pypy" | "bash" | "sh" | "dash", "-c")
+            | ("perl" | "ruby" | "node" | "nodejs", "-e") => {
                 return None;
             }
-            ("python" | "pypy", "-W" | "-X") | ("ruby" | "perl", "-I" | "-r") | ("node" | "nodejs", "-r" | "--require") => {
+            ("python" | "pypy", "-W" | "-X")
+            | ("ruby" | "perl", "-I" | "-r")
+            | ("node" | "nodejs", "-r" | "--require") => {
                 arguments.next();
             }
-            ("java", "-cp" | "-classpath" | "--class-path" | "-p" | "--module-path" | "--add-modules" | "--add-opens") => {
+            (
+                "java",
+                "-cp" | "-classpath" | "--class-path" | "-p" | "--module-path" | "--add-modules"
+                | "--add-opens",
+            ) => {
                 arguments.next();
             }
             ("beam.smp", _) => {
@@ -89,7 +113,9 @@ pub(super) fn recognize(process: &Process) -> Option<&'static str> {
     let found = by_name.or_else(|| {
         interpreter(executable)?;
         table().iter().find(|line| {
-            line.arguments.iter().any(|part| process.arguments.iter().skip(1).any(|word| word.contains(part.as_str())))
+            line.arguments
+                .iter()
+                .any(|part| process.arguments.iter().skip(1).any(|word| word.contains(part.as_str())))
         })
     });
     found.map(|line| line.name.as_str())
@@ -127,12 +153,15 @@ mod tests {
     fn programs_and_types() {
         let app = process("/usr/bin/python3.11", &["/usr/bin/python3", "-u", "/opt/lab/app.py", "8000"]);
         assert_eq!((program(&app).as_str(), recognize(&app)), ("app.py", None));
-        let kafka = process("/usr/lib/jvm/bin/java", &["java", "-cp", "/opt/x.jar", "-Xmx1g", "kafka.Kafka", "a"]);
+        let kafka =
+            process("/usr/lib/jvm/bin/java", &["java", "-cp", "/opt/x.jar", "-Xmx1g", "kafka.Kafka", "a"]);
         assert_eq!((program(&kafka).as_str(), recognize(&kafka)), ("kafka.Kafka", Some("kafka")));
         let gunicorn = process("/usr/bin/python3", &["python3", "/usr/bin/gunicorn", "app:app"]);
         assert_eq!((program(&gunicorn).as_str(), recognize(&gunicorn)), ("gunicorn", Some("gunicorn")));
         let nginx = process("/usr/sbin/nginx", &["nginx: master process /usr/sbin/nginx"]);
         assert_eq!((program(&nginx).as_str(), recognize(&nginx)), ("nginx", Some("nginx")));
+        let redis = process("/usr/bin/redis-check-rdb", &["/usr/bin/redis-server 0.0.0.0:6379"]);
+        assert_eq!(program(&redis), "redis-server");
         let code = process("/usr/bin/python3", &["python3", "-c", "secret = 1"]);
         assert_eq!(program(&code), "python");
         assert_eq!(by_port(5432), Some("postgresql"));

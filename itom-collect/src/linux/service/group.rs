@@ -65,7 +65,8 @@ impl Services {
                 owners.entry(*inode).or_default().push(process.pid);
             }
         }
-        let listening: Vec<&Socket> = sockets.sockets.iter().filter(|socket| serves(socket, sockets)).collect();
+        let listening: Vec<&Socket> =
+            sockets.sockets.iter().filter(|socket| serves(socket, sockets)).collect();
         let mut union = Union::default();
         let mut first_at: BTreeMap<(u64, Transport, SocketAddr), u32> = BTreeMap::new();
         let mut held: Vec<(&Socket, Option<u32>)> = Vec::with_capacity(listening.len());
@@ -123,7 +124,8 @@ impl Services {
                 services.by_process.insert(*pid, index);
             }
             for listener in &listeners {
-                let ports = services.by_port.entry((namespace, listener.transport, listener.port)).or_default();
+                let ports =
+                    services.by_port.entry((namespace, listener.transport, listener.port)).or_default();
                 ports.push((*listener, index));
             }
             services.list.push(Service { id, namespace, program, main, processes: group, listeners });
@@ -155,7 +157,9 @@ impl Services {
     /// Whether another service listens on the IPv4 wildcard of this port, so that IPv6's takes no IPv4.
     pub(super) fn has_v4_wildcard(&self, namespace: u64, transport: Transport, port: u16) -> bool {
         self.by_port.get(&(namespace, transport, port)).is_some_and(|listeners| {
-            listeners.iter().any(|(listener, _)| listener.address.is_ipv4() && listener.address.is_unspecified())
+            listeners
+                .iter()
+                .any(|(listener, _)| listener.address.is_ipv4() && listener.address.is_unspecified())
         })
     }
 }
@@ -168,10 +172,9 @@ enum Holder {
 
 /// What tells things of one name in other namespaces apart, as stable as there is.
 pub(super) fn place(process: Option<&Process>, namespace: u64) -> String {
-    process.and_then(|process| process.cgroup.container.as_ref()).map_or_else(
-        || format!("netns:{namespace}"),
-        |container| container.id.chars().take(64).collect(),
-    )
+    process
+        .and_then(|process| process.cgroup.container.as_ref())
+        .map_or_else(|| format!("netns:{namespace}"), |container| container.id.chars().take(64).collect())
 }
 
 /// TCP listens when it says so. A UDP socket without a peer serves when its port is not one the kernel gives to clients.
@@ -188,12 +191,14 @@ fn serves(socket: &Socket, sockets: &SocketTable) -> bool {
 /// Those of the holders of a listening socket that serve it. A service manager that keeps the socket for its service
 /// does not; nor does another program that inherited the descriptor.
 fn holders(processes: &ProcessTable, all: &[u32]) -> Vec<u32> {
-    let candidates: Vec<u32> = if all.len() > 1 { all.iter().copied().filter(|pid| *pid != 1).collect() } else { all.to_vec() };
+    let candidates: Vec<u32> =
+        if all.len() > 1 { all.iter().copied().filter(|pid| *pid != 1).collect() } else { all.to_vec() };
     let top = candidates.iter().copied().min_by_key(|pid| {
         processes.processes.get(pid).map_or((u64::MAX, *pid), |process| (process.start_ticks, *pid))
     });
     let Some(top) = top else { return Vec::new() };
-    let mut same: Vec<u32> = candidates.into_iter().filter(|pid| same_program(processes, top, *pid)).collect();
+    let mut same: Vec<u32> =
+        candidates.into_iter().filter(|pid| same_program(processes, top, *pid)).collect();
     same.sort_unstable_by_key(|pid| (*pid != top, *pid));
     same
 }

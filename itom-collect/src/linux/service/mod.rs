@@ -11,6 +11,8 @@ mod edge;
 mod emit;
 mod fingerprint;
 mod group;
+#[cfg(test)]
+mod tests;
 mod version;
 
 pub use collector::{ContainerAddresses, Processes, ServiceCollector};

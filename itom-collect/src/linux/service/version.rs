@@ -25,7 +25,8 @@ impl Versions {
         if new.is_empty() {
             return;
         }
-        let owners = if changed.is_some() { owners(&root.join("var/lib/dpkg/info"), &new) } else { BTreeMap::new() };
+        let owners =
+            if changed.is_some() { owners(&root.join("var/lib/dpkg/info"), &new) } else { BTreeMap::new() };
         let text = if owners.is_empty() { String::new() } else { read(&status) };
         for executable in new {
             let version = owners.get(executable).and_then(|package| installed(&text, package));
@@ -57,7 +58,8 @@ fn owners(lists: &Path, executables: &[&str]) -> BTreeMap<String, String> {
             for executable in executables {
                 // With a merged /usr packages may list the file without it.
                 if line == executable.as_bytes()
-                    || (!line.is_empty() && executable.strip_prefix("/usr").is_some_and(|rest| line == rest.as_bytes()))
+                    || (!line.is_empty()
+                        && executable.strip_prefix("/usr").is_some_and(|rest| line == rest.as_bytes()))
                 {
                     owners.insert((*executable).to_owned(), package.to_owned());
                 }

@@ -66,7 +66,8 @@ impl Collector for SocketCollector {
                 *queues.entry(socket.local.port()).or_default() += u64::from(socket.receive_queue);
             }
         }
-        let label = |name, value: String| Labels::empty().to_builder().set(LabelName::literal(name), value).build();
+        let label =
+            |name, value: String| Labels::empty().to_builder().set(LabelName::literal(name), value).build();
         for (state, count) in states {
             batch
                 .gauge(MetricName::literal("node_tcp_connection_states"), count as f64)

@@ -83,7 +83,9 @@ pub(crate) fn decode_dump(
     mut found: impl FnMut(Socket),
 ) -> Progress {
     while bytes.len() >= HEADER {
-        let (Some(length), Some(kind)) = (u32_at(bytes, 0), u16_at(bytes, 4)) else { return Progress::Malformed };
+        let (Some(length), Some(kind)) = (u32_at(bytes, 0), u16_at(bytes, 4)) else {
+            return Progress::Malformed;
+        };
         let length = length as usize;
         let Some(body) = bytes.get(HEADER..length) else { return Progress::Malformed };
         match kind {
@@ -112,7 +114,9 @@ fn socket(body: &[u8], namespace: u64, transport: Transport) -> Option<Socket> {
     let address = |at: usize| -> Option<IpAddr> {
         Some(match family {
             AF_INET => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(body.get(at..at + 4)?).ok()?)),
-            AF_INET6 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(body.get(at..at + 16)?).ok()?)).to_canonical(),
+            AF_INET6 => {
+                IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(body.get(at..at + 16)?).ok()?)).to_canonical()
+            }
             _ => return None,
         })
     };
@@ -158,7 +162,8 @@ fn tcp_info(info: &[u8], socket: &mut Socket) {
     if socket.state == State::CLOSE {
         socket.confirmed = acknowledged > 0 || received > 0;
     }
-    let (Some(unacknowledged), Some(sent), Some(again)) = (u32_at(info, 24), u64_at(info, 200), u64_at(info, 208))
+    let (Some(unacknowledged), Some(sent), Some(again)) =
+        (u32_at(info, 24), u64_at(info, 200), u64_at(info, 208))
     else {
         return;
     };

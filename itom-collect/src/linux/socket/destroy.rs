@@ -124,8 +124,7 @@ fn listen(shared: &Shared) {
             let mut count = [0_u8; 8];
             let _ = rustix::io::read(&shared.wake, &mut count[..]);
         }
-        for ((namespace, socket), _) in
-            sockets.iter().zip(ready.iter().skip(1)).filter(|(_, ready)| **ready)
+        for ((namespace, socket), _) in sockets.iter().zip(ready.iter().skip(1)).filter(|(_, ready)| **ready)
         {
             receive(shared, *namespace, socket, &mut buffer, TURN);
         }
@@ -188,7 +187,9 @@ mod tests {
         let mut seen = Vec::new();
         for _ in 0..1_000_000 {
             let (events, _) = listener.drain();
-            seen.extend(events.into_iter().filter(|socket| socket.remote == address || socket.local == address));
+            seen.extend(
+                events.into_iter().filter(|socket| socket.remote == address || socket.local == address),
+            );
             if seen.len() >= 2 {
                 break;
             }

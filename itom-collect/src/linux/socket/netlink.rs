@@ -40,7 +40,9 @@ pub(crate) fn open(namespace: Option<File>, destroy: bool) -> io::Result<Opened>
         rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(kind))?;
         open_here(destroy)
     })?;
-    helper.join().unwrap_or_else(|_| Err(io::Error::other("the thread that enters a network namespace ended early")))
+    helper
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other("the thread that enters a network namespace ended early")))
 }
 
 fn open_here(destroy: bool) -> io::Result<Opened> {
@@ -85,9 +87,8 @@ pub(crate) fn dump(
         let request = dump_request(family, transport, sequence);
         rustix::net::send(socket, &request, SendFlags::empty())?;
         loop {
-            let (length, _) = rustix::io::retry_on_intr(|| {
-                rustix::net::recv(socket, &mut buffer[..], RecvFlags::empty())
-            })?;
+            let (length, _) =
+                rustix::io::retry_on_intr(|| rustix::net::recv(socket, &mut buffer[..], RecvFlags::empty()))?;
             let bytes = buffer.get(..length).unwrap_or(&[]);
             match decode_dump(bytes, namespace, transport, &mut found) {
                 Progress::More => {}
@@ -96,7 +97,10 @@ pub(crate) fn dump(
                 Progress::Refused(code) if code == rustix::io::Errno::NOENT.raw_os_error() => break,
                 Progress::Refused(code) => return Err(io::Error::from_raw_os_error(code)),
                 Progress::Malformed => {
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, "sock_diag sent what is no message"));
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "sock_diag sent what is no message",
+                    ));
                 }
             }
         }

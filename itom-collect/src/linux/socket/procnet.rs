@@ -5,7 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::{Opener, Socket, State, Transport};
 
 /// Reads one table; hands each socket to `found`. Lines that cannot be read are skipped and counted.
-pub(crate) fn parse(bytes: &[u8], namespace: u64, transport: Transport, mut found: impl FnMut(Socket)) -> usize {
+pub(crate) fn parse(
+    bytes: &[u8],
+    namespace: u64,
+    transport: Transport,
+    mut found: impl FnMut(Socket),
+) -> usize {
     let mut skipped = 0;
     for line in bytes.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.is_empty()) {
         match std::str::from_utf8(line).ok().and_then(|line| socket(line, namespace, transport)) {

@@ -189,8 +189,12 @@ impl SocketSource {
 
 fn read_files(net: &Path, id: u64, sockets: &mut Vec<Socket>, faults: &mut Faults) -> bool {
     let mut complete = true;
-    let tables =
-        [("tcp", Transport::Tcp), ("tcp6", Transport::Tcp), ("udp", Transport::Udp), ("udp6", Transport::Udp)];
+    let tables = [
+        ("tcp", Transport::Tcp),
+        ("tcp6", Transport::Tcp),
+        ("udp", Transport::Udp),
+        ("udp6", Transport::Udp),
+    ];
     for (name, transport) in tables {
         match std::fs::read(net.join(name)) {
             Ok(bytes) => {
@@ -222,7 +226,10 @@ mod tests {
         let (mut faults, mut table) = (Faults::default(), SocketTable::default());
         source.read(0, None, &mut table, &mut faults);
         let found = |sockets: &[Socket]| {
-            sockets.iter().find(|socket| socket.local == address && socket.listens()).map(|socket| socket.inode)
+            sockets
+                .iter()
+                .find(|socket| socket.local == address && socket.listens())
+                .map(|socket| socket.inode)
         };
         let mut from_files = Vec::new();
         assert!(read_files(Path::new("/proc/self/net"), 0, &mut from_files, &mut faults));
