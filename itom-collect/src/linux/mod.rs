@@ -4,11 +4,17 @@ mod command;
 mod host;
 pub(crate) mod identity;
 pub mod package;
+pub mod process;
 mod read;
+pub mod service;
+pub mod socket;
 pub mod systemd;
 
 pub use host::HostCollector;
 pub use package::PackageCollector;
+pub use process::ProcessCollector;
+pub use service::ServiceCollector;
+pub use socket::SocketCollector;
 pub use systemd::SystemdCollector;
 
 /// The name of the machine this runs on, as its kernel has it; `localhost` when it has none.
