@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use itom::alert::notify::LogNotifier;
+use itom::alert::rule::{Compare, Condition, Level, Query, Reduce};
+use itom::core::{ErrorKind, Selector};
 use itom::prelude::*;
 
 /// A user's own collector: everything between here and `main` is what one writes.
@@ -50,4 +53,26 @@ struct Args {
     /// How old a backup may be, such as 1d or 36h.
     #[arg(long, default_value = "1d", value_parser = itom::core::time::parse_duration)]
     overdue: Duration,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args = Args::parse();
+    let age = Query::new(Selector::new(AGE), Reduce::Last, Duration::from_secs(300));
+    let level = Level::new(Severity::Major, Compare::Above, args.overdue.as_secs_f64());
+    let overdue = Rule::new("backup-overdue", Condition::threshold(age, [level]))
+        .summary("the backup {{ci.name}} is {{value}} seconds old");
+    let engine = Engine::builder()
+        .collector(Backups { folder: args.folder })
+        .rule(overdue)
+        .notifier("terminal", LogNotifier::new("terminal", std::io::stdout()))
+        .build()?;
+    eprintln!("watching; Ctrl-C ends");
+    engine
+        .run(async {
+            // An error here means that signals cannot be had: then there is nothing to wait for.
+            let _ = tokio::signal::ctrl_c().await;
+        })
+        .await?;
+    Ok(())
 }

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use itom::alert::AlertView;
+use itom::alert::life::OperatorState;
+use itom::alert::{AlertView, Explanation};
 use itom::cmdb::graph::Step;
 use itom::cmdb::view::{Ci, Claim, View};
 use itom::core::{
     AlertId, ChangeKind, ChangeSource as _, CiChange, CiId, CiKind, Interval, MetricName, SampleKind, SampleSource as _, Selector, Severity,
-    Timestamp, Value as Attribute, attr, kind,
+    Text, Timestamp, Value as Attribute, attr, kind,
 };
 use itom::map::{Detail, map};
 use itom::metrics::{Samples as _, reading};
@@ -52,19 +53,19 @@ pub(crate) fn overview(engine: &EngineHandle) -> Value {
     let (view, status, samples) = (engine.view(), engine.status(), engine.samples());
     let stats = samples.stats();
     let host = own_host(&view).map(|host| {
-        let value = |name| host.value(name);
-        let booted = match value(&attr::HOST_BOOT_TIME) {
+        let value = |name: itom::core::AttrName| host.value(&name);
+        let booted = match value(attr::HOST_BOOT_TIME) {
             Some(Attribute::Time(at)) => Some(status.at.since(*at).as_secs()),
             _ => None,
         };
         json!({
             "id": host.id(),
             "name": host.name(),
-            "os": text(value(&attr::OS_DESCRIPTION).or(value(&attr::OS_NAME))),
-            "kernel": text(value(&attr::OS_KERNEL_RELEASE)),
+            "os": text(value(attr::OS_DESCRIPTION).or(value(attr::OS_NAME))),
+            "kernel": text(value(attr::OS_KERNEL_RELEASE)),
             "uptime_s": booted,
-            "cpus": value(&attr::HOST_CPU_COUNT).and_then(Attribute::as_int),
-            "memory_bytes": value(&attr::HOST_MEMORY_SIZE).and_then(Attribute::as_int),
+            "cpus": value(attr::HOST_CPU_COUNT).and_then(Attribute::as_int),
+            "memory_bytes": value(attr::HOST_MEMORY_SIZE).and_then(Attribute::as_int),
         })
     });
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
@@ -74,7 +75,7 @@ pub(crate) fn overview(engine: &EngineHandle) -> Value {
         *kinds.entry(ci.kind().to_string()).or_default() += 1;
     }
     let alerts = engine.alerts();
-    let count = |severity| visible(&alerts).filter(|alert| alert.severity == severity).count();
+    let count = |severity| visible(&alerts).filter(|view| view.alert.severity == severity).count();
     let collectors: Vec<Value> = status
         .collectors
         .iter()
@@ -119,23 +120,23 @@ pub(crate) fn overview(engine: &EngineHandle) -> Value {
             "minor": count(Severity::Minor),
             "warning": count(Severity::Warning),
             "info": count(Severity::Info),
-            "suppressed": alerts.iter().filter(|alert| alert.is_open() && !alert.visibility.is_empty()).count(),
+            "suppressed": alerts.iter().filter(|view| view.hidden).count(),
         },
         "collectors": collectors,
     })
 }
 
 fn visible(alerts: &[AlertView]) -> impl Iterator<Item = &AlertView> {
-    alerts.iter().filter(|alert| alert.is_open() && alert.visibility.is_empty())
+    alerts.iter().filter(|view| view.open && !view.hidden)
 }
 
 pub(crate) fn map_json(engine: &EngineHandle, detail: &str) -> Result<Value, Refusal> {
     let detail: Detail = parse("services, processes or all", detail)?;
     let mut worst: BTreeMap<CiId, Severity> = BTreeMap::new();
-    for alert in visible(&engine.alerts()) {
-        if let Some(ci) = alert.ci {
-            let seen = worst.entry(ci).or_insert(alert.severity);
-            *seen = (*seen).max(alert.severity);
+    for shown in visible(&engine.alerts()) {
+        if let Some(ci) = shown.alert.instance.ci {
+            let seen = worst.entry(ci).or_insert(shown.alert.severity);
+            *seen = (*seen).max(shown.alert.severity);
         }
     }
     let view = engine.view();
@@ -320,7 +321,7 @@ pub(crate) fn ci(engine: &EngineHandle, id: CiId) -> Result<Value, Refusal> {
         })
         .collect();
     let alerts: Vec<Value> =
-        engine.alerts().iter().filter(|alert| alert.ci == Some(id)).map(|alert| alert_json(&view, alert)).collect();
+        engine.alerts().iter().filter(|shown| shown.alert.instance.ci == Some(id)).map(|shown| alert_json(&view, shown)).collect();
     Ok(json!({
         "id": id,
         "kind": ci.kind(),
@@ -342,15 +343,63 @@ fn number(value: Option<f64>) -> Value {
     value.filter(|value| value.is_finite()).map_or(Value::Null, |value| json!(value))
 }
 
-fn alert_json(view: &View, alert: &AlertView) -> Value {
-    let mut entry = serde_json::to_value(alert).unwrap_or_default();
-    entry["ci"] = alert.ci.map_or(Value::Null, |ci| mention(view, ci));
-    entry
+fn alert_json(view: &View, shown: &AlertView) -> Value {
+    let alert = &shown.alert;
+    let hidden: Vec<&str> = shown.hidden_by.iter().map(|cause| cause.text.as_str()).collect();
+    json!({
+        "id": alert.id,
+        "rule": alert.rule,
+        "severity": alert.severity,
+        "condition": alert.condition,
+        "open": shown.open,
+        "visibility": hidden,
+        "operator": operator(&alert.operator),
+        "summary": alert.summary,
+        "description": alert.description,
+        "runbook_url": alert.runbook_url,
+        "ci": alert.instance.ci.map(|ci| mention(view, ci)),
+        "labels": alert.labels,
+        "since": alert.since,
+        "value": number(alert.evidence.value),
+    })
+}
+
+fn operator(state: &OperatorState) -> String {
+    match state {
+        OperatorState::Unacknowledged => "unacknowledged".into(),
+        OperatorState::Acknowledged { by, .. } => format!("acknowledged by {by}"),
+        OperatorState::Assigned { to, .. } => format!("assigned to {to}"),
+        OperatorState::Snoozed { until, .. } => format!("snoozed until {until}"),
+        OperatorState::Shelved { by } => format!("shelved by {by}"),
+        _ => "handled".into(),
+    }
+}
+
+/// Why, and who was told or why nobody: sentences for people beside the data.
+fn explanation(explained: &Explanation) -> Value {
+    let mut why = vec![explained.condition.to_string()];
+    why.extend(explained.readings.iter().map(ToString::to_string));
+    why.extend(explained.trouble.iter().map(ToString::to_string));
+    let state = json!(explained.state);
+    why.push(format!("{} since {}", state.as_str().unwrap_or_default(), explained.since));
+    let names = |list: &[Text]| list.iter().map(Text::as_str).collect::<Vec<_>>().join(", ");
+    let mut told = Vec::new();
+    if !explained.told.is_empty() {
+        told.push(format!("told: {}", names(&explained.told)));
+    }
+    told.extend(explained.hidden_by.iter().map(|cause| format!("hidden: {}", cause.text)));
+    if !explained.hidden_by.is_empty() && !explained.would_tell.is_empty() {
+        told.push(format!("would have been told: {}", names(&explained.would_tell)));
+    }
+    if told.is_empty() {
+        told.push("nobody wants to be told of this".to_owned());
+    }
+    json!({"why": why, "told": told, "condition": explained.condition, "data": explained})
 }
 
 pub(crate) fn alerts(engine: &EngineHandle) -> Value {
     let view = engine.view();
-    let items: Vec<Value> = engine.alerts().iter().map(|alert| alert_json(&view, alert)).collect();
+    let items: Vec<Value> = engine.alerts().iter().map(|shown| alert_json(&view, shown)).collect();
     json!({"items": items})
 }
 
@@ -363,15 +412,15 @@ fn refusal(error: &HandleError) -> Refusal {
 }
 
 pub(crate) async fn alert(engine: &EngineHandle, id: AlertId) -> Result<Value, Refusal> {
-    let explanation = engine.explain(id).await.map_err(|error| refusal(&error))?;
+    let explained = engine.explain(id).await.map_err(|error| refusal(&error))?;
     let view = engine.view();
     let mut entry = engine
         .alerts()
         .iter()
-        .find(|alert| alert.id == id)
-        .map(|alert| alert_json(&view, alert))
+        .find(|shown| shown.alert.id == id)
+        .map(|shown| alert_json(&view, shown))
         .ok_or_else(|| not_found("alert"))?;
-    entry["explanation"] = serde_json::to_value(explanation).unwrap_or_default();
+    entry["explanation"] = explanation(&explained);
     Ok(entry)
 }
 

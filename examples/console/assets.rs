@@ -11,6 +11,33 @@ macro_rules! assets {
 
 const ASSETS: &[(&str, &str, &[u8])] = assets! {
     "index.html" => "text/html; charset=utf-8",
+    "alerts.js" => "text/javascript; charset=utf-8",
+    "api.js" => "text/javascript; charset=utf-8",
+    "changes.js" => "text/javascript; charset=utf-8",
+    "charts.js" => "text/javascript; charset=utf-8",
+    "ci.js" => "text/javascript; charset=utf-8",
+    "console.css" => "text/css; charset=utf-8",
+    "console.js" => "text/javascript; charset=utf-8",
+    "dom.js" => "text/javascript; charset=utf-8",
+    "format.js" => "text/javascript; charset=utf-8",
+    "health.js" => "text/javascript; charset=utf-8",
+    "icon.svg" => "image/svg+xml",
+    "impact.js" => "text/javascript; charset=utf-8",
+    "items.js" => "text/javascript; charset=utf-8",
+    "kinds.js" => "text/javascript; charset=utf-8",
+    "layout.js" => "text/javascript; charset=utf-8",
+    "map.js" => "text/javascript; charset=utf-8",
+    "mapstyle.js" => "text/javascript; charset=utf-8",
+    "metrics.js" => "text/javascript; charset=utf-8",
+    "vendor/VENDORED.md" => "text/plain; charset=utf-8",
+    "vendor/cytoscape-dagre.LICENSE" => "text/plain; charset=utf-8",
+    "vendor/cytoscape-dagre.min.js" => "text/javascript; charset=utf-8",
+    "vendor/cytoscape.LICENSE" => "text/plain; charset=utf-8",
+    "vendor/cytoscape.min.js" => "text/javascript; charset=utf-8",
+    "vendor/dagre.LICENSE" => "text/plain; charset=utf-8",
+    "vendor/uPlot.LICENSE" => "text/plain; charset=utf-8",
+    "vendor/uPlot.iife.min.js" => "text/javascript; charset=utf-8",
+    "vendor/uPlot.min.css" => "text/css; charset=utf-8",
 };
 
 /// Serves `/` and the files beside it.

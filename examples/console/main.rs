@@ -15,7 +15,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use itom::alert::{Rule, WebhookNotifier, default_rules, parse_rules, rules_to_json};
+use itom::alert::notify::WebhookNotifier;
+use itom::alert::rule::{Rule, default_rules, parse_rules, rules_to_json};
 use itom::cmdb::store::SqliteStore;
 use itom::collect::Descriptor;
 use itom::collect::linux::{HostCollector, PackageCollector, ServiceCollector, SystemdCollector, host_name};
@@ -102,7 +103,8 @@ async fn serve(args: &Args, rules: Vec<Rule>) -> Result<(), Box<dyn Error>> {
     let guard = Guard::new(args.listen, &args.allow_hosts, token(args)?)?;
     let mut builder = collectors(Engine::builder(), args).rules(rules);
     for (index, url) in args.webhooks.iter().enumerate() {
-        builder = builder.notifier(WebhookNotifier::new(format!("webhook-{}", index + 1), url)?);
+        let name = format!("webhook-{}", index + 1);
+        builder = builder.notifier(name.as_str(), WebhookNotifier::builder(name.as_str(), url).build()?);
     }
     let mut kept = "memory only".to_owned();
     if !args.memory {

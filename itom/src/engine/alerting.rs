@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use itom_alert::life::OperatorAction;
 use itom_alert::notify::Notifier;
-use itom_alert::outbox::{OutboxConfig, Receiver, Send, SendFailure};
+use itom_alert::outbox::{Receiver, Send, SendFailure};
 use itom_alert::rule::{Ports, Rule};
 use itom_alert::{AlertConfig, AlertEngine, AlertInput, AlertOutput, AlertView, Explanation, Record};
 use itom_core::{AlertId, Classify as _, Deadline, ErrorChain, Evaluator, Text, Timestamp};
@@ -42,7 +42,7 @@ impl Alerting {
         evaluator: Option<Arc<dyn Evaluator>>,
     ) -> Result<Self, BuildError> {
         let mut config = AlertConfig::default();
-        config.outbox = OutboxConfig { receivers, ..OutboxConfig::default() };
+        config.outbox.receivers = receivers;
         let mut engine = AlertEngine::new(config);
         let mut names = BTreeSet::new();
         for rule in rules {

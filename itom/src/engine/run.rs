@@ -19,6 +19,9 @@ use super::ingest::Writing;
 use super::wake::{Ran, Room, Waits, Wake};
 use super::{Engine, EngineSummary, Parts, RunError, alerting, ingest};
 
+/// Facts read from the store at a time when an engine opens.
+const LOAD_PAGE: usize = 50_000;
+
 /// When the loop ends.
 pub(super) enum Mode {
     /// When told.
@@ -63,9 +66,16 @@ impl Loop {
     pub(super) async fn open(engine: Engine, mode: Mode) -> Result<Self, RunError> {
         let Engine { parts, mut cmdb, mut alerts, shared, commands, submitted } = engine;
         let now = parts.clock.now();
-        let facts = parts.store.load().await.map_err(RunError::Load)?;
-        let loaded = facts.len();
-        cmdb.ingest(facts);
+        let (mut loaded, mut cursor) = (0, None);
+        loop {
+            let page = parts.store.load(cursor, LOAD_PAGE).await.map_err(RunError::Load)?;
+            loaded += page.facts.len();
+            cmdb.ingest(page.facts);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
         let graph = ingest::graph(&cmdb);
         let shown_graph = Arc::new(graph.clone());
         let once = match &mode {
