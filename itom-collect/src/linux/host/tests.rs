@@ -554,6 +554,7 @@ proptest! {
             let (ip, length) = route.destination;
             let _ = network::network_of(ip, length);
         }
+        prop_assert!(network::parse_softnet(&bytes).count() <= lines);
         prop_assert!(network::parse_connected(&bytes).len() <= lines);
         prop_assert!(network::parse_arp(&bytes).count() <= lines);
         prop_assert!(network::parse_if_inet6(&bytes).count() <= lines);
