@@ -11,7 +11,7 @@ use super::super::identity::{if_present, is_absent};
 use super::super::read::Reader;
 use super::inventory::Seen;
 use super::netlink;
-use super::output::{HOST, part_key, unreadable};
+use super::output::{HOST, Need, part_key, unreadable};
 use super::parse::network::{
     Address, Neighbor, Route, network_of, parse_arp, parse_connected, parse_fib_trie_local, parse_if_inet6,
     parse_ipv6_route, parse_route,
@@ -168,27 +168,31 @@ fn tables_of_files(reader: &mut Reader, batch: &mut Batch) -> Tables {
         ..Tables::default()
     };
     let mut connected = Vec::new();
-    let mut read = |path: &str, take: &mut dyn FnMut(&[u8]) -> Result<(), Garbled>| match if_present(
-        reader.read(path),
-    ) {
-        Ok(None) => None,
-        Ok(Some(bytes)) => take(bytes).err().map(|Garbled| {
+    let mut read = |path: &str, need: Need, take: &mut dyn FnMut(&[u8]) -> Result<(), Garbled>| match reader
+        .read(path)
+    {
+        Ok(bytes) => take(bytes).err().map(|Garbled| {
             super::output::garbled(batch, path);
             (ErrorKind::Invalid, format!("/{path} has lines that are not understood"))
         }),
+        Err(error) if need == Need::IfPresent && is_absent(&error) => None,
         Err(error) => {
             unreadable(batch, path, &error);
             Some((ErrorKind::of_io(&error), format!("/{path} cannot be read")))
         }
     };
     let incomplete = [
-        read("proc/net/route", &mut |bytes| {
+        read("proc/net/route", Need::Always, &mut |bytes| {
             connected = parse_connected(bytes);
             take_all(parse_route(bytes), &mut tables.routes)
         }),
-        read("proc/net/ipv6_route", &mut |bytes| take_all(parse_ipv6_route(bytes), &mut tables.routes)),
-        read("proc/net/if_inet6", &mut |bytes| take_all(parse_if_inet6(bytes), &mut tables.addresses)),
-        read("proc/net/fib_trie", &mut |bytes| {
+        read("proc/net/ipv6_route", Need::IfPresent, &mut |bytes| {
+            take_all(parse_ipv6_route(bytes), &mut tables.routes)
+        }),
+        read("proc/net/if_inet6", Need::IfPresent, &mut |bytes| {
+            take_all(parse_if_inet6(bytes), &mut tables.addresses)
+        }),
+        read("proc/net/fib_trie", Need::Always, &mut |bytes| {
             for ip in parse_fib_trie_local(bytes) {
                 let home = connected
                     .iter()
@@ -205,7 +209,8 @@ fn tables_of_files(reader: &mut Reader, batch: &mut Batch) -> Tables {
             Ok(())
         }),
     ];
-    if let Some(reason) = read("proc/net/arp", &mut |bytes| take_all(parse_arp(bytes), &mut tables.neighbors))
+    if let Some(reason) =
+        read("proc/net/arp", Need::Always, &mut |bytes| take_all(parse_arp(bytes), &mut tables.neighbors))
     {
         tables.neighbors_incomplete = Some(reason);
     }

@@ -426,6 +426,28 @@ fn l4_each_missing_file_is_survived_and_nothing_read_in_part_is_complete() {
     }
 }
 
+#[test]
+fn l4_where_a_part_of_the_tree_is_missing_nothing_of_it_is_complete() {
+    let parts: [(&str, &[itom_core::CiKind]); 5] = [
+        ("sys", &[kind::NETWORK_INTERFACE, kind::NETWORK_SUBNET, kind::DISK]),
+        ("sys/block", &[kind::DISK]),
+        ("sys/class/net", &[kind::NETWORK_INTERFACE, kind::NETWORK_SUBNET]),
+        ("proc/net", &[kind::NETWORK_SUBNET]),
+        ("proc/self", &[kind::FILESYSTEM]),
+    ];
+    for (path, kinds) in parts {
+        let tree = Tree::machine();
+        std::fs::remove_dir_all(tree.0.join(path)).expect("removable");
+        let (batch, coverage) = collect(&HostCollector::new().with_root(&tree.0));
+        let coverage = coverage.expect("a good run");
+        for kind in kinds {
+            assert!(!coverage.covers_ci(kind, None), "{kind} without {path}");
+        }
+        assert!(coverage.covers_ci(&kind::HOST_LINUX, None));
+        assert!(!batch.faults().is_empty(), "{path}");
+    }
+}
+
 fn by_kind(batch: &Batch) -> BTreeMap<String, BTreeSet<String>> {
     let mut kinds: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for item in batch.items() {
