@@ -369,6 +369,28 @@ fn a_second_run_says_the_same_and_a_reboot_forgets() {
     assert_eq!(text(ci(&third, "host"), &attr::HOST_CPU_MODEL_NAME), Some("Other CPU"));
 }
 
+#[cfg(target_endian = "little")]
+#[test]
+fn addresses_of_bridges_without_a_way_out_are_unique_in_the_machine_only() {
+    let tree = Tree::machine();
+    for bridge in ["docker0", "br0"] {
+        tree.file(&format!("sys/class/net/{bridge}/ifindex"), "7\n");
+    }
+    tree.file("sys/class/net/docker0/brif/veth1/port_no", "1")
+        .file("sys/class/net/br0/brif/eth0/port_no", "1");
+    tree.file(
+        "proc/net/if_inet6",
+        "fd010000000000000000000000000001 07 40 00 82 docker0\nfd020000000000000000000000000001 08 40 00 82 br0\n",
+    );
+    let (batch, _) = collect(&HostCollector::inventory_only().with_root(&tree.0));
+    let keys = |native: &str| ci(&batch, native).keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(keys("net:fd01::/64"), [format!("ip_prefix=fd01::/64@machine_id={MACHINE_ID}")]);
+    assert_eq!(keys("net:fd02::/64"), ["ip_prefix=fd02::/64"]);
+    assert!(
+        keys("host").contains(&"ip=fd02::1".to_owned()) && !keys("host").contains(&"ip=fd01::1".to_owned())
+    );
+}
+
 #[test]
 fn a_container_does_not_take_the_hardwares_identity() {
     let tree = Tree::machine();
@@ -405,6 +427,7 @@ fn l4_garbage_gives_faults_and_partial_scopes_not_errors() {
 
 #[test]
 fn l4_each_missing_file_is_survived_and_nothing_read_in_part_is_complete() {
+    let complete = by_kind(&collect(&HostCollector::new().with_root(&Tree::machine().0)).0);
     for (path, _) in MACHINE {
         let tree = Tree::machine();
         // A directory in its place: it opens, and reading it fails.
@@ -412,8 +435,7 @@ fn l4_each_missing_file_is_survived_and_nothing_read_in_part_is_complete() {
         std::fs::create_dir(tree.0.join(path)).expect("a directory");
         let (batch, coverage) = collect(&HostCollector::new().with_root(&tree.0));
         let coverage = coverage.unwrap_or_else(|error| panic!("{path}: {error}"));
-        let (complete, _) = collect(&HostCollector::new().with_root(&Tree::machine().0));
-        for (target, subjects) in by_kind(&complete) {
+        for (target, subjects) in complete.clone() {
             let now = by_kind(&batch).remove(&target).unwrap_or_default();
             let lost: Vec<_> = subjects.difference(&now).collect();
             let kind = itom_core::CiKind::new(target.as_str()).expect("a kind");
