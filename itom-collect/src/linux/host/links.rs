@@ -54,7 +54,7 @@ pub(super) struct Tables {
 pub(super) struct Network {
     interfaces: Vec<Interface>,
     listed: Result<(), (ErrorKind, String)>,
-    tables: Tables,
+    pub(super) tables: Tables,
 }
 
 const CLASS: &str = "sys/class/net";

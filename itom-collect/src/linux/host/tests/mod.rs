@@ -340,23 +340,23 @@ fn an_empty_tree_is_unsupported() {
 
 #[test]
 fn this_machine_by_netlink_and_by_files_is_the_same() {
-    let live = Path::new("/");
-    let mut reader = Reader::new(live);
-    let names = |batch: &mut Batch, live: bool, reader: &mut Reader| {
-        let network = links::Network::read(reader, batch, live);
-        network.own_addresses().cloned().collect::<BTreeSet<_>>()
-    };
+    let mut reader = Reader::new(Path::new("/"));
     let mut batch = Batch::new(SourceName::literal("host"), Timestamp::EPOCH);
-    let by_netlink = names(&mut batch, true, &mut reader);
+    let mut read = |live| links::Network::read(&mut reader, &mut batch, live);
+    let (by_netlink, by_files) = (read(true), read(false));
     assert_eq!(batch.faults(), [], "netlink answers without privileges");
-    let by_files = names(&mut batch, false, &mut reader);
     // Addresses of /32 have no attached network in the files; all others agree.
-    let comparable: BTreeSet<_> = by_netlink
-        .iter()
-        .filter(|address| !(address.ip.is_ipv4() && address.prefix == 32))
-        .cloned()
-        .collect();
-    assert_eq!(comparable, by_files);
+    let addresses = |network: &links::Network| -> BTreeSet<_> {
+        let comparable = |address: &&_| {
+            let parse::network::Address { ip, prefix, .. } = address;
+            !(ip.is_ipv4() && *prefix == 32)
+        };
+        network.own_addresses().filter(comparable).cloned().collect()
+    };
+    assert_eq!(addresses(&by_netlink), addresses(&by_files));
+    let routes = |network: &links::Network| network.tables.routes.iter().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(routes(&by_netlink), routes(&by_files));
+    assert!(by_netlink.tables.incomplete.is_none() && by_netlink.tables.neighbors_incomplete.is_none());
 }
 
 #[test]
