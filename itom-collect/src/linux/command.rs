@@ -109,7 +109,7 @@ impl Drop for Killer {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::io::Write as _;
     use std::path::{Path, PathBuf};
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -144,10 +144,20 @@ pub(crate) mod tests {
 
         /// A shell script.
         pub(crate) fn program(&self, path: &str, body: &str) -> PathBuf {
-            // Written under another name and moved: a file that is open for writing by a parallel test's fork
-            // cannot be run.
-            let script = self.file(path, format!("#!/bin/sh\n{body}\n"));
-            std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+            // Another process writes it: a program that is open for writing cannot be run, and a process started by a
+            // test beside this one would inherit our open file for a moment.
+            let script = self.0.join(path);
+            std::fs::create_dir_all(script.parent().expect("a parent")).expect("a directory");
+            let mut writer = Command::new("/bin/sh")
+                .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+                .arg(&script)
+                .stdin(Stdio::piped())
+                .spawn()
+                .expect("a shell");
+            let mut stdin = writer.stdin.take().expect("its input");
+            write!(stdin, "#!/bin/sh\n{body}\n").expect("a pipe");
+            drop(stdin);
+            assert!(writer.wait().expect("its end").success());
             script
         }
     }

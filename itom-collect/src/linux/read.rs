@@ -1,6 +1,7 @@
 //! Reading small files of `/proc` and `/sys` into one reused buffer.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,9 @@ use rustix::fs::{Mode, OFlags};
 /// Most bytes read of one file. The longest files of `/proc` that are read here (`stat` of a machine with a thousand
 /// CPUs and many interrupts, `mountinfo` of a container host) are far below.
 const MAX_FILE: usize = 16 << 20;
+
+/// Non-blocking, so that a fifo where a file is expected cannot hang the run.
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOCTTY).union(OFlags::NONBLOCK);
 
 /// Reads files below a root into a buffer that it keeps: no allocation in the steady state.
 #[derive(Debug)]
@@ -45,15 +49,8 @@ impl Reader {
 
     /// As [`read`](Self::read), for a path put together from parts, so that no string need be built.
     pub(crate) fn read_parts(&mut self, parts: &[&[u8]]) -> io::Result<&[u8]> {
-        self.path.clear();
-        self.path.extend_from_slice(self.root.as_os_str().as_bytes());
-        if self.path.last() != Some(&b'/') {
-            self.path.push(b'/');
-        }
-        parts.iter().for_each(|part| self.path.extend_from_slice(part));
-        // Non-blocking, so that a fifo where a file is expected cannot hang the run.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let file = rustix::fs::open(self.path.as_slice(), flags, Mode::empty())?;
+        self.compose(parts);
+        let file = rustix::fs::open(self.path.as_slice(), FILE, Mode::empty())?;
         let mut filled = 0;
         loop {
             if filled == self.buffer.len() {
@@ -69,6 +66,30 @@ impl Reader {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Opens a directory to read several [`attributes`](Self::attribute) from: the long way through `/sys/class` to the
+    /// device is then walked once.
+    pub(crate) fn directory(&mut self, parts: &[&[u8]]) -> io::Result<OwnedFd> {
+        self.compose(parts);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(self.path.as_slice(), flags, Mode::empty())?)
+    }
+
+    /// The content of an attribute in a directory of `/sys`. Such files give all they have, at most a page, in one read.
+    pub(crate) fn attribute(&mut self, directory: &OwnedFd, name: &str) -> io::Result<&[u8]> {
+        let file = rustix::fs::openat(directory, name, FILE, Mode::empty())?;
+        let count = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut self.buffer[..]))?;
+        Ok(&self.buffer[..count])
+    }
+
+    fn compose(&mut self, parts: &[&[u8]]) {
+        self.path.clear();
+        self.path.extend_from_slice(self.root.as_os_str().as_bytes());
+        if self.path.last() != Some(&b'/') {
+            self.path.push(b'/');
+        }
+        parts.iter().for_each(|part| self.path.extend_from_slice(part));
     }
 
     /// The trimmed text of a one-line file.

@@ -10,7 +10,9 @@
 //! * A run that is not finished by its deadline gets one [`Output::Cancel`].
 //! * Ticks that cannot be kept are counted and skipped, never piled up.
 //! * Whoever is due longest starts first, within the limits on concurrent runs: nobody starves.
-//! * A clock that leaps or steps back neither floods nor hangs it: spans are measured from what it was told last.
+//! * A clock that leaps or steps back neither floods nor hangs it. After a step back everything is due as long after
+//!   as it was before; after a leap each target is overdue once, its ticks in between are counted as missed, and runs
+//!   whose deadline was leapt over are cancelled.
 //!
 //! ```
 //! use std::time::Duration;

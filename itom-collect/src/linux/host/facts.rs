@@ -1,6 +1,6 @@
 //! What cannot change within a boot.
 
-use itom_core::{Batch, Fault, Key, Realm, SourceName, Timestamp};
+use itom_core::{Batch, Fault, Key, Realm, Retry, SourceName, Timestamp};
 
 use super::super::identity::{self, if_present, is_junk};
 use super::super::read::Reader;
@@ -33,6 +33,11 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// Whether reading again would find the same: what failed for a passing reason is read again.
+    pub(super) fn is_settled(&self) -> bool {
+        self.faults.iter().all(|fault| matches!(fault.kind.retry(), Retry::Never))
+    }
+
     pub(super) fn read(reader: &mut Reader, live: bool) -> Self {
         let mut notes = Batch::new(SourceName::literal("facts"), Timestamp::EPOCH);
         let cpu =

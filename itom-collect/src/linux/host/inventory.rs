@@ -56,7 +56,7 @@ pub(super) fn host(reader: &mut Reader, batch: &mut Batch, seen: &Seen<'_>, cove
         ci.key(key);
     });
     for address in seen.network.own_addresses() {
-        ci.key(Key::ip(address.ip).in_realm(seen.realm.clone()));
+        ci.key(Key::ip(address.ip).in_realm(seen.realm_of(address)));
     }
     if let Some(name) = &name {
         ci.key(Key::host_name(name));

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use itom_core::{
-    AttrName, Batch, Coverage, ErrorKind, Key, KeyKind, Scope, Strength, Text, Value, attr, kind, relation,
+    AttrName, Batch, Coverage, ErrorKind, Key, KeyKind, Realm, Scope, Strength, Text, Value, attr, kind,
+    relation,
 };
 
 use super::super::identity::{if_present, is_absent};
 use super::super::read::Reader;
 use super::inventory::Seen;
 use super::netlink;
-use super::output::{HOST, part_key, unreadable};
+use super::output::{HOST, Need, part_key, unreadable};
 use super::parse::network::{
     Address, Neighbor, Route, network_of, parse_arp, parse_connected, parse_fib_trie_local, parse_if_inet6,
     parse_ipv6_route, parse_route,
@@ -31,6 +32,9 @@ pub(super) struct Interface {
     speed: Option<i64>,
     mtu: Option<i64>,
     alias: Option<String>,
+    /// A bridge without a way out of the machine: what containers and virtual machines of this host are attached to. Its
+    /// addresses are the same on many hosts.
+    internal: bool,
 }
 
 /// What rtnetlink or `/proc/net` says.
@@ -50,7 +54,7 @@ pub(super) struct Tables {
 pub(super) struct Network {
     interfaces: Vec<Interface>,
     listed: Result<(), (ErrorKind, String)>,
-    tables: Tables,
+    pub(super) tables: Tables,
 }
 
 const CLASS: &str = "sys/class/net";
@@ -114,6 +118,18 @@ impl Network {
     }
 }
 
+impl Seen<'_> {
+    /// Where an address of this machine is unique: inside the machine, if its interface does not lead out.
+    pub(super) fn realm_of(&self, address: &Address) -> Realm {
+        let internal = self
+            .network
+            .interfaces
+            .iter()
+            .any(|interface| interface.internal && interface.name == address.interface);
+        if internal { self.facts.realm.clone() } else { self.realm.clone() }
+    }
+}
+
 /// Not loopback, link-local, multicast or unspecified: such addresses mean another machine elsewhere.
 fn is_reachable(ip: IpAddr) -> bool {
     let link_local = match ip {
@@ -151,7 +167,20 @@ fn interface(reader: &mut Reader, name: &str) -> std::io::Result<Option<Interfac
         speed: speed.map(|megabits| megabits as i64 * 1_000_000),
         mtu,
         alias,
+        internal: is_internal(reader, name),
     }))
+}
+
+fn is_internal(reader: &Reader, name: &str) -> bool {
+    let Ok(ports) = reader.names(&format!("{CLASS}/{name}/brif")) else { return false };
+    let leads_out = |port: &String| {
+        reader.exists(&format!("{CLASS}/{port}/device"))
+            // A bond or VLAN on something else.
+            || reader
+                .names(&format!("{CLASS}/{port}"))
+                .is_ok_and(|files| files.iter().any(|file| file.starts_with("lower_")))
+    };
+    !ports.iter().any(leads_out)
 }
 
 /// Whether a manufacturer gave the address: the bit for local administration is not set (IEEE 802, as hypervisors set it
@@ -168,27 +197,31 @@ fn tables_of_files(reader: &mut Reader, batch: &mut Batch) -> Tables {
         ..Tables::default()
     };
     let mut connected = Vec::new();
-    let mut read = |path: &str, take: &mut dyn FnMut(&[u8]) -> Result<(), Garbled>| match if_present(
-        reader.read(path),
-    ) {
-        Ok(None) => None,
-        Ok(Some(bytes)) => take(bytes).err().map(|Garbled| {
+    let mut read = |path: &str, need: Need, take: &mut dyn FnMut(&[u8]) -> Result<(), Garbled>| match reader
+        .read(path)
+    {
+        Ok(bytes) => take(bytes).err().map(|Garbled| {
             super::output::garbled(batch, path);
             (ErrorKind::Invalid, format!("/{path} has lines that are not understood"))
         }),
+        Err(error) if need == Need::IfPresent && is_absent(&error) => None,
         Err(error) => {
             unreadable(batch, path, &error);
             Some((ErrorKind::of_io(&error), format!("/{path} cannot be read")))
         }
     };
     let incomplete = [
-        read("proc/net/route", &mut |bytes| {
+        read("proc/net/route", Need::Always, &mut |bytes| {
             connected = parse_connected(bytes);
             take_all(parse_route(bytes), &mut tables.routes)
         }),
-        read("proc/net/ipv6_route", &mut |bytes| take_all(parse_ipv6_route(bytes), &mut tables.routes)),
-        read("proc/net/if_inet6", &mut |bytes| take_all(parse_if_inet6(bytes), &mut tables.addresses)),
-        read("proc/net/fib_trie", &mut |bytes| {
+        read("proc/net/ipv6_route", Need::IfPresent, &mut |bytes| {
+            take_all(parse_ipv6_route(bytes), &mut tables.routes)
+        }),
+        read("proc/net/if_inet6", Need::IfPresent, &mut |bytes| {
+            take_all(parse_if_inet6(bytes), &mut tables.addresses)
+        }),
+        read("proc/net/fib_trie", Need::Always, &mut |bytes| {
             for ip in parse_fib_trie_local(bytes) {
                 let home = connected
                     .iter()
@@ -205,7 +238,8 @@ fn tables_of_files(reader: &mut Reader, batch: &mut Batch) -> Tables {
             Ok(())
         }),
     ];
-    if let Some(reason) = read("proc/net/arp", &mut |bytes| take_all(parse_arp(bytes), &mut tables.neighbors))
+    if let Some(reason) =
+        read("proc/net/arp", Need::Always, &mut |bytes| take_all(parse_arp(bytes), &mut tables.neighbors))
     {
         tables.neighbors_incomplete = Some(reason);
     }
@@ -306,7 +340,7 @@ fn subnets(batch: &mut Batch, seen: &Seen<'_>) {
             let ci = batch.ci(native.as_str(), kind::NETWORK_SUBNET);
             ci.attr(attr::NAME, prefix.as_str()).attr(PREFIX, prefix.as_str());
             ci.attr(attr::NETWORK_TYPE, if address.ip.is_ipv4() { "ipv4" } else { "ipv6" });
-            if let Ok(key) = Key::new(PREFIX_KEY, seen.realm.clone(), &prefix, Strength::Administrative) {
+            if let Ok(key) = Key::new(PREFIX_KEY, seen.realm_of(address), &prefix, Strength::Administrative) {
                 ci.key(key);
             }
         }

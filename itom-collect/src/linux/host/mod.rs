@@ -178,16 +178,20 @@ impl HostCollector {
         batch: &mut Batch,
     ) -> Result<Coverage, CollectError> {
         let State { reader, facts, boot_id, .. } = state;
-        let facts = facts.get_or_insert_with(|| Facts::read(reader, self.is_live()));
+        let known = match facts.take() {
+            Some(known) => known,
+            None => Facts::read(reader, self.is_live()),
+        };
         cx.checkpoint().await?;
         let network = links::Network::read(reader, batch, self.is_live());
         cx.checkpoint().await?;
         let mut coverage = Coverage::new();
-        let seen = inventory::Seen { facts, boot_id, network: &network, realm: &self.realm };
+        let seen = inventory::Seen { facts: &known, boot_id, network: &network, realm: &self.realm };
         inventory::host(reader, batch, &seen, &mut coverage);
         links::report(batch, &seen, &mut coverage);
         cx.checkpoint().await?;
         storage::report(reader, batch, &seen, &mut coverage);
+        *facts = Some(known).filter(Facts::is_settled);
         Ok(coverage)
     }
 }

@@ -49,8 +49,9 @@ pub(super) fn report(reader: &mut Reader, batch: &mut Batch, seen: &Seen<'_>, co
 type Problem = Option<(ErrorKind, String)>;
 
 fn disks(reader: &mut Reader, batch: &mut Batch, seen: &Seen<'_>) -> (BTreeSet<String>, Problem) {
-    let names = match if_present(reader.names(BLOCK)) {
-        Ok(names) => names.unwrap_or_default(),
+    // Where there is no `/sys` there may well be disks.
+    let names = match reader.names(BLOCK) {
+        Ok(names) => names,
         Err(error) => {
             unreadable(batch, BLOCK, &error);
             return (BTreeSet::new(), Some((ErrorKind::of_io(&error), format!("/{BLOCK} cannot be listed"))));

@@ -220,6 +220,18 @@ fn l11_the_collector_keeps_its_contract() {
 }
 
 #[test]
+fn this_machine_keeps_the_contract_too() {
+    let report = run(&PackageCollector::new());
+    if let Some(error) = &report.error {
+        println!("skipped: {error}");
+        return;
+    }
+    println!("{} packages in {:?}", ids(&report.batch).len(), report.duration);
+    assert!(!ids(&report.batch).is_empty() || !report.batch.faults().is_empty());
+    assert_eq!(crate::testing::check_collector(PackageCollector::new), Ok(()));
+}
+
+#[test]
 fn a_real_list_is_read_whole() {
     let data = std::env::var_os("ITOM_CONFORMANCE_DATA")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);

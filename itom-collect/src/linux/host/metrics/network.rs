@@ -1,11 +1,12 @@
 //! Interfaces, protocol counters, sockets, neighbours.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 
 use itom_core::SampleKind;
 
-use super::super::output::{Need, Output, Tag, label, labels, unreadable};
-use super::super::parse::network::{parse_arp, parse_net_dev};
+use super::super::output::{HOST, Need, Output, Tag, label, labels, unreadable};
+use super::super::parse::network::{parse_arp, parse_net_dev, parse_softnet};
 use super::super::parse::socket::{is_wanted_netstat, parse_netstat, parse_snmp6, parse_sockstat};
 use super::super::scan::{hex, number, signed, text};
 use crate::linux::identity::is_absent;
@@ -20,6 +21,7 @@ pub(in super::super) fn collect(reader: &mut Reader, out: &mut Output<'_>) {
     neighbors(reader, out);
     protocols(reader, out);
     sockets(reader, out);
+    backlog(reader, out);
 }
 
 /// node_exporter's names of the columns of `/proc/net/dev`.
@@ -102,8 +104,13 @@ const FILES: [(&str, &str, SampleKind, Format); 17] = {
 const INFO: [&str; 5] = ["address", "broadcast", "duplex", "ifalias", "operstate"];
 
 fn attributes(reader: &mut Reader, out: &mut Output<'_>, name: &[u8], tag: &Tag) {
+    let directory = match reader.directory(&[b"sys/class/net/", name]) {
+        Ok(directory) => directory,
+        // An alias, an interface of another network namespace, or one that went away just now.
+        Err(error) => return fault(out, name, "", &error),
+    };
     for (file, metric, kind, format) in FILES {
-        let bytes = match read(reader, name, file) {
+        let bytes = match reader.attribute(&directory, file) {
             Ok(bytes) => bytes.trim_ascii(),
             Err(error) => {
                 fault(out, name, file, &error);
@@ -123,18 +130,18 @@ fn attributes(reader: &mut Reader, out: &mut Output<'_>, name: &[u8], tag: &Tag)
             None => out.garbled(&path(name, file)),
         }
     }
-    if let Ok(bytes) = read(reader, name, "statistics/rx_nohandler")
+    if let Ok(bytes) = reader.attribute(&directory, "statistics/rx_nohandler")
         && let Some(value) = number(bytes.trim_ascii())
     {
         out.tagged_counter("node_network_receive_nohandler_total", value as f64, tag);
     }
-    info(reader, out, name);
+    info(reader, out, name, &directory);
 }
 
-fn info(reader: &mut Reader, out: &mut Output<'_>, name: &[u8]) {
+fn info(reader: &mut Reader, out: &mut Output<'_>, name: &[u8], directory: &OwnedFd) {
     let mut values: [Vec<u8>; 5] = Default::default();
     for (value, file) in values.iter_mut().zip(INFO) {
-        match read(reader, name, file) {
+        match reader.attribute(directory, file) {
             Ok(bytes) => value.extend_from_slice(bytes.trim_ascii()),
             Err(error) => fault(out, name, file, &error),
         }
@@ -158,10 +165,6 @@ fn info(reader: &mut Reader, out: &mut Output<'_>, name: &[u8]) {
     let up = if state == b"up" { 1.0 } else { 0.0 };
     let tag = interface_tag(out, name);
     out.tagged_gauge("node_network_up", up, &tag);
-}
-
-fn read<'r>(reader: &'r mut Reader, name: &[u8], file: &str) -> std::io::Result<&'r [u8]> {
-    reader.read_parts(&[b"sys/class/net/", name, b"/", file.as_bytes()])
 }
 
 fn path(name: &[u8], file: &str) -> String {
@@ -235,6 +238,21 @@ fn sockets(reader: &mut Reader, out: &mut Output<'_>) {
             }
         });
         out.good(path, parsed);
+    }
+}
+
+/// What the CPUs did with packets that came in.
+fn backlog(reader: &mut Reader, out: &mut Output<'_>) {
+    const PATH: &str = "proc/net/softnet_stat";
+    let Some(bytes) = out.read(reader, PATH, Need::IfPresent) else { return };
+    for line in parse_softnet(bytes) {
+        let Some(line) = out.good(PATH, line) else { continue };
+        let tag = out.series.tag(&[b"softnet", &line.cpu.to_le_bytes()], || {
+            (HOST.to_owned(), labels([("cpu", &line.cpu.to_string())]))
+        });
+        out.tagged_counter("node_softnet_processed_total", line.processed as f64, &tag);
+        out.tagged_counter("node_softnet_dropped_total", line.dropped as f64, &tag);
+        out.tagged_counter("node_softnet_times_squeezed_total", line.squeezed as f64, &tag);
     }
 }
 

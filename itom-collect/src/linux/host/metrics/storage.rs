@@ -37,10 +37,8 @@ const FIELDS: [(&str, f64); 17] = [
 ];
 const IO_NOW: &str = "node_disk_io_now";
 
-/// `/proc/diskstats`: the native id of a disk.
-pub(in super::super) const DISKSTATS: &str = "proc/diskstats";
-
 fn disks(reader: &mut Reader, out: &mut Output<'_>) {
+    const DISKSTATS: &str = "proc/diskstats";
     let Some(bytes) = out.read(reader, DISKSTATS, Need::IfPresent) else { return };
     let mut seen = Vec::new();
     for line in parse_diskstats(bytes) {

@@ -28,6 +28,30 @@ pub(crate) fn parse_net_dev(bytes: &[u8]) -> impl Iterator<Item = Result<DeviceL
     })
 }
 
+/// One CPU of `/proc/net/softnet_stat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SoftnetLine {
+    /// The CPU; kernels before 5.10 do not say it, then it is the number of the line.
+    pub(crate) cpu: u64,
+    /// Packets processed.
+    pub(crate) processed: u64,
+    /// Packets dropped because the queue was full.
+    pub(crate) dropped: u64,
+    /// Times the budget ran out with work left.
+    pub(crate) squeezed: u64,
+}
+
+/// `/proc/net/softnet_stat`: hexadecimal columns.
+pub(crate) fn parse_softnet(bytes: &[u8]) -> impl Iterator<Item = Result<SoftnetLine, Garbled>> {
+    lines(bytes).enumerate().map(|(index, line)| {
+        let mut words = words(line).map(hex);
+        let mut column = || words.next().flatten().ok_or(Garbled);
+        let (processed, dropped, squeezed) = (column()?, column()?, column()?);
+        let cpu = words.nth(9).flatten().unwrap_or(index as u64);
+        Ok(SoftnetLine { cpu, processed, dropped, squeezed })
+    })
+}
+
 /// A route to other networks: through a gateway.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Route {
@@ -217,6 +241,15 @@ mod tests {
         let first = lines[0].expect("good");
         assert_eq!((first.name, first.counters[0], first.counters[15]), (&b"eth0"[..], 1, 16));
         assert_eq!(lines[1].expect("good").name, b"eth0:1");
+        assert_eq!(lines[2], Err(Garbled));
+    }
+
+    #[test]
+    fn softnet_says_the_cpu_or_counts_lines() {
+        let text = b"0000000a 01 02 00 00 00 00 00 00 00 00 00 00000003 00 00\n0b 00 00\nxy 0 0\n";
+        let lines: Vec<_> = parse_softnet(text).collect();
+        assert_eq!(lines[0], Ok(SoftnetLine { cpu: 3, processed: 10, dropped: 1, squeezed: 2 }));
+        assert_eq!(lines[1], Ok(SoftnetLine { cpu: 1, processed: 11, dropped: 0, squeezed: 0 }));
         assert_eq!(lines[2], Err(Garbled));
     }
 
