@@ -122,18 +122,8 @@ impl Cmdb {
                     });
                 }
                 Observation::Retract(retraction) => facts.push(make(FactBody::Retract(retraction.clone()))),
-                Observation::SameAs(statement) => {
-                    let body = FactBody::SameAs(statement.clone());
-                    if !self.is_latest_word(batch.source(), batch.taken_at(), &body) {
-                        facts.push(make(body));
-                    }
-                }
-                Observation::NotSame(statement) => {
-                    let body = FactBody::NotSame(statement.clone());
-                    if !self.is_latest_word(batch.source(), batch.taken_at(), &body) {
-                        facts.push(make(body));
-                    }
-                }
+                Observation::SameAs(said) => facts.push(make(FactBody::SameAs(said.clone()))),
+                Observation::NotSame(said) => facts.push(make(FactBody::NotSame(said.clone()))),
                 // Samples and events are not configuration.
                 _ => {}
             }
@@ -326,17 +316,6 @@ impl Cmdb {
     #[must_use]
     pub const fn config(&self) -> &CmdbConfig {
         &self.config
-    }
-
-    /// Whether the source's latest word on this pair says the same already, so that repeating it adds nothing.
-    fn is_latest_word(&self, source: &SourceName, at: Timestamp, body: &FactBody) -> bool {
-        let pair = |body: &FactBody| match body {
-            FactBody::SameAs(said) | FactBody::NotSame(said) => Some((said.a.clone(), said.b.clone())),
-            _ => None,
-        };
-        let said = self.log.stated().filter(|fact| fact.source() == source && fact.observed() <= at);
-        let latest = said.filter(|fact| pair(fact.body()) == pair(body)).max_by_key(|fact| (fact.observed(), fact.id()));
-        latest.is_some_and(|fact| fact.body() == body)
     }
 
     /// An earlier time of a known statement was learned: the item shows it.

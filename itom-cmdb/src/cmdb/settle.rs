@@ -100,7 +100,8 @@ impl Cmdb {
         match (&item.1, own.ci()) {
             (ItemKey::Ci(native), Some(ci)) => {
                 let object = Object::new(item.0.clone(), native.clone());
-                let as_before = self.index.get(&object).is_some_and(|entry| entry.live == live);
+                // While it is gone, since when follows from when it was seen last: that is no mere renewal.
+                let as_before = live && self.index.get(&object).is_some_and(|entry| entry.live);
                 if touch == Touch::Moved && as_before && !timed {
                     work.moved_objects.push((object, own.last_seen));
                     return;
@@ -122,7 +123,7 @@ impl Cmdb {
                 work.dirty.insert(object);
             }
             (ItemKey::Relation(..), _) => {
-                let as_before = self.relations.get(&item).is_some_and(|entry| entry.live == live);
+                let as_before = live && self.relations.get(&item).is_some_and(|entry| entry.live);
                 if touch == Touch::Moved && as_before {
                     work.moved_relations.push((item, own.last_seen));
                     return;

@@ -147,11 +147,6 @@ impl FactLog {
         self.facts.is_empty()
     }
 
-    /// The sources with runs or retractions.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &SourceName> {
-        self.rounds.keys()
-    }
-
     /// The times of a source at which something was seen or taken back, oldest first, with the facts of each.
     pub(crate) fn rounds(&self, source: &SourceName) -> impl Iterator<Item = (Timestamp, &[FactId])> {
         self.rounds.get(source).into_iter().flatten().map(|(at, ids)| (*at, ids.as_slice()))

@@ -1,1 +1,195 @@
-//! x
+//! Where facts are kept. Derived state is never stored: it can always be derived again.
+//!
+//! [`MemoryStore`] keeps them while the process lives; `SqliteStore` (feature `sqlite`) keeps them in one file. Other
+//! implementations run the conformance suite in `testing` (feature `testing`).
+
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use itom_core::{BoxError, Classify, ErrorKind};
+
+use crate::fact::Fact;
+
+pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteOptions, SqliteStore};
+
+/// Keeps facts.
+///
+/// Contract: `append` is atomic and durable when it returns `Ok`; appending a known fact keeps the earliest times and is
+/// no error; dropping a future at any point leaves either all or none of its facts; nothing acknowledged is lost.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// Adds facts. When it returns `Ok`, they are durable.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then none of these facts is acknowledged, and what was acknowledged before is still there.
+    async fn append(&self, facts: &[Fact]) -> Result<(), StoreError>;
+
+    /// Reads every fact, in pages of at most `page` facts, in an order of the store's choice, each fact once: call with
+    /// `None` first, then with the cursor that came back, until there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`], such as a stored fact that is not what its address says.
+    async fn load(&self, after: Option<Cursor>, page: usize) -> Result<Page, StoreError>;
+
+    /// What it is and how much it holds.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    async fn describe(&self) -> Result<Description, StoreError>;
+
+    /// Waits until everything handed in before is durable or refused.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store no longer works.
+    async fn flush(&self) -> Result<(), StoreError>;
+}
+
+const _: Option<&dyn Store> = None;
+
+/// Where a load goes on. Only meaningful to the store that gave it, while it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor(u64);
+
+impl Cursor {
+    /// A cursor of this position, for implementations.
+    #[must_use]
+    pub const fn new(position: u64) -> Self {
+        Self(position)
+    }
+
+    /// The position.
+    #[must_use]
+    pub const fn position(self) -> u64 {
+        self.0
+    }
+}
+
+/// Some facts, and where to go on; `None` when these were the last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Page {
+    /// The facts.
+    pub facts: Vec<Fact>,
+    /// Where the next page starts.
+    pub next: Option<Cursor>,
+}
+
+impl Page {
+    /// A page, for implementations.
+    #[must_use]
+    pub const fn new(facts: Vec<Fact>, next: Option<Cursor>) -> Self {
+        Self { facts, next }
+    }
+}
+
+/// What a store is and holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Description {
+    /// What it is, for a person (`memory`, `SQLite at /var/lib/itom/facts.db`).
+    pub what: String,
+    /// How many facts it holds.
+    pub facts: u64,
+    /// How many bytes it takes on disk, if it is on disk.
+    pub bytes: Option<u64>,
+}
+
+impl Description {
+    /// A description, for implementations.
+    #[must_use]
+    pub const fn new(what: String, facts: u64, bytes: Option<u64>) -> Self {
+        Self { what, facts, bytes }
+    }
+}
+
+/// What a store cannot do, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The store cannot be opened.
+    #[error("{what} cannot be opened; check that the directory exists and may be written")]
+    Open {
+        /// The store.
+        what: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// Somebody else has it open.
+    #[error("{what} is in use by another engine; stop that one or give this one its own store")]
+    InUse {
+        /// The store.
+        what: String,
+    },
+    /// A newer version of this software wrote it.
+    #[error("{what} has format {found}, this version reads up to {known}; use the newer version (nothing was changed)")]
+    Newer {
+        /// The store.
+        what: String,
+        /// The format found.
+        found: i64,
+        /// The newest format known.
+        known: i64,
+    },
+    /// It is something else.
+    #[error("{what} is not a store of facts: {why}; choose another path (nothing was changed)")]
+    Foreign {
+        /// The store.
+        what: String,
+        /// What it is instead.
+        why: String,
+    },
+    /// It is damaged.
+    #[error("{what} is damaged: {why}; restore a backup (nothing was changed)")]
+    Corrupt {
+        /// The store.
+        what: String,
+        /// What was found.
+        why: String,
+    },
+    /// There is no room.
+    #[error("{what} is full; make room or raise the limit, then append again (what was acknowledged is kept)")]
+    Exhausted {
+        /// The store.
+        what: String,
+        /// Why.
+        #[source]
+        source: Option<BoxError>,
+    },
+    /// It does not work just now.
+    #[error("{doing} {what} failed; try again")]
+    Unavailable {
+        /// What was being done.
+        doing: &'static str,
+        /// The store.
+        what: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// It was closed, or its thread ended.
+    #[error("{what} is closed; open it again")]
+    Closed {
+        /// The store.
+        what: String,
+    },
+}
+
+impl Classify for StoreError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Open { .. } | Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::InUse { .. } => ErrorKind::Conflict,
+            Self::Newer { .. } => ErrorKind::Unsupported,
+            Self::Foreign { .. } | Self::Corrupt { .. } => ErrorKind::Invalid,
+            Self::Exhausted { .. } => ErrorKind::Exhausted,
+            Self::Closed { .. } => ErrorKind::Cancelled,
+        }
+    }
+}

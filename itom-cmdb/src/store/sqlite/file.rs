@@ -1,0 +1,218 @@
+//! The file: its format, its checks, and what its errors mean.
+
+use std::path::{Path, PathBuf};
+
+use itom_core::{BoxError, RunId, SourceName, Timestamp};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, params};
+
+use super::{SqliteOptions, what};
+use crate::fact::{Fact, FactBody, FactId};
+use crate::store::{Cursor, Description, Page, StoreError};
+
+/// `itom`, as SQLite's application id.
+const APPLICATION: i64 = 0x6974_6f6d;
+/// The format this version writes.
+const FORMAT: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE fact (
+    seq      INTEGER PRIMARY KEY,
+    id       BLOB NOT NULL UNIQUE,
+    source   TEXT NOT NULL,
+    run      BLOB NOT NULL,
+    observed INTEGER NOT NULL,
+    recorded INTEGER NOT NULL,
+    body     TEXT NOT NULL
+) STRICT;
+";
+
+const INSERT: &str = "
+INSERT INTO fact (id, source, run, observed, recorded, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT (id) DO UPDATE SET
+    run = CASE WHEN (excluded.observed, excluded.run) < (observed, run) THEN excluded.run ELSE run END,
+    observed = min(observed, excluded.observed),
+    recorded = min(recorded, excluded.recorded)
+WHERE excluded.recorded < recorded OR (excluded.observed, excluded.run) < (observed, run)
+";
+
+#[derive(Debug)]
+pub(super) struct File {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl File {
+    pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)
+            .map_err(|error| StoreError::Open { what: what(path), source: error.into() })?;
+        // A file in use is said to be so at once; waiting is for the caller to decide.
+        connection
+            .busy_timeout(std::time::Duration::ZERO)
+            .map_err(|error| classify(path, "opening", error))?;
+        let mut file = Self { path: path.to_path_buf(), connection };
+        file.prepare(options)?;
+        Ok(file)
+    }
+
+    fn prepare(&mut self, options: &SqliteOptions) -> Result<(), StoreError> {
+        let opening = |error| classify(&self.path, "opening", error);
+        let pragma = |name: &str| -> Result<i64, StoreError> {
+            self.connection.pragma_query_value(None, name, |row| row.get(0)).map_err(opening)
+        };
+        // Exclusive before anything is read: with the write-ahead log it also keeps the index out of shared memory.
+        self.connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(opening)?;
+        let tables: i64 = self
+            .connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(opening)?;
+        let (application, format) = (pragma("application_id")?, pragma("user_version")?);
+        let fresh = tables == 0 && application == 0 && format == 0;
+        if !fresh && application != APPLICATION {
+            let why = format!("its application id is {application:#x}");
+            return Err(StoreError::Foreign { what: what(&self.path), why });
+        }
+        if format > FORMAT {
+            return Err(StoreError::Newer { what: what(&self.path), found: format, known: FORMAT });
+        }
+        if !fresh {
+            let verdict: String = self
+                .connection
+                .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+                .map_err(opening)?;
+            if verdict != "ok" {
+                return Err(StoreError::Corrupt { what: what(&self.path), why: verdict });
+            }
+        }
+        self.connection
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0))
+            .map_err(opening)?;
+        self.connection.pragma_update(None, "synchronous", "FULL").map_err(opening)?;
+        // Takes the exclusive lock now, and holds it: a second engine is refused at once, not at its first write.
+        self.connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;").map_err(opening)?;
+        if fresh {
+            let marks = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};");
+            self.connection.execute_batch(&format!("BEGIN EXCLUSIVE; {SCHEMA} {marks} COMMIT;")).map_err(opening)?;
+        }
+        if let Some(bytes) = options.max_bytes {
+            let size = pragma("page_size")?.max(512);
+            let pages = i64::try_from(bytes).unwrap_or(i64::MAX) / size;
+            self.connection
+                .query_row(&format!("PRAGMA max_page_count = {}", pages.max(1)), [], |_| Ok(()))
+                .map_err(opening)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn append<'a>(&mut self, facts: impl Iterator<Item = &'a Fact>) -> Result<(), StoreError> {
+        let mut facts = facts.peekable();
+        if facts.peek().is_none() {
+            return Ok(());
+        }
+        let path = self.path.clone();
+        let writing = |error| classify(&path, "writing to", error);
+        // Dropping it without a commit rolls it back.
+        let transaction = self.connection.transaction().map_err(writing)?;
+        {
+            let mut insert = transaction.prepare_cached(INSERT).map_err(writing)?;
+            for fact in facts {
+                let body = serde_json::to_string(fact.body()).map_err(|error| StoreError::Unavailable {
+                    doing: "encoding a fact for",
+                    what: what(&path),
+                    source: error.into(),
+                })?;
+                insert
+                    .execute(params![
+                        fact.id().as_bytes(),
+                        fact.source().as_str(),
+                        fact.run().as_bytes(),
+                        fact.observed().as_micros(),
+                        fact.recorded().as_micros(),
+                        body
+                    ])
+                    .map_err(writing)?;
+            }
+        }
+        transaction.commit().map_err(writing)
+    }
+
+    pub(super) fn load(&self, after: Option<Cursor>, page: usize) -> Result<Page, StoreError> {
+        let reading = |error| classify(&self.path, "reading", error);
+        let page = page.max(1);
+        let mut select = self
+            .connection
+            .prepare_cached(
+                "SELECT seq, id, source, run, observed, recorded, body FROM fact WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            )
+            .map_err(reading)?;
+        let after = after.map_or(0, |cursor| i64::try_from(cursor.position()).unwrap_or(i64::MAX));
+        let limit = i64::try_from(page).unwrap_or(i64::MAX);
+        let mut rows = select.query(params![after, limit]).map_err(reading)?;
+        let mut facts = Vec::new();
+        let mut last = None;
+        while let Some(row) = rows.next().map_err(reading)? {
+            let seq: i64 = row.get(0).map_err(reading)?;
+            facts.push(self.fact(seq, row)?);
+            last = u64::try_from(seq).ok().map(Cursor::new);
+        }
+        let next = if facts.len() == page { last } else { None };
+        Ok(Page::new(facts, next))
+    }
+
+    fn fact(&self, seq: i64, row: &rusqlite::Row<'_>) -> Result<Fact, StoreError> {
+        let corrupt = |why: String| StoreError::Corrupt { what: what(&self.path), why: format!("fact {seq}: {why}") };
+        let reading = |error| classify(&self.path, "reading", error);
+        let id: [u8; 16] = row.get(1).map_err(reading)?;
+        let source: String = row.get(2).map_err(reading)?;
+        let run: [u8; 16] = row.get(3).map_err(reading)?;
+        let body: String = row.get(6).map_err(reading)?;
+        let source = SourceName::new(source).map_err(|error| corrupt(error.to_string()))?;
+        let body: FactBody = serde_json::from_str(&body).map_err(|error| corrupt(error.to_string()))?;
+        let (observed, recorded) = (row.get(4).map_err(reading)?, row.get(5).map_err(reading)?);
+        let fact = Fact::new(
+            source,
+            RunId::from_bytes(run),
+            Timestamp::from_micros(observed),
+            Timestamp::from_micros(recorded),
+            body,
+        );
+        if fact.id() != FactId::from_bytes(id) {
+            return Err(corrupt(format!("its content has address {}, not the stored one", fact.id())));
+        }
+        Ok(fact)
+    }
+
+    pub(super) fn describe(&self) -> Result<Description, StoreError> {
+        let reading = |error| classify(&self.path, "reading", error);
+        let count: i64 =
+            self.connection.query_row("SELECT count(*) FROM fact", [], |row| row.get(0)).map_err(reading)?;
+        let size = |name: &str| -> Result<i64, StoreError> {
+            self.connection.pragma_query_value(None, name, |row| row.get(0)).map_err(reading)
+        };
+        let bytes = size("page_size")?.saturating_mul(size("page_count")?);
+        Ok(Description::new(what(&self.path), u64::try_from(count).unwrap_or(0), u64::try_from(bytes).ok()))
+    }
+
+    pub(super) fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        self.connection.backup(MAIN_DB, to, None).map_err(|error| classify(to, "backing up into", error))
+    }
+}
+
+/// What an error of SQLite means for the caller.
+fn classify(path: &Path, doing: &'static str, error: rusqlite::Error) -> StoreError {
+    let what = what(path);
+    let code = error.sqlite_error_code();
+    let source: BoxError = Box::new(error);
+    match code {
+        Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory) => StoreError::Exhausted { what, source: Some(source) },
+        Some(ErrorCode::NotADatabase) => StoreError::Foreign { what, why: source.to_string() },
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Corrupt { what, why: source.to_string() },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
+            StoreError::InUse { what }
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+            StoreError::Open { what, source }
+        }
+        _ => StoreError::Unavailable { doing, what, source },
+    }
+}

@@ -1,0 +1,141 @@
+//! Facts in one SQLite file: write-ahead log, full synchronisation, one writer thread with a bounded queue.
+//!
+//! Appends that wait together share one transaction (group commit), so that many small batches cost one sync. The file
+//! is locked exclusively while it is open. It carries an application id and a format version; anything else than a store
+//! of a known format is refused and left as it is.
+
+mod file;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use futures::channel::{mpsc, oneshot};
+use futures::SinkExt as _;
+
+use super::{Cursor, Description, Page, Store, StoreError};
+use crate::fact::Fact;
+use writer::{Job, Reply};
+
+/// How a SQLite store is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SqliteOptions {
+    /// Most bytes the file may take; unlimited if `None`. Reaching it is [`StoreError::Exhausted`].
+    pub max_bytes: Option<u64>,
+    /// How many appends may wait for the writer.
+    pub queue: usize,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { max_bytes: None, queue: 64 }
+    }
+}
+
+impl SqliteOptions {
+    /// Limits the size of the file.
+    #[must_use]
+    pub const fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+}
+
+/// Facts in one SQLite file. See the [module](self).
+///
+/// ```no_run
+/// # async fn run() -> Result<(), itom_cmdb::store::StoreError> {
+/// use itom_cmdb::store::{SqliteStore, Store as _};
+/// let store = SqliteStore::open("/var/lib/itom/facts.db")?;
+/// store.append(&[]).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    jobs: mpsc::Sender<Job>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SqliteStore {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`], [`StoreError::Newer`], [`StoreError::Foreign`], [`StoreError::Corrupt`],
+    /// [`StoreError::Open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_with(path, &SqliteOptions::default())
+    }
+
+    /// As [`open`](Self::open), with options.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_with(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, StoreError> {
+        let path = path.as_ref().to_path_buf();
+        let file = file::File::open(&path, options)?;
+        let (jobs, queue) = mpsc::channel(options.queue);
+        let spawned = std::thread::Builder::new().name("itom-facts".into()).spawn(move || writer::run(file, queue));
+        match spawned {
+            Ok(thread) => Ok(Self { path, jobs, thread: Mutex::new(Some(thread)) }),
+            Err(error) => Err(StoreError::Open { what: what(&path), source: error.into() }),
+        }
+    }
+
+    /// Copies everything into a new file while the store stays in use; the copy is consistent and can be opened.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the copy cannot be written.
+    pub async fn backup(&self, to: impl AsRef<Path>) -> Result<(), StoreError> {
+        let to = to.as_ref().to_path_buf();
+        self.ask(|reply| Job::Backup { to, reply }).await
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
+        let closed = || StoreError::Closed { what: what(&self.path) };
+        let (reply, answer) = oneshot::channel();
+        // A clone has a slot of its own: the bound is the queue plus the callers that wait.
+        self.jobs.clone().send(job(reply)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.jobs.close_channel();
+        let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
+        if let Some(thread) = thread {
+            // What waits is written; a panic of the writer was answered as `Closed` already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn what(path: &Path) -> String {
+    format!("the SQLite store {}", path.display())
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn append(&self, facts: &[Fact]) -> Result<(), StoreError> {
+        let facts = facts.to_vec();
+        self.ask(|reply| Job::Append { facts, reply }).await
+    }
+
+    async fn load(&self, after: Option<Cursor>, page: usize) -> Result<Page, StoreError> {
+        self.ask(|reply| Job::Load { after, page, reply }).await
+    }
+
+    async fn describe(&self) -> Result<Description, StoreError> {
+        self.ask(|reply| Job::Describe { reply }).await
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        // The queue is served in order: an answer means that everything before was answered.
+        self.append(&[]).await
+    }
+}

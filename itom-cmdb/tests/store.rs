@@ -1,0 +1,238 @@
+//! Stores: conformance, refusals, a full disk, a kill at any moment.
+
+use futures::executor::block_on;
+use itom_cmdb::store::{MemoryStore, StoreError};
+use itom_cmdb::testing::{check_store, some_facts};
+use itom_core::{Classify as _, ErrorKind, Timestamp};
+
+#[test]
+fn memory_conforms() {
+    block_on(check_store(&MemoryStore::new()));
+}
+
+#[test]
+fn a_full_memory_store_refuses_whole_appends() {
+    use itom_cmdb::store::Store as _;
+    block_on(async {
+        let store = MemoryStore::with_limit(10);
+        let error = store.append(&some_facts(1, 10, Timestamp::EPOCH)).await.unwrap_err();
+        assert!(matches!(error, StoreError::Exhausted { .. }));
+        assert_eq!(error.kind(), ErrorKind::Exhausted);
+        assert_eq!(store.describe().await.unwrap().facts, 0);
+    });
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use std::io::{BufRead as _, BufReader};
+    use std::path::{Path, PathBuf};
+    use std::process::{Command, Stdio};
+
+    use itom_cmdb::store::{SqliteOptions, SqliteStore, Store as _};
+    use itom_cmdb::testing::read_all;
+    use itom_cmdb::{Cmdb, CmdbConfig};
+    use itom_core::StableHasher;
+
+    use super::*;
+
+    /// A directory of this test, removed with it.
+    struct Room(PathBuf);
+
+    impl Room {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("itom-cmdb-{}-{name}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+        fn file(&self) -> PathBuf {
+            self.0.join("facts.db")
+        }
+    }
+
+    impl Drop for Room {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn raw(path: &Path, sql: &str) {
+        rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+    }
+
+    #[test]
+    fn sqlite_conforms() {
+        let room = Room::new("conforms");
+        block_on(check_store(&SqliteStore::open(room.file()).unwrap()));
+    }
+
+    #[test]
+    fn facts_outlive_the_process_and_derive_the_same() {
+        let room = Room::new("outlive");
+        block_on(async {
+            let mut cmdb = Cmdb::new(CmdbConfig::default());
+            let store = SqliteStore::open(room.file()).unwrap();
+            for run in 1..5 {
+                let facts = some_facts(run, 20, Timestamp::from_secs(run));
+                store.append(&facts).await.unwrap();
+                cmdb.ingest(facts);
+            }
+            let copy = room.0.join("backup.db");
+            store.backup(&copy).await.unwrap();
+            drop(store);
+            for path in [room.file(), copy] {
+                let store = SqliteStore::open(path).unwrap();
+                let mut again = Cmdb::new(CmdbConfig::default());
+                again.ingest(read_all(&store, 7).await.iter().cloned().collect());
+                assert_eq!(again.state_hash(), cmdb.state_hash());
+            }
+        });
+    }
+
+    #[test]
+    fn a_second_engine_is_refused() {
+        let room = Room::new("second");
+        let first = SqliteStore::open(room.file()).unwrap();
+        let error = SqliteStore::open(room.file()).unwrap_err();
+        assert!(matches!(error, StoreError::InUse { .. }), "{error}");
+        drop(first);
+        SqliteStore::open(room.file()).unwrap();
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_and_left_alone() {
+        let room = Room::new("newer");
+        drop(SqliteStore::open(room.file()).unwrap());
+        raw(&room.file(), "PRAGMA user_version = 99");
+        let before = std::fs::read(room.file()).unwrap();
+        let error = SqliteStore::open(room.file()).unwrap_err();
+        assert!(matches!(error, StoreError::Newer { found: 99, known: 1, .. }), "{error}");
+        assert_eq!(std::fs::read(room.file()).unwrap(), before);
+    }
+
+    #[test]
+    fn what_is_no_store_is_refused_and_left_alone() {
+        let room = Room::new("foreign");
+        raw(&room.file(), "CREATE TABLE other (x)");
+        assert!(matches!(SqliteStore::open(room.file()).unwrap_err(), StoreError::Foreign { .. }));
+        let text = room.0.join("notes.txt");
+        std::fs::write(&text, "this is no database at all, only some notes that are long enough".repeat(40)).unwrap();
+        let error = SqliteStore::open(&text).unwrap_err();
+        assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
+        assert!(std::fs::read_to_string(&text).unwrap().starts_with("this is no database"));
+        let nowhere = SqliteStore::open(room.0.join("no/such/dir/facts.db")).unwrap_err();
+        assert!(matches!(nowhere, StoreError::Open { .. }), "{nowhere}");
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused() {
+        let room = Room::new("damaged");
+        let store = SqliteStore::open(room.file()).unwrap();
+        block_on(store.append(&some_facts(1, 500, Timestamp::EPOCH))).unwrap();
+        drop(store);
+        let mut bytes = std::fs::read(room.file()).unwrap();
+        assert!(bytes.len() > 8 * 4096, "checkpointed on close");
+        for page in 3..bytes.len() / 4096 {
+            bytes[page * 4096..page * 4096 + 64].fill(0xa5);
+        }
+        std::fs::write(room.file(), &bytes).unwrap();
+        let error = SqliteStore::open(room.file()).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_changed_fact_is_noticed() {
+        let room = Room::new("changed");
+        let store = SqliteStore::open(room.file()).unwrap();
+        block_on(store.append(&some_facts(1, 5, Timestamp::EPOCH))).unwrap();
+        drop(store);
+        raw(&room.file(), "UPDATE fact SET body = replace(body, 'web-3', 'web-X')");
+        let store = SqliteStore::open(room.file()).unwrap();
+        let error = block_on(store.load(None, 100)).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_full_disk_loses_nothing_acknowledged() {
+        let room = Room::new("full");
+        block_on(async {
+            let store = SqliteStore::open_with(room.file(), &SqliteOptions::default().max_bytes(256 * 1024)).unwrap();
+            let mut acknowledged = 0;
+            let error = loop {
+                match store.append(&some_facts(acknowledged, 50, Timestamp::EPOCH)).await {
+                    Ok(()) => acknowledged += 1,
+                    Err(error) => break error,
+                }
+                assert!(acknowledged < 1000, "the limit is never reached");
+            };
+            assert!(matches!(error, StoreError::Exhausted { .. }), "{error}");
+            assert!(acknowledged > 0);
+            let there = read_all(&store, 100).await;
+            assert_eq!(there.len() as i64, acknowledged * 51, "the refused append left nothing");
+            drop(store);
+            let store = SqliteStore::open(room.file()).unwrap();
+            store.append(&some_facts(acknowledged, 50, Timestamp::EPOCH)).await.unwrap();
+            assert_eq!(read_all(&store, 100).await.len() as i64, (acknowledged + 1) * 51);
+        });
+    }
+
+    #[test]
+    fn appends_that_wait_together_are_all_answered() {
+        let room = Room::new("group");
+        let store = SqliteStore::open(room.file()).unwrap();
+        let batches: Vec<_> = (0..100).map(|run| some_facts(run, 3, Timestamp::EPOCH)).collect();
+        let appends = batches.iter().map(|facts| store.append(facts));
+        let answers = block_on(futures::future::join_all(appends));
+        assert!(answers.iter().all(Result::is_ok));
+        assert_eq!(block_on(store.describe()).unwrap().facts, 400);
+    }
+
+    const CHILD: &str = "ITOM_CMDB_CRASH_STORE";
+
+    /// Writes until it is killed; the test below runs it in a process of its own.
+    #[test]
+    fn crash_child() {
+        let Ok(path) = std::env::var(CHILD) else { return };
+        let store = SqliteStore::open(path).unwrap();
+        let start = block_on(store.describe()).unwrap().facts as i64 * 1000;
+        for run in start.. {
+            block_on(store.append(&some_facts(run, 4, Timestamp::EPOCH))).unwrap();
+            println!("\nacknowledged {run}");
+        }
+    }
+
+    #[test]
+    fn l9_a_kill_at_any_moment_loses_nothing_acknowledged() {
+        let rounds = std::env::var("ITOM_CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5_u64);
+        let room = Room::new("crash");
+        let mut acknowledged: Vec<i64> = Vec::new();
+        for round in 0..rounds {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "sqlite::crash_child", "--nocapture"])
+                .env(CHILD, room.file())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut hasher = StableHasher::new();
+            hasher.int(round as i64);
+            let enough = 1 + hasher.finish() % 40;
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+            let mut told = lines.by_ref().filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<i64>().ok());
+            let before = acknowledged.len();
+            acknowledged.extend(told.by_ref().take(enough as usize));
+            // SIGKILL on Unix: in the middle of whatever it does next.
+            child.kill().unwrap();
+            acknowledged.extend(told);
+            child.wait().unwrap();
+            assert!(acknowledged.len() > before, "the child never wrote");
+            let store = SqliteStore::open(room.file()).unwrap();
+            let there = block_on(read_all(&store, 1000));
+            for run in &acknowledged {
+                for fact in some_facts(*run, 4, Timestamp::EPOCH) {
+                    assert!(there.contains(fact.id()), "round {round}: run {run} was acknowledged and is lost");
+                }
+            }
+        }
+    }
+}
