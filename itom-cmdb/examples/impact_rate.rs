@@ -93,9 +93,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let numbers: BTreeMap<CiId, u32> =
         estate.cis.iter().enumerate().map(|(at, (id, _, _))| (*id, at as u32)).collect();
     let mut rows = Rows::new(&estate, &numbers);
-    let open_model = RelationModel::default()
-        .iter()
-        .fold(RelationModel::empty(), |model, (kind, spec)| model.with(kind.clone(), RelationSpec::flowing(spec.flow)));
+    let open_model = RelationModel::default().iter().fold(RelationModel::empty(), |model, (kind, spec)| {
+        model.with(kind.clone(), RelationSpec::flowing(spec.flow))
+    });
 
     let before = resident_mib();
     let (graph, took) = timed(|| estate.graph());
@@ -106,7 +106,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         graph.relation_count(),
         grown * 1024.0 * 1024.0 / graph.relation_count() as f64,
     );
-    let open = RelationGraph::from_parts(open_model, estate.cis.iter().cloned(), estate.relations.iter().cloned())?;
+    let open =
+        RelationGraph::from_parts(open_model, estate.cis.iter().cloned(), estate.relations.iter().cloned())?;
 
     let mut dice = Dice::new(11);
     let seeds: Vec<(CiId, u32)> = (0..300)
@@ -116,7 +117,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         })
         .collect();
     println!("\n{:<44} {:>12} {:>12} {:>12}", "one failed item, 300 seeds", "p50", "p90", "p99");
-    let (mut by_hand, mut counted, mut listed, mut gated, mut explained) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut by_hand, mut counted, mut listed, mut gated, mut explained) =
+        (vec![], vec![], vec![], vec![], vec![]);
     let (mut reached, mut fallen) = (vec![], vec![]);
     let [mut a, mut b, mut c, mut d] = std::array::from_fn(|_| ImpactScratch::default());
     let few = ImpactOptions::default().results(1000);
@@ -191,7 +193,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         fresh as f64 / added.as_secs_f64() / 1e3,
         gone as f64 / removed.as_secs_f64() / 1e3,
     );
-    let shuffled: Vec<_> = (0..200_000).map(|_| &estate.relations[dice.below(estate.relations.len())]).collect();
+    let shuffled: Vec<_> =
+        (0..200_000).map(|_| &estate.relations[dice.below(estate.relations.len())]).collect();
     let (gone, removed) =
         timed(|| shuffled.iter().filter(|(kind, from, to)| graph.unrelate(kind, *from, *to)).count());
     let (fresh, added) = timed(|| {
@@ -204,12 +207,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     let (snapshot, took) = timed(|| graph.clone());
     let (_, first) = timed(|| {
-        changes[..1000].iter().filter(|(from, to)| graph.relate(relation::DEPENDS_ON, *from, *to) == Ok(true)).count()
+        changes[..1000]
+            .iter()
+            .filter(|(from, to)| graph.relate(relation::DEPENDS_ON, *from, *to) == Ok(true))
+            .count()
     });
     println!("snapshot in {took:.1?}; the first 1,000 relations added beside it in {first:.1?}");
     drop(snapshot);
 
-    let services: Vec<CiId> = estate.cis.iter().filter(|(_, of, _)| of.is_a(&kind::SERVICE)).map(|ci| ci.0).collect();
+    let services: Vec<CiId> =
+        estate.cis.iter().filter(|(_, of, _)| of.is_a(&kind::SERVICE)).map(|ci| ci.0).collect();
     let (mut points, mut needed) = (vec![], vec![]);
     for _ in 0..20 {
         let service = services[dice.below(services.len())];

@@ -95,7 +95,12 @@ struct Page {
 
 impl Page {
     const fn new() -> Self {
-        Self { slots: [Slot { start: 0, len: 0, cap: 0 }; PAGE], links: Vec::new(), twins: Vec::new(), dead: 0 }
+        Self {
+            slots: [Slot { start: 0, len: 0, cap: 0 }; PAGE],
+            links: Vec::new(),
+            twins: Vec::new(),
+            dead: 0,
+        }
     }
 
     /// Makes room for one more entry in a slot by moving it to the end of the page.

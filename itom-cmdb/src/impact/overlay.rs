@@ -158,7 +158,9 @@ impl<'graph> Overlay<'graph> {
             GraphChange::Relate { kind, from, to } => {
                 let (from, to) = (self.known("relate", *from)?, self.known("relate", *to)?);
                 let number = self.number(kind);
-                for (supplier, dependent, tag) in pairs(self.spec(number), number, from, to).into_iter().flatten() {
+                for (supplier, dependent, tag) in
+                    pairs(self.spec(number), number, from, to).into_iter().flatten()
+                {
                     if !self.has(supplier, dependent, tag) {
                         self.link(supplier, dependent, tag);
                     }
@@ -168,7 +170,9 @@ impl<'graph> Overlay<'graph> {
             GraphChange::Unrelate { kind, from, to } => {
                 let (Some(from), Some(to)) = (self.node(*from), self.node(*to)) else { return Ok(()) };
                 let number = self.number(kind);
-                for (supplier, dependent, tag) in pairs(self.spec(number), number, from, to).into_iter().flatten() {
+                for (supplier, dependent, tag) in
+                    pairs(self.spec(number), number, from, to).into_iter().flatten()
+                {
                     self.unlink(supplier, dependent, tag);
                 }
                 Ok(())
@@ -203,7 +207,8 @@ impl<'graph> Overlay<'graph> {
 
     fn remove_ci(&mut self, ci: CiId) {
         let Some(node) = self.node(ci) else { return };
-        let (outward, inward): (Vec<Link>, Vec<Link>) = (self.outward(node).collect(), self.inward(node).collect());
+        let (outward, inward): (Vec<Link>, Vec<Link>) =
+            (self.outward(node).collect(), self.inward(node).collect());
         outward.into_iter().for_each(|link| self.unlink(node, link.node, link.tag));
         inward.into_iter().for_each(|link| self.unlink(link.node, node, link.tag));
         self.numbers.remove(&ci);
@@ -287,7 +292,9 @@ impl<'graph> Overlay<'graph> {
 fn merged<'a>(base: &'a [Link], delta: Option<&'a Delta>) -> impl Iterator<Item = Link> + 'a {
     let removed = delta.map(|delta| &delta.removed).filter(|removed| !removed.is_empty());
     base.iter()
-        .filter(move |link| removed.is_none_or(|removed| !removed.contains(&(link.node, link.tag.relation()))))
+        .filter(move |link| {
+            removed.is_none_or(|removed| !removed.contains(&(link.node, link.tag.relation())))
+        })
         .chain(delta.map_or(&[][..], |delta| &delta.added))
         .copied()
 }
