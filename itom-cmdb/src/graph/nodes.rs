@@ -45,7 +45,7 @@ impl Nodes {
     pub(crate) fn new() -> Self {
         Self {
             pages: Vec::new(),
-            index: vec![Arc::new(HashTable::new()); SHARDS],
+            index: std::iter::repeat_n(Arc::new(HashTable::new()), SHARDS).collect(),
             free: Arc::new(Vec::new()),
             len: 0,
             bound: 0,

@@ -130,9 +130,9 @@ pub fn generate(seed: u64, size: EstateSize) -> Estate {
         if below.is_empty() {
             continue;
         }
-        for item in layer.start..layer.end {
+        for item in &ids[layer.clone()] {
             let below = pick(&mut dice, below);
-            let (from, to) = if kind == relation::CONTAINS { (below, ids[item]) } else { (ids[item], below) };
+            let (from, to) = if kind == relation::CONTAINS { (below, *item) } else { (*item, below) };
             relate(&kind, from, to);
         }
     }
