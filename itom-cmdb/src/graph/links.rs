@@ -70,6 +70,34 @@ impl Tag {
     }
 }
 
+/// The links of one node.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Run<'a> {
+    nodes: &'a [u32],
+    tags: &'a [Tag],
+}
+
+impl<'a> Run<'a> {
+    pub(crate) const fn len(self) -> usize {
+        self.nodes.len()
+    }
+
+    #[inline]
+    pub(crate) fn iter(self) -> impl Iterator<Item = Link> + 'a {
+        self.nodes.iter().zip(self.tags).map(|(node, tag)| Link { node: *node, tag: *tag })
+    }
+
+    pub(crate) fn get(self, at: usize) -> Option<Link> {
+        Some(Link { node: *self.nodes.get(at)?, tag: *self.tags.get(at)? })
+    }
+
+    /// Where the link to a node by this relation is.
+    pub(crate) fn position(self, node: u32, tag: Tag) -> Option<u32> {
+        let same = |(at, other): (usize, &u32)| *other == node && self.tags[at].same_relation(tag);
+        self.nodes.iter().enumerate().position(same).map(|at| at as u32)
+    }
+}
+
 /// Whether failure passes a link without a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plain {
@@ -82,12 +110,15 @@ struct Slot {
     start: u32,
     len: u32,
     cap: u32,
+    /// How many of them have a gate.
+    gated: u32,
 }
 
 #[derive(Debug, Clone)]
 struct Page {
     slots: [Slot; PAGE],
-    links: Vec<Link>,
+    nodes: Vec<u32>,
+    tags: Vec<Tag>,
     twins: Vec<u32>,
     /// Entries that belong to no slot any more.
     dead: usize,
@@ -96,8 +127,9 @@ struct Page {
 impl Page {
     const fn new() -> Self {
         Self {
-            slots: [Slot { start: 0, len: 0, cap: 0 }; PAGE],
-            links: Vec::new(),
+            slots: [Slot { start: 0, len: 0, cap: 0, gated: 0 }; PAGE],
+            nodes: Vec::new(),
+            tags: Vec::new(),
             twins: Vec::new(),
             dead: 0,
         }
@@ -105,37 +137,41 @@ impl Page {
 
     /// Makes room for one more entry in a slot by moving it to the end of the page.
     fn grow(&mut self, slot: usize) {
-        if self.dead > 64 && self.dead * 2 > self.links.len() {
+        if self.dead > 64 && self.dead * 2 > self.nodes.len() {
             self.compact();
         }
-        let Slot { start, len, cap } = self.slots[slot];
+        let Slot { start, len, cap, gated } = self.slots[slot];
         let wider = (len + (len / 2).max(2)) as usize;
         let at = start as usize..(start + len) as usize;
-        let start = if (start + cap) as usize == self.links.len() {
+        let start = if (start + cap) as usize == self.nodes.len() {
             start as usize
         } else {
-            let moved = self.links.len();
-            self.links.extend_from_within(at.clone());
+            let moved = self.nodes.len();
+            self.nodes.extend_from_within(at.clone());
+            self.tags.extend_from_within(at.clone());
             self.twins.extend_from_within(at);
             self.dead += cap as usize;
             moved
         };
-        self.links.resize(start + wider, Link::default());
+        self.nodes.resize(start + wider, 0);
+        self.tags.resize(start + wider, Tag::default());
         self.twins.resize(start + wider, 0);
-        self.slots[slot] = Slot { start: start as u32, len, cap: wider as u32 };
+        self.slots[slot] = Slot { start: start as u32, len, cap: wider as u32, gated };
     }
 
     fn compact(&mut self) {
         let live: usize = self.slots.iter().map(|slot| slot.cap as usize).sum();
-        let mut links = Vec::with_capacity(live);
+        let mut nodes = Vec::with_capacity(live);
+        let mut tags = Vec::with_capacity(live);
         let mut twins = Vec::with_capacity(live);
         for slot in &mut self.slots {
             let at = slot.start as usize..(slot.start + slot.cap) as usize;
-            slot.start = links.len() as u32;
-            links.extend_from_slice(&self.links[at.clone()]);
+            slot.start = nodes.len() as u32;
+            nodes.extend_from_slice(&self.nodes[at.clone()]);
+            tags.extend_from_slice(&self.tags[at.clone()]);
             twins.extend_from_slice(&self.twins[at]);
         }
-        (self.links, self.twins, self.dead) = (links, twins, 0);
+        (self.nodes, self.tags, self.twins, self.dead) = (nodes, tags, twins, 0);
     }
 }
 
@@ -162,10 +198,11 @@ impl Links {
                 let mut page = Page::new();
                 let mut start = 0;
                 for (slot, cap) in page.slots.iter_mut().zip(chunk) {
-                    *slot = Slot { start, len: 0, cap: *cap };
+                    *slot = Slot { start, len: 0, cap: *cap, gated: 0 };
                     start += cap;
                 }
-                page.links = vec![Link::default(); start as usize];
+                page.nodes = vec![0; start as usize];
+                page.tags = vec![Tag::default(); start as usize];
                 page.twins = vec![0; start as usize];
                 Arc::new(page)
             })
@@ -175,10 +212,19 @@ impl Links {
 
     /// The links of a node, in no particular order.
     #[inline]
-    pub(crate) fn of(&self, node: u32) -> &[Link] {
+    pub(crate) fn of(&self, node: u32) -> Run<'_> {
         let page = &*self.pages[node as usize / PAGE];
         let slot = page.slots[node as usize % PAGE];
-        &page.links[slot.start as usize..(slot.start + slot.len) as usize]
+        let at = slot.start as usize..(slot.start + slot.len) as usize;
+        Run { nodes: &page.nodes[at.clone()], tags: &page.tags[at] }
+    }
+
+    /// The other ends of a node's links when none of them has a gate: all that a plain search reads.
+    #[inline]
+    pub(crate) fn plain(&self, node: u32) -> Option<&[u32]> {
+        let page = &*self.pages[node as usize / PAGE];
+        let slot = page.slots[node as usize % PAGE];
+        (slot.gated == 0).then(|| &page.nodes[slot.start as usize..(slot.start + slot.len) as usize])
     }
 
     /// Where the twin of a link is, in the run of the node it points to.
@@ -198,21 +244,26 @@ impl Links {
             page.grow(slot);
         }
         let Slot { start, len, .. } = page.slots[slot];
-        page.links[(start + len) as usize] = link;
+        page.nodes[(start + len) as usize] = link.node;
+        page.tags[(start + len) as usize] = link.tag;
         page.twins[(start + len) as usize] = twin;
         page.slots[slot].len += 1;
+        page.slots[slot].gated += u32::from(!link.tag.is_plain());
         len
     }
 
     /// Removes a link; the last one takes its place. Gives the one that moved, with the position of its twin.
     pub(crate) fn swap_remove(&mut self, node: u32, at: u32) -> Option<(Link, u32)> {
         let (page, slot) = self.page_mut(node);
-        let Slot { start, len, cap } = page.slots[slot];
+        let Slot { start, len, cap, .. } = page.slots[slot];
         let (hole, last) = ((start + at) as usize, (start + len - 1) as usize);
-        page.links[hole] = page.links[last];
+        page.slots[slot].gated -= u32::from(!page.tags[hole].is_plain());
+        page.nodes[hole] = page.nodes[last];
+        page.tags[hole] = page.tags[last];
         page.twins[hole] = page.twins[last];
         page.slots[slot].len -= 1;
-        let moved = (hole != last).then(|| (page.links[hole], page.twins[hole]));
+        let moved =
+            (hole != last).then(|| (Link { node: page.nodes[hole], tag: page.tags[hole] }, page.twins[hole]));
         if len == 1 {
             page.slots[slot] = Slot::default();
             page.dead += cap as usize;
@@ -229,6 +280,9 @@ impl Links {
     pub(crate) fn set_tag(&mut self, node: u32, at: u32, tag: Tag) {
         let (page, slot) = self.page_mut(node);
         let index = (page.slots[slot].start + at) as usize;
-        page.links[index].tag = tag;
+        let gates = |tag: Tag| u32::from(!tag.is_plain());
+        let gated = &mut page.slots[slot].gated;
+        *gated = *gated + gates(tag) - gates(page.tags[index]);
+        page.tags[index] = tag;
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use itom_core::{CiId, CiKind, RelationKind, Text};
 
-use super::links::{Link, Links, Plain, Tag};
+use super::links::{Link, Links, Plain, Run, Tag};
 use super::nodes::{Node, Nodes};
 use super::{Effect, Flow, Gate, GraphError, RelationModel, RelationSpec};
 
@@ -232,12 +232,12 @@ impl RelationGraph {
         all
     }
 
-    pub(super) fn all_outward(&self, node: u32) -> impl Iterator<Item = &Link> {
-        self.outward.of(node).iter().chain(self.silent_outward.of(node))
+    pub(super) fn all_outward(&self, node: u32) -> impl Iterator<Item = Link> {
+        self.outward.of(node).iter().chain(self.silent_outward.of(node).iter())
     }
 
-    pub(super) fn all_inward(&self, node: u32) -> impl Iterator<Item = &Link> {
-        self.inward.of(node).iter().chain(self.silent_inward.of(node))
+    pub(super) fn all_inward(&self, node: u32) -> impl Iterator<Item = Link> {
+        self.inward.of(node).iter().chain(self.silent_inward.of(node).iter())
     }
 
     fn relation(&self, supplier: u32, dependent: u32, tag: Tag) -> Relation {
@@ -402,7 +402,7 @@ impl RelationGraph {
 
     fn retag(&mut self, dependent: u32, kind: u32, plain: Plain) {
         for at in 0..self.inward.of(dependent).len() as u32 {
-            let link = self.inward.of(dependent)[at as usize];
+            let Some(link) = self.inward.of(dependent).get(at as usize) else { continue };
             if link.tag.kind() == kind {
                 let twin = self.inward.twin(dependent, at);
                 self.inward.set_tag(dependent, at, link.tag.with_plain(plain));
@@ -438,16 +438,10 @@ impl RelationGraph {
     pub(crate) fn find_pair(&self, supplier: u32, dependent: u32, tag: Tag) -> Option<(u32, u32)> {
         let (outward_links, inward_links) = self.links(tag);
         let (outward, inward) = (outward_links.of(supplier), inward_links.of(dependent));
-        let scan = |links: &[Link], wanted: u32| {
-            links
-                .iter()
-                .position(|link| link.node == wanted && link.tag.same_relation(tag))
-                .map(|at| at as u32)
-        };
         if outward.len() <= inward.len() {
-            scan(outward, dependent).map(|at| (at, outward_links.twin(supplier, at)))
+            outward.position(dependent, tag).map(|at| (at, outward_links.twin(supplier, at)))
         } else {
-            scan(inward, supplier).map(|at| (inward_links.twin(dependent, at), at))
+            inward.position(supplier, tag).map(|at| (inward_links.twin(dependent, at), at))
         }
     }
 
@@ -493,11 +487,11 @@ impl RelationGraph {
         self.gates.get(&(dependent, kind))
     }
 
-    pub(crate) fn outward_links(&self, node: u32) -> &[Link] {
+    pub(crate) fn outward_links(&self, node: u32) -> Run<'_> {
         self.outward.of(node)
     }
 
-    pub(crate) fn inward_links(&self, node: u32) -> &[Link] {
+    pub(crate) fn inward_links(&self, node: u32) -> Run<'_> {
         self.inward.of(node)
     }
 

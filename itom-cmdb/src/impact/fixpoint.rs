@@ -145,6 +145,17 @@ impl ImpactScratch {
             if distance >= depth {
                 break;
             }
+            if let Some(others) = view.plain(node) {
+                for other in others {
+                    if stop.admits(*other) && self.down.set(*other) {
+                        self.down_order.push((*other, distance + 1));
+                        if stop.ends_at(*other) {
+                            return false;
+                        }
+                    }
+                }
+                continue;
+            }
             let mut has_gates = false;
             for link in view.outward(node) {
                 if !link.tag.is_plain() {
