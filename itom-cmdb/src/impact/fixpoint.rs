@@ -146,9 +146,10 @@ impl ImpactScratch {
                 break;
             }
             if let Some(others) = view.plain(node) {
+                let (down, order) = (&mut self.down, &mut self.down_order);
                 for other in others {
-                    if stop.admits(*other) && self.down.set(*other) {
-                        self.down_order.push((*other, distance + 1));
+                    if stop.admits(*other) && down.set(*other) {
+                        order.push((*other, distance + 1));
                         if stop.ends_at(*other) {
                             return false;
                         }
