@@ -31,7 +31,9 @@ pub enum MapError {
         id: Text,
     },
     /// A relation or gate names a node that is not there.
-    #[error("cannot read the map: {what} names node `{id}`, which is not among the nodes; add it or correct the id")]
+    #[error(
+        "cannot read the map: {what} names node `{id}`, which is not among the nodes; add it or correct the id"
+    )]
     UnknownNode {
         /// The relation or gate.
         what: String,
@@ -356,7 +358,11 @@ impl MapDocument {
             }
         }
         let known = |what: &dyn Fn() -> String, id: &Text| {
-            if ids.contains(id) { Ok(()) } else { Err(MapError::UnknownNode { what: what(), id: id.clone() }) }
+            if ids.contains(id) {
+                Ok(())
+            } else {
+                Err(MapError::UnknownNode { what: what(), id: id.clone() })
+            }
         };
         for edge in &self.edges {
             let what = || format!("relation `{}` {} → {}", edge.kind, edge.from, edge.to);

@@ -10,7 +10,10 @@ impl MapDocument {
     /// The map in the DOT language of Graphviz, one cluster for each layer.
     #[must_use]
     pub fn to_dot(&self) -> String {
-        let mut out = format!("digraph {} {{\n  rankdir=TB;\n  node [shape=box, style=\"rounded,filled\", fontname=\"Helvetica\"];\n", dot(&self.title));
+        let mut out = format!(
+            "digraph {} {{\n  rankdir=TB;\n  node [shape=box, style=\"rounded,filled\", fontname=\"Helvetica\"];\n",
+            dot(&self.title)
+        );
         let mut layers: BTreeMap<MapLayer, Vec<usize>> = BTreeMap::new();
         for (place, node) in self.nodes.iter().enumerate() {
             layers.entry(node.drawn_in()).or_default().push(place);

@@ -9,7 +9,9 @@ impl MapDocument {
     /// The map as GraphML, attributes as JSON texts.
     #[must_use]
     pub fn to_graphml(&self) -> String {
-        let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">\n");
+        let mut out = String::from(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">\n",
+        );
         for (of, name) in [
             ("node", "name"),
             ("node", "kind"),
@@ -19,9 +21,16 @@ impl MapDocument {
             ("edge", "relation"),
             ("edge", "evidence"),
         ] {
-            let _ = writeln!(out, "  <key id=\"{name}\" for=\"{of}\" attr.name=\"{name}\" attr.type=\"string\"/>");
+            let _ = writeln!(
+                out,
+                "  <key id=\"{name}\" for=\"{of}\" attr.name=\"{name}\" attr.type=\"string\"/>"
+            );
         }
-        let _ = writeln!(out, "  <graph id=\"map\" edgedefault=\"directed\">\n    <desc>{}</desc>", xml(&self.title));
+        let _ = writeln!(
+            out,
+            "  <graph id=\"map\" edgedefault=\"directed\">\n    <desc>{}</desc>",
+            xml(&self.title)
+        );
         let data = |out: &mut String, key: &str, text: &str| {
             let _ = writeln!(out, "      <data key=\"{key}\">{}</data>", xml(text));
         };
@@ -50,6 +59,8 @@ impl MapDocument {
     }
 }
 
-fn attributes<T: serde::Serialize>(attributes: &std::collections::BTreeMap<itom_core::AttrName, T>) -> Option<String> {
+fn attributes<T: serde::Serialize>(
+    attributes: &std::collections::BTreeMap<itom_core::AttrName, T>,
+) -> Option<String> {
     if attributes.is_empty() { None } else { serde_json::to_string(attributes).ok() }
 }

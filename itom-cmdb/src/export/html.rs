@@ -37,7 +37,14 @@ impl MapDocument {
         let nodes: Vec<serde_json::Value> = self
             .nodes
             .iter()
-            .map(|node| serde_json::json!([node.label(), node.kind.as_str(), node.ci().to_string(), node.state.name()]))
+            .map(|node| {
+                serde_json::json!([
+                    node.label(),
+                    node.kind.as_str(),
+                    node.ci().to_string(),
+                    node.state.name()
+                ])
+            })
             .collect();
         let data = serde_json::json!({"nodes": nodes, "needs": needs}).to_string();
         include_str!("page.html")

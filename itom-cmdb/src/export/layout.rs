@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::{MapDocument, MapLayer};
+use crate::graph::Flow;
 
 pub(super) const NODE_WIDTH: f64 = 156.0;
 pub(super) const NODE_HEIGHT: f64 = 46.0;
@@ -34,7 +35,16 @@ struct Row {
 }
 
 pub(super) fn layout(map: &MapDocument) -> Layout {
-    let edges: Vec<(usize, usize)> = map.placed_edges().iter().map(|(from, to, _)| (*from, *to)).collect();
+    // What is needed goes below what needs it, whichever way the relation reads.
+    let edges: Vec<(usize, usize)> = map
+        .placed_edges()
+        .into_iter()
+        .map(
+            |(from, to, edge)| {
+                if map.model.spec(&edge.kind).flow == Flow::FromTo { (to, from) } else { (from, to) }
+            },
+        )
+        .collect();
     let mut neighbours = vec![Vec::new(); map.nodes.len()];
     for (from, to) in edges.iter().filter(|(from, to)| from != to) {
         neighbours[*from].push(*to);
@@ -50,8 +60,10 @@ pub(super) fn layout(map: &MapDocument) -> Layout {
 fn rows(map: &MapDocument, edges: &[(usize, usize)]) -> Vec<Row> {
     let layers: Vec<MapLayer> = map.nodes.iter().map(super::MapNode::drawn_in).collect();
     let mut inside = vec![Vec::new(); map.nodes.len()];
-    for (from, to) in edges.iter().filter(|(from, to)| from != to && layers[*from] == layers[*to]) {
-        inside[*from].push(*to);
+    for (upper, lower) in
+        edges.iter().filter(|(upper, lower)| upper != lower && layers[*upper] == layers[*lower])
+    {
+        inside[*upper].push(*lower);
     }
     let depths = depths(&inside);
     let mut rows: BTreeMap<(MapLayer, usize), Vec<usize>> = BTreeMap::new();
@@ -134,10 +146,12 @@ fn order(rows: &mut [Row], neighbours: &[Vec<usize>], nodes: usize) {
                 let looked_at = neighbours[node]
                     .iter()
                     .filter(|other| if down { row_of[**other] < number } else { row_of[**other] > number });
-                let (sum, count) = looked_at.fold((0.0, 0), |(sum, count), other| (sum + at[*other], count + 1));
+                let (sum, count) =
+                    looked_at.fold((0.0, 0), |(sum, count), other| (sum + at[*other], count + 1));
                 if count == 0 { at[node] } else { sum / f64::from(count) }
             };
-            let mut keyed: Vec<(f64, usize)> = rows[number].nodes.iter().map(|node| (centre(*node), *node)).collect();
+            let mut keyed: Vec<(f64, usize)> =
+                rows[number].nodes.iter().map(|node| (centre(*node), *node)).collect();
             keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
             rows[number].nodes = keyed.into_iter().map(|(_, node)| node).collect();
             note(&rows[number], &mut at);

@@ -54,13 +54,25 @@ impl MapDocument {
         );
         for (number, _) in kinds.iter().enumerate() {
             let colour = KIND_COLOURS[number % KIND_COLOURS.len()];
-            let _ = writeln!(out, "<marker id=\"arrow{number}\" viewBox=\"0 0 8 8\" refX=\"7.4\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0.8L8 4L0 7.2Z\" fill=\"{colour}\"/></marker>");
+            let _ = writeln!(
+                out,
+                "<marker id=\"arrow{number}\" viewBox=\"0 0 8 8\" refX=\"7.4\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0.8L8 4L0 7.2Z\" fill=\"{colour}\"/></marker>"
+            );
         }
         out.push_str("</defs>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
-        let _ = writeln!(out, "<text class=\"title\" x=\"20\" y=\"34\">{}</text>", xml(&shorten(&self.title, 80)));
+        let _ = writeln!(
+            out,
+            "<text class=\"title\" x=\"20\" y=\"34\">{}</text>",
+            xml(&shorten(&self.title, 80))
+        );
         for (layer, top, tall) in &drawn.bands {
             let (colour, middle) = (layer_colour(*layer), top + tall / 2.0 + 4.0);
-            let _ = writeln!(out, "<rect class=\"band\" x=\"14\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{tall:.1}\" rx=\"10\"/><rect x=\"14\" y=\"{top:.1}\" width=\"5\" height=\"{tall:.1}\" rx=\"2.5\" fill=\"{colour}\"/><text class=\"layer\" x=\"30\" y=\"{middle:.1}\">{}</text>", width - 28.0, layer.title());
+            let _ = writeln!(
+                out,
+                "<rect class=\"band\" x=\"14\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{tall:.1}\" rx=\"10\"/><rect x=\"14\" y=\"{top:.1}\" width=\"5\" height=\"{tall:.1}\" rx=\"2.5\" fill=\"{colour}\"/><text class=\"layer\" x=\"30\" y=\"{middle:.1}\">{}</text>",
+                width - 28.0,
+                layer.title()
+            );
         }
         self.draw_edges(&mut out, &drawn, &kinds);
         for (node, (x, y)) in self.nodes.iter().zip(&drawn.places) {
@@ -82,7 +94,10 @@ impl MapDocument {
             let silent = if self.model.spec(&edge.kind).flow == Flow::None { " silent" } else { "" };
             let hint = xml(&format!("{} {} {}", self.nodes[from].label(), edge.kind, self.nodes[to].label()));
             let way = curve(drawn.places[from], drawn.places[to]);
-            let _ = writeln!(out, "<path class=\"edge{silent}\" data-from=\"{from}\" data-to=\"{to}\" stroke=\"{colour}\" marker-end=\"url(#arrow{number})\" d=\"{way}\"><title>{hint}</title></path>");
+            let _ = writeln!(
+                out,
+                "<path class=\"edge{silent}\" data-from=\"{from}\" data-to=\"{to}\" stroke=\"{colour}\" marker-end=\"url(#arrow{number})\" d=\"{way}\"><title>{hint}</title></path>"
+            );
         }
         out.push_str("</g>\n");
     }
@@ -139,12 +154,24 @@ fn draw_legend(out: &mut String, kinds: &[&str], top: f64) {
     for (number, state) in states.into_iter().enumerate() {
         let (x, y) = (20.0 + 110.0 * number as f64, top);
         let name = state.name().replace('_', " ");
-        let _ = writeln!(out, "<g class=\"{}\"><rect class=\"box\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"22\" height=\"13\" rx=\"3\"/></g><text class=\"note\" x=\"{:.1}\" y=\"{:.1}\">{name}</text>", state.name(), x + 28.0, y + 10.5);
+        let _ = writeln!(
+            out,
+            "<g class=\"{}\"><rect class=\"box\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"22\" height=\"13\" rx=\"3\"/></g><text class=\"note\" x=\"{:.1}\" y=\"{:.1}\">{name}</text>",
+            state.name(),
+            x + 28.0,
+            y + 10.5
+        );
     }
     for (number, kind) in kinds.iter().enumerate() {
         let (x, y) = (20.0 + 170.0 * (number % 6) as f64, top + 30.0 + 22.0 * (number / 6) as f64);
         let colour = KIND_COLOURS[number % KIND_COLOURS.len()];
-        let _ = writeln!(out, "<path class=\"edge\" stroke=\"{colour}\" marker-end=\"url(#arrow{number})\" d=\"M{x:.1} {y:.1}h26\"/><text class=\"note\" x=\"{:.1}\" y=\"{:.1}\">{}</text>", x + 33.0, y + 4.0, xml(&shorten(kind, 24)));
+        let _ = writeln!(
+            out,
+            "<path class=\"edge\" stroke=\"{colour}\" marker-end=\"url(#arrow{number})\" d=\"M{x:.1} {y:.1}h26\"/><text class=\"note\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            x + 33.0,
+            y + 4.0,
+            xml(&shorten(kind, 24))
+        );
     }
     out.push_str("</g>\n");
 }

@@ -63,7 +63,10 @@ fn what_is_wrong_is_said() {
         assert_eq!(MapDocument::from_json(json).unwrap_err().to_string(), expected);
     };
     check("{", "cannot read the map; it should be JSON as `MapDocument::to_json` writes it");
-    check(r#"{"format":"itom.map/9"}"#, "cannot read the map: its format is `itom.map/9`, this software reads `itom.map/1`");
+    check(
+        r#"{"format":"itom.map/9"}"#,
+        "cannot read the map: its format is `itom.map/9`, this software reads `itom.map/1`",
+    );
     check(
         r#"{"format":"itom.map/1","nodes":[{"id":"a","kind":"host"},{"id":"a","kind":"host"}]}"#,
         "cannot read the map: two nodes have the id `a`; give each its own",
@@ -244,7 +247,8 @@ fn layers_follow_kinds() {
     assert_eq!(MapLayer::of(&CiKind::literal("hostel")), MapLayer::Other);
     let node = MapNode::new("x", kind::HOST);
     assert_eq!((node.label(), node.drawn_in()), ("x", MapLayer::Host));
-    let unknown = MapDocument::new("x", [node], [MapEdge::new(RelationKind::literal("a"), "x", Text::literal("y"))]);
+    let unknown =
+        MapDocument::new("x", [node], [MapEdge::new(RelationKind::literal("a"), "x", Text::literal("y"))]);
     assert!(unknown.to_graph().is_err());
     assert!(!unknown.to_dot().contains("->"), "an edge to nowhere is not drawn");
 }
@@ -252,7 +256,8 @@ fn layers_follow_kinds() {
 /// Writes a larger map where a person can look at it: `ITOM_MAP_OUT=dir cargo test -p itom-cmdb draw`.
 #[test]
 fn draw_an_estate_for_a_look() {
-    let estate = crate::testing::estate::generate(3, crate::testing::estate::EstateSize { cis: 60, relations: 90 });
+    let estate =
+        crate::testing::estate::generate(3, crate::testing::estate::EstateSize { cis: 60, relations: 90 });
     let graph = estate.graph().unwrap();
     let failed = BTreeSet::from([estate.cis[10].0]);
     let map = MapDocument::from_graph("Estate of sixty", &graph).with_impact(&graph.impact(&failed));

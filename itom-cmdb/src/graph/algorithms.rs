@@ -24,7 +24,7 @@ impl RelationGraph {
             graph.add_node(());
         });
         for (node, _) in self.nodes.iter() {
-            for link in self.outward.of(node) {
+            for link in self.outward.of(node).iter() {
                 graph.add_edge(NodeIndex::new(node as usize), NodeIndex::new(link.node as usize), ());
             }
         }

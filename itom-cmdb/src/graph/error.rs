@@ -15,7 +15,9 @@ pub enum GraphError {
         ci: CiId,
     },
     /// A gate was set for a kind of relation that carries no failure.
-    #[error("cannot set a gate of {ci} for `{kind}`: relations of this kind carry no failure; give the kind a flow in the relation model")]
+    #[error(
+        "cannot set a gate of {ci} for `{kind}`: relations of this kind carry no failure; give the kind a flow in the relation model"
+    )]
     NoFlow {
         /// The owner of the gate.
         ci: CiId,

@@ -70,6 +70,34 @@ impl Tag {
     }
 }
 
+/// The links of one node.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Run<'a> {
+    nodes: &'a [u32],
+    tags: &'a [Tag],
+}
+
+impl<'a> Run<'a> {
+    pub(crate) const fn len(self) -> usize {
+        self.nodes.len()
+    }
+
+    #[inline]
+    pub(crate) fn iter(self) -> impl Iterator<Item = Link> + 'a {
+        self.nodes.iter().zip(self.tags).map(|(node, tag)| Link { node: *node, tag: *tag })
+    }
+
+    pub(crate) fn get(self, at: usize) -> Option<Link> {
+        Some(Link { node: *self.nodes.get(at)?, tag: *self.tags.get(at)? })
+    }
+
+    /// Where the link to a node by this relation is.
+    pub(crate) fn position(self, node: u32, tag: Tag) -> Option<u32> {
+        let same = |(at, other): (usize, &u32)| *other == node && self.tags[at].same_relation(tag);
+        self.nodes.iter().enumerate().position(same).map(|at| at as u32)
+    }
+}
+
 /// Whether failure passes a link without a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plain {
@@ -82,12 +110,33 @@ struct Slot {
     start: u32,
     len: u32,
     cap: u32,
+    /// How many of them have a gate.
+    gated: u32,
+}
+
+/// What a search reads of a slot, eight to a cache line.
+#[derive(Debug, Clone, Copy)]
+struct Hot {
+    start: u32,
+    /// The length, and [`Hot::GATED`] when a link has a gate.
+    len: u32,
+}
+
+impl Hot {
+    const GATED: u32 = 1 << 31;
+
+    fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..(self.start + (self.len & !Self::GATED)) as usize
+    }
 }
 
 #[derive(Debug, Clone)]
 struct Page {
-    slots: [Slot; PAGE],
-    links: Vec<Link>,
+    hot: [Hot; PAGE],
+    caps: [u32; PAGE],
+    gated: [u32; PAGE],
+    nodes: Vec<u32>,
+    tags: Vec<Tag>,
     twins: Vec<u32>,
     /// Entries that belong to no slot any more.
     dead: usize,
@@ -95,42 +144,66 @@ struct Page {
 
 impl Page {
     const fn new() -> Self {
-        Self { slots: [Slot { start: 0, len: 0, cap: 0 }; PAGE], links: Vec::new(), twins: Vec::new(), dead: 0 }
+        Self {
+            hot: [Hot { start: 0, len: 0 }; PAGE],
+            caps: [0; PAGE],
+            gated: [0; PAGE],
+            nodes: Vec::new(),
+            tags: Vec::new(),
+            twins: Vec::new(),
+            dead: 0,
+        }
+    }
+
+    const fn slot(&self, slot: usize) -> Slot {
+        let Hot { start, len } = self.hot[slot];
+        Slot { start, len: len & !Hot::GATED, cap: self.caps[slot], gated: self.gated[slot] }
+    }
+
+    const fn set_slot(&mut self, slot: usize, Slot { start, len, cap, gated }: Slot) {
+        self.hot[slot] = Hot { start, len: if gated > 0 { len | Hot::GATED } else { len } };
+        self.caps[slot] = cap;
+        self.gated[slot] = gated;
     }
 
     /// Makes room for one more entry in a slot by moving it to the end of the page.
     fn grow(&mut self, slot: usize) {
-        if self.dead > 64 && self.dead * 2 > self.links.len() {
+        if self.dead > 64 && self.dead * 2 > self.nodes.len() {
             self.compact();
         }
-        let Slot { start, len, cap } = self.slots[slot];
+        let Slot { start, len, cap, gated } = self.slot(slot);
         let wider = (len + (len / 2).max(2)) as usize;
         let at = start as usize..(start + len) as usize;
-        let start = if (start + cap) as usize == self.links.len() {
+        let start = if (start + cap) as usize == self.nodes.len() {
             start as usize
         } else {
-            let moved = self.links.len();
-            self.links.extend_from_within(at.clone());
+            let moved = self.nodes.len();
+            self.nodes.extend_from_within(at.clone());
+            self.tags.extend_from_within(at.clone());
             self.twins.extend_from_within(at);
             self.dead += cap as usize;
             moved
         };
-        self.links.resize(start + wider, Link::default());
+        self.nodes.resize(start + wider, 0);
+        self.tags.resize(start + wider, Tag::default());
         self.twins.resize(start + wider, 0);
-        self.slots[slot] = Slot { start: start as u32, len, cap: wider as u32 };
+        self.set_slot(slot, Slot { start: start as u32, len, cap: wider as u32, gated });
     }
 
     fn compact(&mut self) {
-        let live: usize = self.slots.iter().map(|slot| slot.cap as usize).sum();
-        let mut links = Vec::with_capacity(live);
+        let live: usize = self.caps.iter().map(|cap| *cap as usize).sum();
+        let mut nodes = Vec::with_capacity(live);
+        let mut tags = Vec::with_capacity(live);
         let mut twins = Vec::with_capacity(live);
-        for slot in &mut self.slots {
+        for number in 0..PAGE {
+            let slot = self.slot(number);
             let at = slot.start as usize..(slot.start + slot.cap) as usize;
-            slot.start = links.len() as u32;
-            links.extend_from_slice(&self.links[at.clone()]);
+            self.set_slot(number, Slot { start: nodes.len() as u32, ..slot });
+            nodes.extend_from_slice(&self.nodes[at.clone()]);
+            tags.extend_from_slice(&self.tags[at.clone()]);
             twins.extend_from_slice(&self.twins[at]);
         }
-        (self.links, self.twins, self.dead) = (links, twins, 0);
+        (self.nodes, self.tags, self.twins, self.dead) = (nodes, tags, twins, 0);
     }
 }
 
@@ -156,11 +229,12 @@ impl Links {
             .map(|chunk| {
                 let mut page = Page::new();
                 let mut start = 0;
-                for (slot, cap) in page.slots.iter_mut().zip(chunk) {
-                    *slot = Slot { start, len: 0, cap: *cap };
+                for (number, cap) in chunk.iter().enumerate() {
+                    page.set_slot(number, Slot { start, len: 0, cap: *cap, gated: 0 });
                     start += cap;
                 }
-                page.links = vec![Link::default(); start as usize];
+                page.nodes = vec![0; start as usize];
+                page.tags = vec![Tag::default(); start as usize];
                 page.twins = vec![0; start as usize];
                 Arc::new(page)
             })
@@ -170,16 +244,24 @@ impl Links {
 
     /// The links of a node, in no particular order.
     #[inline]
-    pub(crate) fn of(&self, node: u32) -> &[Link] {
+    pub(crate) fn of(&self, node: u32) -> Run<'_> {
         let page = &*self.pages[node as usize / PAGE];
-        let slot = page.slots[node as usize % PAGE];
-        &page.links[slot.start as usize..(slot.start + slot.len) as usize]
+        let at = page.hot[node as usize % PAGE].range();
+        Run { nodes: &page.nodes[at.clone()], tags: &page.tags[at] }
+    }
+
+    /// The other ends of a node's links when none of them has a gate: all that a plain search reads.
+    #[inline]
+    pub(crate) fn plain(&self, node: u32) -> Option<&[u32]> {
+        let page = &*self.pages[node as usize / PAGE];
+        let hot = page.hot[node as usize % PAGE];
+        (hot.len & Hot::GATED == 0).then(|| &page.nodes[hot.range()])
     }
 
     /// Where the twin of a link is, in the run of the node it points to.
     pub(crate) fn twin(&self, node: u32, at: u32) -> u32 {
         let page = &*self.pages[node as usize / PAGE];
-        page.twins[(page.slots[node as usize % PAGE].start + at) as usize]
+        page.twins[(page.hot[node as usize % PAGE].start + at) as usize]
     }
 
     fn page_mut(&mut self, node: u32) -> (&mut Page, usize) {
@@ -189,27 +271,32 @@ impl Links {
     /// Adds a link and says at which position.
     pub(crate) fn push(&mut self, node: u32, link: Link, twin: u32) -> u32 {
         let (page, slot) = self.page_mut(node);
-        if page.slots[slot].len == page.slots[slot].cap {
+        if page.slot(slot).len == page.slot(slot).cap {
             page.grow(slot);
         }
-        let Slot { start, len, .. } = page.slots[slot];
-        page.links[(start + len) as usize] = link;
+        let Slot { start, len, cap, gated } = page.slot(slot);
+        page.nodes[(start + len) as usize] = link.node;
+        page.tags[(start + len) as usize] = link.tag;
         page.twins[(start + len) as usize] = twin;
-        page.slots[slot].len += 1;
+        let gated = gated + u32::from(!link.tag.is_plain());
+        page.set_slot(slot, Slot { start, len: len + 1, cap, gated });
         len
     }
 
     /// Removes a link; the last one takes its place. Gives the one that moved, with the position of its twin.
     pub(crate) fn swap_remove(&mut self, node: u32, at: u32) -> Option<(Link, u32)> {
         let (page, slot) = self.page_mut(node);
-        let Slot { start, len, cap } = page.slots[slot];
+        let Slot { start, len, cap, gated } = page.slot(slot);
         let (hole, last) = ((start + at) as usize, (start + len - 1) as usize);
-        page.links[hole] = page.links[last];
+        let gated = gated - u32::from(!page.tags[hole].is_plain());
+        page.nodes[hole] = page.nodes[last];
+        page.tags[hole] = page.tags[last];
         page.twins[hole] = page.twins[last];
-        page.slots[slot].len -= 1;
-        let moved = (hole != last).then(|| (page.links[hole], page.twins[hole]));
+        page.set_slot(slot, Slot { start, len: len - 1, cap, gated });
+        let moved =
+            (hole != last).then(|| (Link { node: page.nodes[hole], tag: page.tags[hole] }, page.twins[hole]));
         if len == 1 {
-            page.slots[slot] = Slot::default();
+            page.set_slot(slot, Slot::default());
             page.dead += cap as usize;
         }
         moved
@@ -217,13 +304,16 @@ impl Links {
 
     pub(crate) fn set_twin(&mut self, node: u32, at: u32, twin: u32) {
         let (page, slot) = self.page_mut(node);
-        let index = (page.slots[slot].start + at) as usize;
+        let index = (page.hot[slot].start + at) as usize;
         page.twins[index] = twin;
     }
 
     pub(crate) fn set_tag(&mut self, node: u32, at: u32, tag: Tag) {
         let (page, slot) = self.page_mut(node);
-        let index = (page.slots[slot].start + at) as usize;
-        page.links[index].tag = tag;
+        let index = (page.hot[slot].start + at) as usize;
+        let gates = |tag: Tag| u32::from(!tag.is_plain());
+        let known = page.slot(slot);
+        page.set_slot(slot, Slot { gated: known.gated + gates(tag) - gates(page.tags[index]), ..known });
+        page.tags[index] = tag;
     }
 }

@@ -26,6 +26,6 @@ pub use question::Step;
 pub(crate) use question::{Way, closure, walk};
 pub use relation_graph::{Ci, Relation, RelationGraph};
 
-pub(crate) use links::{Link, Plain, Tag};
+pub(crate) use links::{Link, Plain, Run, Tag};
 pub(crate) use relation_graph::pairs;
 pub(crate) use view::View;

@@ -45,7 +45,7 @@ impl Nodes {
     pub(crate) fn new() -> Self {
         Self {
             pages: Vec::new(),
-            index: vec![Arc::new(HashTable::new()); SHARDS],
+            index: std::iter::repeat_n(Arc::new(HashTable::new()), SHARDS).collect(),
             free: Arc::new(Vec::new()),
             len: 0,
             bound: 0,
@@ -120,7 +120,8 @@ impl Nodes {
 
     pub(crate) fn remove(&mut self, index: u32) {
         let hash = hash_of(self.at(index).id);
-        if let Ok(entry) = Arc::make_mut(&mut self.index[shard_of(hash)]).find_entry(hash, |at| *at == index) {
+        if let Ok(entry) = Arc::make_mut(&mut self.index[shard_of(hash)]).find_entry(hash, |at| *at == index)
+        {
             entry.remove();
         }
         self.put(index, None);

@@ -28,7 +28,13 @@ pub(crate) enum Way {
 
 /// Nodes reached from `start` over links that carry failure, nearest first, with their distances; `start` comes first
 /// with distance 0. Stops early once `until` is reached.
-pub(crate) fn walk(view: &impl View, start: u32, way: Way, until: Option<u32>, marks: &mut Marks) -> Vec<(u32, u32)> {
+pub(crate) fn walk(
+    view: &impl View,
+    start: u32,
+    way: Way,
+    until: Option<u32>,
+    marks: &mut Marks,
+) -> Vec<(u32, u32)> {
     marks.fit(view.bound());
     let mut order = vec![(start, 0)];
     marks.set(start);
@@ -137,4 +143,3 @@ impl Topology for RelationGraph {
             .min()
     }
 }
-

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use itom_core::{CiId, CiKind, RelationKind, Text};
 
-use super::links::{Link, Links, Plain, Tag};
+use super::links::{Link, Links, Plain, Run, Tag};
 use super::nodes::{Node, Nodes};
 use super::{Effect, Flow, Gate, GraphError, RelationModel, RelationSpec};
 
@@ -138,7 +138,9 @@ impl RelationGraph {
             let (number, spec) = graph.number(&kind)?;
             let plain = if spec.is_plain() { Plain::Yes } else { Plain::No };
             let [first, second] = pairs(spec, number, from, to);
-            linked.extend([first, second].into_iter().flatten().map(|(s, d, tag)| (s, d, tag.with_plain(plain))));
+            linked.extend(
+                [first, second].into_iter().flatten().map(|(s, d, tag)| (s, d, tag.with_plain(plain))),
+            );
         }
         linked.sort_unstable();
         linked.dedup();
@@ -230,12 +232,12 @@ impl RelationGraph {
         all
     }
 
-    pub(super) fn all_outward(&self, node: u32) -> impl Iterator<Item = &Link> {
-        self.outward.of(node).iter().chain(self.silent_outward.of(node))
+    pub(super) fn all_outward(&self, node: u32) -> impl Iterator<Item = Link> {
+        self.outward.of(node).iter().chain(self.silent_outward.of(node).iter())
     }
 
-    pub(super) fn all_inward(&self, node: u32) -> impl Iterator<Item = &Link> {
-        self.inward.of(node).iter().chain(self.silent_inward.of(node))
+    pub(super) fn all_inward(&self, node: u32) -> impl Iterator<Item = Link> {
+        self.inward.of(node).iter().chain(self.silent_inward.of(node).iter())
     }
 
     fn relation(&self, supplier: u32, dependent: u32, tag: Tag) -> Relation {
@@ -262,7 +264,8 @@ impl RelationGraph {
             .nodes
             .upsert(node)
             .ok_or(GraphError::Full { what: "configuration items", limit: u64::from(u32::MAX) })?;
-        for links in [&mut self.outward, &mut self.inward, &mut self.silent_outward, &mut self.silent_inward] {
+        for links in [&mut self.outward, &mut self.inward, &mut self.silent_outward, &mut self.silent_inward]
+        {
             links.reach(self.nodes.bound());
         }
         Ok(index)
@@ -274,7 +277,8 @@ impl RelationGraph {
         for relation in self.relations_of(ci) {
             self.unrelate(&relation.kind, relation.from, relation.to);
         }
-        let owned: Vec<(u32, u32)> = self.gates.range((node, 0)..=(node, u32::MAX)).map(|(key, _)| *key).collect();
+        let owned: Vec<(u32, u32)> =
+            self.gates.range((node, 0)..=(node, u32::MAX)).map(|(key, _)| *key).collect();
         if !owned.is_empty() {
             let gates = Arc::make_mut(&mut self.gates);
             owned.iter().for_each(|key| drop(gates.remove(key)));
@@ -288,7 +292,10 @@ impl RelationGraph {
     /// # Errors
     /// [`GraphError::UnknownCi`] when an end is not in the graph, [`GraphError::Full`] when there is no room for
     /// another kind of relation.
-    #[expect(clippy::needless_pass_by_value, reason = "a new kind is kept; the well-known ones are constants")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a new kind is kept; the well-known ones are constants"
+    )]
     pub fn relate(&mut self, kind: RelationKind, from: CiId, to: CiId) -> Result<bool, GraphError> {
         let (from, to) = (self.known("relate", from)?, self.known("relate", to)?);
         let (number, spec) = self.number(&kind)?;
@@ -300,7 +307,8 @@ impl RelationGraph {
             return Ok(false);
         }
         for (supplier, dependent, tag) in [first, second].into_iter().flatten() {
-            let plain = plain_by_kind && (self.gates.is_empty() || !self.gates.contains_key(&(dependent, number)));
+            let plain =
+                plain_by_kind && (self.gates.is_empty() || !self.gates.contains_key(&(dependent, number)));
             self.link(supplier, dependent, tag.with_plain(if plain { Plain::Yes } else { Plain::No }));
         }
         self.relations += 1;
@@ -384,7 +392,9 @@ impl RelationGraph {
         let mut all: Vec<_> = self
             .gates
             .iter()
-            .map(|((node, kind), gate)| (self.nodes.at(*node).id, self.kind_name(*kind).clone(), gate.clone()))
+            .map(|((node, kind), gate)| {
+                (self.nodes.at(*node).id, self.kind_name(*kind).clone(), gate.clone())
+            })
             .collect();
         all.sort_unstable();
         all
@@ -392,7 +402,7 @@ impl RelationGraph {
 
     fn retag(&mut self, dependent: u32, kind: u32, plain: Plain) {
         for at in 0..self.inward.of(dependent).len() as u32 {
-            let link = self.inward.of(dependent)[at as usize];
+            let Some(link) = self.inward.of(dependent).get(at as usize) else { continue };
             if link.tag.kind() == kind {
                 let twin = self.inward.twin(dependent, at);
                 self.inward.set_tag(dependent, at, link.tag.with_plain(plain));
@@ -409,7 +419,11 @@ impl RelationGraph {
     }
 
     const fn links(&self, tag: Tag) -> (&Links, &Links) {
-        if tag.is_silent() { (&self.silent_outward, &self.silent_inward) } else { (&self.outward, &self.inward) }
+        if tag.is_silent() {
+            (&self.silent_outward, &self.silent_inward)
+        } else {
+            (&self.outward, &self.inward)
+        }
     }
 
     const fn links_mut(&mut self, tag: Tag) -> (&mut Links, &mut Links) {
@@ -424,16 +438,10 @@ impl RelationGraph {
     pub(crate) fn find_pair(&self, supplier: u32, dependent: u32, tag: Tag) -> Option<(u32, u32)> {
         let (outward_links, inward_links) = self.links(tag);
         let (outward, inward) = (outward_links.of(supplier), inward_links.of(dependent));
-        let scan = |links: &[Link], wanted: u32| {
-            links
-                .iter()
-                .position(|link| link.node == wanted && link.tag.same_relation(tag))
-                .map(|at| at as u32)
-        };
         if outward.len() <= inward.len() {
-            scan(outward, dependent).map(|at| (at, outward_links.twin(supplier, at)))
+            outward.position(dependent, tag).map(|at| (at, outward_links.twin(supplier, at)))
         } else {
-            scan(inward, supplier).map(|at| (inward_links.twin(dependent, at), at))
+            inward.position(supplier, tag).map(|at| (inward_links.twin(dependent, at), at))
         }
     }
 
@@ -479,11 +487,11 @@ impl RelationGraph {
         self.gates.get(&(dependent, kind))
     }
 
-    pub(crate) fn outward_links(&self, node: u32) -> &[Link] {
+    pub(crate) fn outward_links(&self, node: u32) -> Run<'_> {
         self.outward.of(node)
     }
 
-    pub(crate) fn inward_links(&self, node: u32) -> &[Link] {
+    pub(crate) fn inward_links(&self, node: u32) -> Run<'_> {
         self.inward.of(node)
     }
 

@@ -14,7 +14,9 @@ fn steps_down(estate: &Naive, start: CiId) -> BTreeMap<CiId, usize> {
         estate.relations.iter().flat_map(move |(kind, from, to)| match model().spec(kind).flow {
             Flow::ToFrom if *from == item => vec![*to],
             Flow::FromTo if *to == item => vec![*from],
-            Flow::Both => [(*from, *to), (*to, *from)].into_iter().filter(|(a, _)| *a == item).map(|(_, b)| b).collect(),
+            Flow::Both => {
+                [(*from, *to), (*to, *from)].into_iter().filter(|(a, _)| *a == item).map(|(_, b)| b).collect()
+            }
             _ => vec![],
         })
     };
@@ -124,7 +126,8 @@ fn circles_and_long_chains_do_not_need_a_deep_stack() {
     let mut graph = RelationGraph::new(RelationModel::default());
     let size = 50_000;
     (0..size).for_each(|at| graph.upsert_ci(ci(at), itom_core::kind::HOST, "x").unwrap());
-    (0..size).for_each(|at| assert!(graph.relate(relation::DEPENDS_ON, ci(at), ci((at + 1) % size)).unwrap()));
+    (0..size)
+        .for_each(|at| assert!(graph.relate(relation::DEPENDS_ON, ci(at), ci((at + 1) % size)).unwrap()));
     assert_eq!(graph.cycles().len(), 1);
     assert_eq!(graph.articulation_points(), []);
     assert_eq!(graph.impact(&BTreeSet::from([ci(7)])).down().len(), size - 1);

@@ -14,6 +14,10 @@ pub(crate) trait View {
     fn id(&self, node: u32) -> CiId;
     /// Who feels the failure of a node.
     fn outward(&self, node: u32) -> impl Iterator<Item = Link>;
+    /// The ends of a node's outward links, when they are at hand and none has a gate.
+    fn plain(&self, _node: u32) -> Option<&[u32]> {
+        None
+    }
     /// What a node needs.
     fn inward(&self, node: u32) -> impl Iterator<Item = Link>;
     /// Gate and effect of a dependent for a kind.
@@ -34,11 +38,15 @@ impl View for RelationGraph {
     }
     #[inline]
     fn outward(&self, node: u32) -> impl Iterator<Item = Link> {
-        self.outward.of(node).iter().copied()
+        self.outward.of(node).iter()
+    }
+    #[inline]
+    fn plain(&self, node: u32) -> Option<&[u32]> {
+        self.outward.plain(node)
     }
     #[inline]
     fn inward(&self, node: u32) -> impl Iterator<Item = Link> {
-        self.inward.of(node).iter().copied()
+        self.inward.of(node).iter()
     }
     fn rule(&self, dependent: u32, kind: u32) -> (&Gate, Effect) {
         self.rule_of(dependent, kind)

@@ -175,13 +175,21 @@ fn seeds(view: &impl View, failed: &BTreeSet<CiId>) -> Vec<u32> {
     failed.iter().filter_map(|ci| view.node(*ci)).collect()
 }
 
-pub(super) fn brings_down_count(view: &impl View, failed: &BTreeSet<CiId>, scratch: &mut ImpactScratch) -> usize {
+pub(super) fn brings_down_count(
+    view: &impl View,
+    failed: &BTreeSet<CiId>,
+    scratch: &mut ImpactScratch,
+) -> usize {
     let seeds = seeds(view, failed);
     scratch.fall(view, seeds.iter().copied(), u32::MAX, &Never);
     scratch.down_order.len() - seeds.len()
 }
 
-pub(super) fn brings_down(view: &impl View, failed: &BTreeSet<CiId>, scratch: &mut ImpactScratch) -> Vec<CiId> {
+pub(super) fn brings_down(
+    view: &impl View,
+    failed: &BTreeSet<CiId>,
+    scratch: &mut ImpactScratch,
+) -> Vec<CiId> {
     let seeds = seeds(view, failed);
     scratch.fall(view, seeds.iter().copied(), u32::MAX, &Never);
     let fallen = &scratch.down_order[seeds.len()..];
@@ -273,7 +281,8 @@ fn cause(view: &impl View, scratch: &ImpactScratch, node: u32, distance: u32, hi
         let counts = scratch.down.has(link.node) || (hit == Hit::Degraded && scratch.degraded.has(link.node));
         counts.then(|| scratch.distance_of(link.node)).filter(|at| *at < distance)
     };
-    let plain = view.inward(node)
+    let plain = view
+        .inward(node)
         .filter(|link| link.tag.is_plain() && fell(link) == Some(distance - 1))
         .map(|link| (view.id(link.node), link.tag.kind()))
         .min_by_key(|(id, kind)| (*id, view.kind(*kind)));
@@ -293,11 +302,15 @@ fn cause(view: &impl View, scratch: &ImpactScratch, node: u32, distance: u32, hi
             _ => gate.falls(failed, total),
         }
     };
-    let gated = view.inward(node)
-        .filter(|link| !link.tag.is_plain() && fell(link) == Some(distance - 1) && has_fallen(link.tag.kind()))
+    let gated = view
+        .inward(node)
+        .filter(|link| {
+            !link.tag.is_plain() && fell(link) == Some(distance - 1) && has_fallen(link.tag.kind())
+        })
         .map(|link| (view.id(link.node), link.tag.kind()))
         .min_by_key(|(id, kind)| (*id, view.kind(*kind)));
-    let (via, kind) = [plain, gated].into_iter().flatten().min_by_key(|(id, kind)| (*id, view.kind(*kind)))?;
+    let (via, kind) =
+        [plain, gated].into_iter().flatten().min_by_key(|(id, kind)| (*id, view.kind(*kind)))?;
     let relation = view.kind(kind).clone();
     Some(match gates.get(&kind) {
         Some((failed, total)) => {
@@ -309,9 +322,10 @@ fn cause(view: &impl View, scratch: &ImpactScratch, node: u32, distance: u32, hi
             Cause { relation, via, standing: total.saturating_sub(*failed), needed, total: *total }
         }
         None => {
-            let (failed, total) = view.inward(node).filter(|link| link.tag.kind() == kind).fold((0, 0), |(failed, total), link| {
-                (failed + u64::from(fell(&link).is_some()), total + 1)
-            });
+            let (failed, total) = view
+                .inward(node)
+                .filter(|link| link.tag.kind() == kind)
+                .fold((0, 0), |(failed, total), link| (failed + u64::from(fell(&link).is_some()), total + 1));
             Cause { relation, via, standing: total - failed, needed: total, total }
         }
     })

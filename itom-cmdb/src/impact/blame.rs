@@ -24,7 +24,8 @@ impl Stop for Ancestors<'_> {
 /// See [`RelationGraph::brought_down_by`](crate::graph::RelationGraph::brought_down_by).
 pub(crate) fn brought_down_by(view: &impl View, ci: CiId, failed: &BTreeSet<CiId>) -> Vec<CiId> {
     let Some(item) = view.node(ci) else { return Vec::new() };
-    let mut seeds: Vec<u32> = failed.iter().filter_map(|id| view.node(*id)).filter(|node| *node != item).collect();
+    let mut seeds: Vec<u32> =
+        failed.iter().filter_map(|id| view.node(*id)).filter(|node| *node != item).collect();
     seeds.sort_unstable();
     // Whether `ci` falls does not depend on where its own fall travels, so it is not followed: the failure enters `ci`
     // through its gates below and nowhere else.

@@ -145,6 +145,18 @@ impl ImpactScratch {
             if distance >= depth {
                 break;
             }
+            if let Some(others) = view.plain(node) {
+                let (down, order) = (&mut self.down, &mut self.down_order);
+                for other in others {
+                    if stop.admits(*other) && down.set(*other) {
+                        order.push((*other, distance + 1));
+                        if stop.ends_at(*other) {
+                            return false;
+                        }
+                    }
+                }
+                continue;
+            }
             let mut has_gates = false;
             for link in view.outward(node) {
                 if !link.tag.is_plain() {

@@ -36,13 +36,11 @@ use crate::graph::RelationGraph;
 impl RelationGraph {
     /// What the failure of these items brings down or degrades, and where redundancy is lost. Items that are not in the
     /// graph are listed as [unknown](Impact::unknown).
-    #[must_use]
     pub fn impact(&self, failed: &BTreeSet<CiId>) -> Impact {
         self.impact_with(failed, &ImpactOptions::default(), &mut ImpactScratch::default())
     }
 
     /// As [`impact`](Self::impact), within limits and with memory that is used again.
-    #[must_use]
     pub fn impact_with(
         &self,
         failed: &BTreeSet<CiId>,

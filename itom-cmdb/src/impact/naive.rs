@@ -70,14 +70,16 @@ impl Naive {
     fn too_much(&self, item: CiId, kind: &RelationKind, lost: &BTreeSet<CiId>) -> bool {
         let suppliers: Vec<CiId> =
             self.needs(item).into_iter().filter(|(_, of)| of == kind).map(|(supplier, _)| supplier).collect();
-        let (gone, left): (Vec<CiId>, Vec<CiId>) = suppliers.iter().partition(|supplier| lost.contains(supplier));
+        let (gone, left): (Vec<CiId>, Vec<CiId>) =
+            suppliers.iter().partition(|supplier| lost.contains(supplier));
         match self.gate(item, kind) {
             Gate::All => !gone.is_empty(),
             Gate::Any => left.is_empty() && !gone.is_empty(),
             Gate::KOfN(k) if suppliers.len() < k as usize => !gone.is_empty(),
             Gate::KOfN(k) => left.len() < k as usize,
             Gate::Weighted { threshold, weights } => {
-                let weigh = |ids: &[CiId]| ids.iter().map(|id| weights.get(id).copied().unwrap_or(1)).sum::<u64>();
+                let weigh =
+                    |ids: &[CiId]| ids.iter().map(|id| weights.get(id).copied().unwrap_or(1)).sum::<u64>();
                 if weigh(&suppliers) < threshold { weigh(&gone) > 0 } else { weigh(&left) < threshold }
             }
         }
@@ -163,9 +165,14 @@ pub(crate) fn any_gate() -> impl Strategy<Value = Gate> {
         Just(Gate::All),
         Just(Gate::Any),
         (0..4_u32).prop_map(Gate::KOfN),
-        (0..6_u64, proptest::collection::btree_map(0..7_usize, 0..4_u64, 0..4)).prop_map(|(threshold, weights)| {
-            Gate::Weighted { threshold, weights: weights.into_iter().map(|(at, weight)| (ci(at), weight)).collect() }
-        }),
+        (0..6_u64, proptest::collection::btree_map(0..7_usize, 0..4_u64, 0..4)).prop_map(
+            |(threshold, weights)| {
+                Gate::Weighted {
+                    threshold,
+                    weights: weights.into_iter().map(|(at, weight)| (ci(at), weight)).collect(),
+                }
+            }
+        ),
     ]
 }
 

@@ -7,7 +7,8 @@ use itom_core::{CiId, RelationKind};
 
 use super::{Impact, ImpactOptions, ImpactScratch, answer, blame, points};
 use crate::graph::{
-    Effect, Flow, Gate, GraphError, Link, Plain, RelationGraph, RelationSpec, Tag, View, Way, closure, pairs,
+    Effect, Flow, Gate, GraphError, Link, Plain, RelationGraph, RelationSpec, Run, Tag, View, Way, closure,
+    pairs,
 };
 
 /// One change to try.
@@ -158,7 +159,9 @@ impl<'graph> Overlay<'graph> {
             GraphChange::Relate { kind, from, to } => {
                 let (from, to) = (self.known("relate", *from)?, self.known("relate", *to)?);
                 let number = self.number(kind);
-                for (supplier, dependent, tag) in pairs(self.spec(number), number, from, to).into_iter().flatten() {
+                for (supplier, dependent, tag) in
+                    pairs(self.spec(number), number, from, to).into_iter().flatten()
+                {
                     if !self.has(supplier, dependent, tag) {
                         self.link(supplier, dependent, tag);
                     }
@@ -168,7 +171,9 @@ impl<'graph> Overlay<'graph> {
             GraphChange::Unrelate { kind, from, to } => {
                 let (Some(from), Some(to)) = (self.node(*from), self.node(*to)) else { return Ok(()) };
                 let number = self.number(kind);
-                for (supplier, dependent, tag) in pairs(self.spec(number), number, from, to).into_iter().flatten() {
+                for (supplier, dependent, tag) in
+                    pairs(self.spec(number), number, from, to).into_iter().flatten()
+                {
                     self.unlink(supplier, dependent, tag);
                 }
                 Ok(())
@@ -203,7 +208,8 @@ impl<'graph> Overlay<'graph> {
 
     fn remove_ci(&mut self, ci: CiId) {
         let Some(node) = self.node(ci) else { return };
-        let (outward, inward): (Vec<Link>, Vec<Link>) = (self.outward(node).collect(), self.inward(node).collect());
+        let (outward, inward): (Vec<Link>, Vec<Link>) =
+            (self.outward(node).collect(), self.inward(node).collect());
         outward.into_iter().for_each(|link| self.unlink(node, link.node, link.tag));
         inward.into_iter().for_each(|link| self.unlink(link.node, node, link.tag));
         self.numbers.remove(&ci);
@@ -284,12 +290,13 @@ impl<'graph> Overlay<'graph> {
 }
 
 /// The base's links without the removed ones, then the added ones.
-fn merged<'a>(base: &'a [Link], delta: Option<&'a Delta>) -> impl Iterator<Item = Link> + 'a {
+fn merged<'a>(base: Run<'a>, delta: Option<&'a Delta>) -> impl Iterator<Item = Link> + 'a {
     let removed = delta.map(|delta| &delta.removed).filter(|removed| !removed.is_empty());
     base.iter()
-        .filter(move |link| removed.is_none_or(|removed| !removed.contains(&(link.node, link.tag.relation()))))
-        .chain(delta.map_or(&[][..], |delta| &delta.added))
-        .copied()
+        .filter(move |link| {
+            removed.is_none_or(|removed| !removed.contains(&(link.node, link.tag.relation())))
+        })
+        .chain(delta.map_or(&[][..], |delta| &delta.added).iter().copied())
 }
 
 impl View for Overlay<'_> {
@@ -307,11 +314,11 @@ impl View for Overlay<'_> {
         }
     }
     fn outward(&self, node: u32) -> impl Iterator<Item = Link> {
-        let base = if self.is_base(node) { self.base.outward_links(node) } else { &[] };
+        let base = if self.is_base(node) { self.base.outward_links(node) } else { Run::default() };
         merged(base, self.outward.get(&node))
     }
     fn inward(&self, node: u32) -> impl Iterator<Item = Link> {
-        let base = if self.is_base(node) { self.base.inward_links(node) } else { &[] };
+        let base = if self.is_base(node) { self.base.inward_links(node) } else { Run::default() };
         merged(base, self.inward.get(&node))
     }
     fn rule(&self, dependent: u32, kind: u32) -> (&Gate, Effect) {

@@ -255,7 +255,10 @@ fn a_redundant_service_says_what_it_lost() {
     let lost = &impact.redundancy_lost()[0];
     assert_eq!((lost.ci, lost.standing, lost.needed, lost.total, lost.margin()), (web, 1, 1, 2, 0));
     let impact = graph.impact(&BTreeSet::from([one, two]));
-    assert_eq!(impact.down()[0].cause.to_string(), format!("0 of 2 left where 1 must stand (provided_by), last lost {}", one.min(two)));
+    assert_eq!(
+        impact.down()[0].cause.to_string(),
+        format!("0 of 2 left where 1 must stand (provided_by), last lost {}", one.min(two))
+    );
     assert_eq!(graph.brought_down_by(web, &BTreeSet::from([one])), []);
     let both = graph.brought_down_by(web, &BTreeSet::from([one, two]));
     assert_eq!(both, BTreeSet::from([one, two]).into_iter().collect::<Vec<_>>());

@@ -30,7 +30,11 @@ impl Estate {
     /// # Errors
     /// [`GraphError::Full`] for an estate of more items than a graph can hold.
     pub fn graph(&self) -> Result<RelationGraph, GraphError> {
-        RelationGraph::from_parts(RelationModel::default(), self.cis.iter().cloned(), self.relations.iter().cloned())
+        RelationGraph::from_parts(
+            RelationModel::default(),
+            self.cis.iter().cloned(),
+            self.relations.iter().cloned(),
+        )
     }
 }
 
@@ -92,7 +96,11 @@ pub fn generate(seed: u64, size: EstateSize) -> Estate {
     let mut layers: Vec<std::ops::Range<usize>> = Vec::new();
     for (layer, (kind, prefix, share)) in LAYERS.iter().enumerate() {
         let first = estate.cis.len();
-        let last = if layer + 1 == LAYERS.len() { size.cis } else { (first + (size.cis * share / 1000).max(1)).min(size.cis) };
+        let last = if layer + 1 == LAYERS.len() {
+            size.cis
+        } else {
+            (first + (size.cis * share / 1000).max(1)).min(size.cis)
+        };
         for number in 0..last.saturating_sub(first) {
             let name = format!("{prefix}-{number}");
             estate.cis.push((CiId::derive(&["estate", &name]), kind.clone(), Text::from(name)));
@@ -122,9 +130,9 @@ pub fn generate(seed: u64, size: EstateSize) -> Estate {
         if below.is_empty() {
             continue;
         }
-        for item in layer.start..layer.end {
+        for item in &ids[layer.clone()] {
             let below = pick(&mut dice, below);
-            let (from, to) = if kind == relation::CONTAINS { (below, ids[item]) } else { (ids[item], below) };
+            let (from, to) = if kind == relation::CONTAINS { (below, *item) } else { (*item, below) };
             relate(&kind, from, to);
         }
     }
@@ -162,7 +170,10 @@ pub fn generate(seed: u64, size: EstateSize) -> Estate {
             _ => {
                 let before = (process - processes.start) * services.len() / processes.len();
                 let at = dice.below(before.max(1));
-                (relation::DEPENDS_ON, of_domain(services, domains, (process - processes.start) % domains, at))
+                (
+                    relation::DEPENDS_ON,
+                    of_domain(services, domains, (process - processes.start) % domains, at),
+                )
             }
         };
         estate.relations.push((kind, ids[process], ids[to]));
