@@ -110,8 +110,12 @@ fn document(engine: &EngineHandle) -> serde_json::Value {
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header.iter().map(|title| (*title).to_owned()));
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    if table.width().is_none() {
+        // Not a terminal: a width that logs and mails can bear.
+        table.set_width(160);
+    }
+    table.set_header(header.iter().map(|title| title.to_uppercase()));
     table
 }
 
