@@ -82,11 +82,7 @@ fn batch() -> Batch {
     batch.same_as("web", key(), "asset register");
     batch.not_same("web", "db", "two boards in one case");
     batch.retract(Retraction::Ci("old".into()));
-    batch.retract(Retraction::Relation {
-        kind: relation::RUNS_ON,
-        from: "a".into(),
-        to: "b".into(),
-    });
+    batch.retract(Retraction::Relation { kind: relation::RUNS_ON, from: "a".into(), to: "b".into() });
     batch.fault("/proc/1/fd", ErrorKind::Denied, "run as root to read it");
     batch.fault("/proc/1/fd", ErrorKind::Denied, "run as root to read it");
     batch.finish(coverage());
