@@ -193,7 +193,6 @@ impl Batch {
     }
 
     /// What was read completely; nothing, when observations were dropped.
-    #[must_use]
     pub const fn coverage(&self) -> &Coverage {
         &self.coverage
     }
