@@ -1,5 +1,7 @@
 //! The observations of one run of one source.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -58,7 +60,8 @@ impl Default for BatchLimits {
 /// batch.relation(relation::DEPENDS_ON, "web", "db");
 /// assert_eq!(batch.items().len(), 3);
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "BatchWire")]
 pub struct Batch {
     source: SourceName,
     run: RunId,
@@ -76,6 +79,57 @@ pub struct Batch {
     /// Where the builder methods write when the batch is full.
     #[serde(skip)]
     overflow: Option<Box<Observation>>,
+    /// Where each fault stands in `faults`.
+    #[serde(skip)]
+    known_faults: BTreeMap<(Text, ErrorKind, Text), usize>,
+}
+
+/// The limits are no part of what was observed.
+impl PartialEq for Batch {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+            && self.run == other.run
+            && self.taken_at == other.taken_at
+            && self.items == other.items
+            && self.faults == other.faults
+            && self.coverage == other.coverage
+            && self.dropped == other.dropped
+    }
+}
+impl Eq for Batch {}
+
+#[derive(Deserialize)]
+#[serde(rename = "Batch")]
+struct BatchWire {
+    source: SourceName,
+    run: RunId,
+    taken_at: Timestamp,
+    #[serde(default)]
+    items: Vec<Observation>,
+    #[serde(default)]
+    faults: Vec<Fault>,
+    #[serde(default)]
+    coverage: Coverage,
+    #[serde(default)]
+    dropped: u64,
+}
+
+/// What is read obeys what holds for what is built: the default limits, each fault once, nothing complete after a drop.
+impl From<BatchWire> for Batch {
+    fn from(wire: BatchWire) -> Self {
+        let mut batch = Self::new(wire.source, wire.taken_at);
+        batch.run = wire.run;
+        batch.dropped = wire.dropped;
+        batch.items = wire.items;
+        let beyond = batch.items.len().saturating_sub(batch.limits.items);
+        batch.items.truncate(batch.limits.items);
+        batch.dropped = batch.dropped.saturating_add(beyond as u64);
+        for fault in wire.faults {
+            batch.add_fault(fault);
+        }
+        batch.finish(wire.coverage);
+        batch
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
@@ -104,6 +158,7 @@ impl Batch {
             dropped: 0,
             limits,
             overflow: None,
+            known_faults: BTreeMap::new(),
         }
     }
 
@@ -138,7 +193,6 @@ impl Batch {
     }
 
     /// What was read completely; nothing, when observations were dropped.
-    #[must_use]
     pub const fn coverage(&self) -> &Coverage {
         &self.coverage
     }
@@ -152,7 +206,7 @@ impl Batch {
     /// Adds an observation; whether there was room.
     pub fn push(&mut self, observation: Observation) -> bool {
         if self.items.len() >= self.limits.items {
-            self.dropped += 1;
+            self.note_drop();
             return false;
         }
         self.items.push(observation);
@@ -161,7 +215,7 @@ impl Batch {
 
     fn push_mut(&mut self, observation: Observation) -> &mut Observation {
         if self.items.len() >= self.limits.items {
-            self.dropped += 1;
+            self.note_drop();
             return self.overflow.insert(Box::new(observation));
         }
         self.items.push(observation);
@@ -238,17 +292,27 @@ impl Batch {
 
     /// Something could not be read. Equal faults of one run are one line with a count.
     pub fn fault(&mut self, what: impl Into<Text>, kind: ErrorKind, message: impl Into<Text>) {
-        let (what, message) = (what.into(), message.into());
-        if let Some(known) = self
-            .faults
-            .iter_mut()
-            .find(|known| known.what == what && known.kind == kind && known.message == message)
-        {
-            known.count += 1;
+        self.add_fault(Fault { what: what.into(), kind, message: message.into(), count: 1 });
+    }
+
+    fn add_fault(&mut self, fault: Fault) {
+        let identity = (fault.what.clone(), fault.kind, fault.message.clone());
+        if let Some(known) = self.known_faults.get(&identity).and_then(|index| self.faults.get_mut(*index)) {
+            known.count = known.count.saturating_add(fault.count);
         } else if self.faults.len() < self.limits.faults {
-            self.faults.push(Fault { what, kind, message, count: 1 });
+            self.known_faults.insert(identity, self.faults.len());
+            self.faults.push(fault);
         } else {
-            self.dropped += 1;
+            self.note_drop();
+        }
+    }
+
+    fn note_drop(&mut self) {
+        self.dropped = self.dropped.saturating_add(1);
+        if !self.coverage.complete_scopes().is_empty() {
+            // The run was said to be finished and went on.
+            let coverage = std::mem::take(&mut self.coverage);
+            self.finish(coverage);
         }
     }
 
@@ -260,13 +324,19 @@ impl Batch {
             return;
         }
         let mut limited = Coverage::new();
-        let reason = format!("the batch was full: {} observations or faults were dropped", self.dropped);
+        let reason = "the batch was full, observations or faults were dropped; raise its limits";
+        let before = std::mem::take(&mut self.coverage);
+        let coverage = {
+            let mut all = before;
+            all.merge(coverage);
+            all
+        };
         for scope in coverage.complete_scopes() {
-            limited.add_partial(scope.clone(), ErrorKind::Exhausted, reason.as_str());
+            limited.add_partial(scope.clone(), ErrorKind::Exhausted, Text::literal(reason));
         }
         for part in coverage.partial_scopes() {
             limited.add_partial(part.scope.clone(), part.kind, part.reason.clone());
         }
-        self.coverage.merge(limited);
+        self.coverage = limited;
     }
 }

@@ -84,13 +84,36 @@ pub struct PartialScope {
 }
 
 /// Which scopes one run read completely and which only in part. What is not mentioned was not looked at.
+///
+/// Both are sets: sorted, each once, whatever the order they were added in.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "CoverageWire")]
 #[must_use = "coverage says what absence means: return it"]
 pub struct Coverage {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     complete: Vec<Scope>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     partial: Vec<PartialScope>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename = "Coverage")]
+struct CoverageWire {
+    #[serde(default)]
+    complete: Vec<Scope>,
+    #[serde(default)]
+    partial: Vec<PartialScope>,
+}
+
+impl From<CoverageWire> for Coverage {
+    fn from(wire: CoverageWire) -> Self {
+        let (mut complete, mut partial) = (wire.complete, wire.partial);
+        complete.sort();
+        complete.dedup();
+        partial.sort();
+        partial.dedup();
+        Self { complete, partial }
+    }
 }
 
 impl Coverage {
@@ -113,20 +136,25 @@ impl Coverage {
 
     /// As [`complete`](Self::complete), in place.
     pub fn add_complete(&mut self, scope: Scope) {
-        if !self.complete.contains(&scope) {
-            self.complete.push(scope);
+        if let Err(index) = self.complete.binary_search(&scope) {
+            self.complete.insert(index, scope);
         }
     }
 
     /// As [`partial`](Self::partial), in place.
     pub fn add_partial(&mut self, scope: Scope, kind: ErrorKind, reason: impl Into<Text>) {
-        self.partial.push(PartialScope { scope, kind, reason: reason.into() });
+        let part = PartialScope { scope, kind, reason: reason.into() };
+        if let Err(index) = self.partial.binary_search(&part) {
+            self.partial.insert(index, part);
+        }
     }
 
     /// Adds what another part of the run covered.
     pub fn merge(&mut self, other: Self) {
         other.complete.into_iter().for_each(|scope| self.add_complete(scope));
-        self.partial.extend(other.partial);
+        for part in other.partial {
+            self.add_partial(part.scope, part.kind, part.reason);
+        }
     }
 
     /// The scopes that were read completely. A partial scope that overlaps wins: see [`covers_ci`](Self::covers_ci).

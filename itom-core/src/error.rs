@@ -73,13 +73,13 @@ impl ErrorKind {
         use std::io::ErrorKind as Io;
         match error.kind() {
             Io::NotFound => Self::NotFound,
-            Io::PermissionDenied => Self::Denied,
+            Io::PermissionDenied | Io::ReadOnlyFilesystem => Self::Denied,
             Io::TimedOut => Self::Timeout,
-            Io::Interrupted => Self::Cancelled,
             Io::InvalidData | Io::InvalidInput | Io::UnexpectedEof => Self::Invalid,
             Io::Unsupported => Self::Unsupported,
             Io::OutOfMemory | Io::StorageFull | Io::QuotaExceeded => Self::Exhausted,
             Io::AlreadyExists | Io::AddrInUse => Self::Conflict,
+            // `Interrupted` too: a signal came between, the next attempt works.
             _ => Self::Unavailable,
         }
     }
@@ -116,6 +116,13 @@ pub trait Classify: Error {
 /// Prints an error with its sources, outermost first, joined by `: `.
 ///
 /// Messages of this SDK never repeat their source, so this is how to print one.
+///
+/// ```
+/// use itom_core::{ErrorChain, EvaluateError};
+/// let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+/// let error = EvaluateError::Unavailable(Box::new(refused));
+/// assert_eq!(ErrorChain(&error).to_string(), "the samples cannot be read: connection refused");
+/// ```
 #[derive(Debug)]
 pub struct ErrorChain<'a>(pub &'a (dyn Error + 'a));
 

@@ -59,6 +59,9 @@ macro_rules! id_type {
         impl std::str::FromStr for $name {
             type Err = crate::NameError;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
+                if text.is_empty() {
+                    return Err(crate::NameError::Empty { what: stringify!($name) });
+                }
                 Uuid::parse_str(text).map(Self).map_err(|_| crate::NameError::Character {
                     what: stringify!($name),
                     text: text.chars().take(80).collect(),

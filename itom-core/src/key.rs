@@ -80,6 +80,9 @@ pub enum KeyError {
 /// Longest value kept; longer ones are refused, since a key is not a place for documents.
 const MAX_VALUE: usize = 1024;
 
+/// The namespace of the hashes that stand for values that are no keys.
+const INVALID: uuid::Uuid = uuid::Uuid::from_u128(0x6974_6f6d_7c1d_5c2a_9b57_0d1f_53e8_a002);
+
 impl Key {
     /// A key of any kind, canonicalized by the rules of the well-known kinds, else taken as it is (trimmed).
     ///
@@ -91,11 +94,15 @@ impl Key {
     }
 
     fn trusted(kind: KeyKind, value: &str, strength: Strength) -> Self {
-        // An empty or oversized value is replaced by a form that still says what it was and matches nothing else.
-        let value = canonical(&kind, value).unwrap_or_else(|_| {
-            Text::from(format!("invalid:{}", value.chars().take(80).collect::<String>()))
-        });
-        Self { kind, realm: Realm::GLOBAL, value, strength }
+        match canonical(&kind, value) {
+            Ok(value) => Self { kind, realm: Realm::GLOBAL, value, strength },
+            // Two bad values must not become one key, and a bad value (an empty name) must not merge what shares it:
+            // the whole value is hashed, and the key is ambient.
+            Err(_) => {
+                let value = Text::from(format!("invalid:{}", uuid::Uuid::new_v5(&INVALID, value.as_bytes())));
+                Self { kind, realm: Realm::GLOBAL, value, strength: Strength::Ambient }
+            }
+        }
     }
 
     /// A MAC address in any usual spelling.
@@ -106,13 +113,14 @@ impl Key {
         Self::new(key_kind::MAC, Realm::GLOBAL, value, Strength::Hardware)
     }
 
-    /// A fully qualified domain name.
+    /// A fully qualified domain name. What cannot be one (empty, longer than 1,024 bytes, with spaces or control
+    /// characters) becomes a key of [`Strength::Ambient`] over a hash of it, which matches only the same text.
     #[must_use]
     pub fn fqdn(value: &str) -> Self {
         Self::trusted(key_kind::FQDN, value, Strength::Administrative)
     }
 
-    /// A short host name.
+    /// A short host name; what cannot be one is treated as by [`fqdn`](Self::fqdn).
     #[must_use]
     pub fn host_name(value: &str) -> Self {
         Self::trusted(key_kind::HOST_NAME, value, Strength::Ambient)
@@ -157,11 +165,11 @@ impl Key {
     #[must_use]
     pub fn endpoint(transport: &str, address: IpAddr, port: u16) -> Self {
         let socket = std::net::SocketAddr::new(address.to_canonical(), port);
-        let value = Text::from(format!("{}:{socket}", transport.to_ascii_lowercase()));
-        Self { kind: key_kind::ENDPOINT, realm: Realm::GLOBAL, value, strength: Strength::Ambient }
+        Self::trusted(key_kind::ENDPOINT, &format!("{transport}:{socket}"), Strength::Ambient)
     }
 
-    /// An id that a source gives its own things, unique in `realm`.
+    /// An id that a source gives its own things, unique in `realm`; what cannot be one (empty, longer than 1,024 bytes,
+    /// with control characters) is treated as by [`fqdn`](Self::fqdn).
     #[must_use]
     pub fn native(realm: Realm, value: &str) -> Self {
         Self { realm, ..Self::trusted(key_kind::NATIVE, value, Strength::Issued) }
@@ -240,8 +248,8 @@ fn canonical(kind: &KeyKind, value: &str) -> Result<Text, KeyError> {
         expected,
     };
     let value = value.trim();
-    if value.is_empty() || value.len() > MAX_VALUE {
-        return Err(refuse("1 to 1,024 bytes"));
+    if value.is_empty() || value.len() > MAX_VALUE || value.chars().any(char::is_control) {
+        return Err(refuse("1 to 1,024 bytes without control characters"));
     }
     if *kind == key_kind::MAC {
         let digits: String = value.chars().filter(|c| !matches!(c, ':' | '-' | '.' | ' ')).collect();
@@ -254,7 +262,9 @@ fn canonical(kind: &KeyKind, value: &str) -> Result<Text, KeyError> {
     }
     if *kind == key_kind::FQDN || *kind == key_kind::HOST_NAME {
         let name = value.trim_end_matches('.').to_lowercase();
-        return if name.is_empty() { Err(refuse("a host name")) } else { Ok(Text::from(name)) };
+        // Lower case can be longer than upper case.
+        let fits = !name.is_empty() && name.len() <= MAX_VALUE && !name.contains(char::is_whitespace);
+        return if fits { Ok(Text::from(name)) } else { Err(refuse("a host name, without spaces")) };
     }
     if *kind == key_kind::MACHINE_ID {
         let digits: String = value.chars().filter(|c| *c != '-').collect::<String>().to_ascii_lowercase();
@@ -271,5 +281,18 @@ fn canonical(kind: &KeyKind, value: &str) -> Result<Text, KeyError> {
         let address: IpAddr = value.parse().map_err(|_| refuse("an IPv4 or IPv6 address"))?;
         return Ok(Text::from(address.to_canonical().to_string()));
     }
+    if *kind == key_kind::ENDPOINT
+        && let Some((transport, socket)) = value.split_once(':')
+        && let Ok(socket) = socket.parse::<std::net::SocketAddr>()
+    {
+        let socket = std::net::SocketAddr::new(socket.ip().to_canonical(), socket.port());
+        return Ok(Text::from(format!("{}:{socket}", transport.to_ascii_lowercase())));
+    }
     Ok(Text::from(value))
+}
+
+impl crate::Classify for KeyError {
+    fn kind(&self) -> crate::ErrorKind {
+        crate::ErrorKind::Invalid
+    }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -35,7 +35,9 @@ impl Labels {
     /// No labels.
     #[must_use]
     pub fn empty() -> Self {
-        LabelsBuilder::default().build()
+        // Samples without labels are common: they share one empty set.
+        static EMPTY: LazyLock<Labels> = LazyLock::new(|| LabelsBuilder::default().build());
+        EMPTY.clone()
     }
 
     /// From names and values; a later pair wins over an earlier one of the same name.
@@ -135,6 +137,24 @@ fn hash_pairs(pairs: &[(LabelName, Text)], hasher: &mut StableHasher) {
     }
 }
 
+/// A label value as the Prometheus exposition format quotes it: only backslash, quote and line feed are escaped.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for found in self.0.chars() {
+            match found {
+                '\\' => f.write_str("\\\\")?,
+                '"' => f.write_str("\\\"")?,
+                '\n' => f.write_str("\\n")?,
+                other => write!(f, "{other}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
 impl fmt::Display for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;
@@ -142,7 +162,7 @@ impl fmt::Display for Labels {
             if index > 0 {
                 f.write_str(",")?;
             }
-            write!(f, "{name}={:?}", value.as_str())?;
+            write!(f, "{name}={}", Quoted(value))?;
         }
         f.write_str("}")
     }

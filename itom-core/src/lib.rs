@@ -38,6 +38,7 @@ mod selector;
 mod severity;
 pub mod time;
 mod value;
+mod value_wire;
 
 pub use batch::{Batch, BatchLimits, Fault};
 pub use coverage::{Coverage, PartialScope, Scope, ScopeTarget};

@@ -154,6 +154,12 @@ pub enum NameError {
     },
 }
 
+impl crate::Classify for NameError {
+    fn kind(&self) -> crate::ErrorKind {
+        crate::ErrorKind::Invalid
+    }
+}
+
 /// Checks `text` against a per-character rule; `position` is the byte offset, `previous` the char before.
 fn check(
     text: &str,

@@ -47,7 +47,7 @@ impl fmt::Display for Subject {
 }
 
 /// One statement of a source. Immutable: what turns out to be wrong is followed by another statement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Observation {
@@ -175,8 +175,8 @@ pub enum SampleKind {
     Counter,
 }
 
-/// A number that was measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A number that was measured. Values compare as those of [`Value`] do: `NaN` equals itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SampleObservation {
     /// The metric.
@@ -196,6 +196,18 @@ pub struct SampleObservation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Subject>,
 }
+
+impl PartialEq for SampleObservation {
+    fn eq(&self, other: &Self) -> bool {
+        self.metric == other.metric
+            && self.kind == other.kind
+            && self.labels == other.labels
+            && Value::Float(self.value) == Value::Float(other.value)
+            && self.at == other.at
+            && self.subject == other.subject
+    }
+}
+impl Eq for SampleObservation {}
 
 impl SampleObservation {
     /// A sample without labels and subject, measured at the batch's time.

@@ -4,6 +4,13 @@ use zeroize::Zeroizing;
 
 /// A text that never prints: no `Display`, no `Serialize`, `Debug` says only that there is one, and the memory is
 /// cleared when it is dropped.
+///
+/// ```
+/// use itom_core::Secret;
+/// let token = Secret::new("s3cret".into());
+/// assert_eq!(format!("{token:?}"), "Secret(..)");
+/// assert!(token.matches("s3cret") && !token.matches("s3cre"));
+/// ```
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::labels::Quoted;
 use crate::{LabelName, MetricName, Text};
 
 /// How a matcher compares. Regular expressions are anchored at both ends, as in Prometheus.
@@ -85,7 +86,7 @@ impl fmt::Display for Selector {
         write!(f, "{}", self.metric)?;
         for (index, matcher) in self.matchers.iter().enumerate() {
             f.write_str(if index == 0 { "{" } else { "," })?;
-            write!(f, "{}{}{:?}", matcher.name, matcher.op, matcher.value.as_str())?;
+            write!(f, "{}{}{}", matcher.name, matcher.op, Quoted(&matcher.value))?;
         }
         if !self.matchers.is_empty() {
             f.write_str("}")?;

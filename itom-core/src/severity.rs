@@ -28,6 +28,12 @@ pub enum Severity {
 #[error("`{0}` is not a severity; use cleared, info, warning, minor, major or critical")]
 pub struct ParseSeverityError(String);
 
+impl crate::Classify for ParseSeverityError {
+    fn kind(&self) -> crate::ErrorKind {
+        crate::ErrorKind::Invalid
+    }
+}
+
 impl Severity {
     /// Every level, mildest first.
     pub const ALL: [Self; 6] =
@@ -70,8 +76,9 @@ impl Severity {
         }
     }
 
-    /// From RFC 8632's numbers (`severity` of the alarm YANG module, as in ITU-T X.733): 1 cleared, 2 indeterminate
-    /// (taken as warning), 3 critical, 4 major, 5 minor, 6 warning.
+    /// From `ItuPerceivedSeverity` (RFC 3877, the numbers that SNMP alarms carry for the levels of ITU-T X.733):
+    /// 1 cleared, 2 indeterminate (taken as warning), 3 critical, 4 major, 5 minor, 6 warning. RFC 8632 writes names
+    /// instead, which [`from_label`](Self::from_label) reads.
     #[must_use]
     pub const fn from_x733(code: u8) -> Option<Self> {
         Some(match code {
@@ -91,7 +98,8 @@ impl Severity {
         Some(match label.to_ascii_lowercase().as_str() {
             "cleared" | "ok" => Self::Cleared,
             "info" | "informational" | "notice" | "none" | "debug" => Self::Info,
-            "warning" | "warn" | "ticket" => Self::Warning,
+            // RFC 8632's `indeterminate`: something is wrong, how bad is not known.
+            "warning" | "warn" | "ticket" | "indeterminate" => Self::Warning,
             "minor" | "low" | "medium" => Self::Minor,
             "major" | "error" | "high" => Self::Major,
             "critical" | "page" | "emergency" | "fatal" | "disaster" => Self::Critical,

@@ -4,8 +4,6 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::hash::{StableHash, StableHasher};
 use crate::{Text, Timestamp};
 
@@ -15,9 +13,17 @@ use crate::{Text, Timestamp};
 /// Values have a total order (variants in declaration order, floats by IEEE 754 `totalOrder` with one `NaN` and
 /// one zero) and a stable hash, so any set of them has one canonical form. The JSON form is plain where JSON has
 /// the type (`true`, `3`, `0.5`, `"x"`, `[..]`, `{..}`) and tagged where it does not: `{"$unknown": true}`,
-/// `{"$time": "2026-01-01T00:00:00Z"}`, `{"$float": "NaN"}`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(into = "wire::Wire", try_from = "wire::Wire")]
+/// `{"$time": "2026-01-01T00:00:00Z"}`, `{"$float": "NaN"}`. A map whose one name begins with `$` is written
+/// `{"$map": [name, value]}`, so that no map is mistaken for a tag.
+///
+/// ```
+/// use itom_core::Value;
+/// assert_eq!(Value::from(None::<i64>), Value::Unknown);
+/// assert_eq!(serde_json::to_string(&Value::NotApplicable)?, r#"{"$not_applicable":true}"#);
+/// assert_eq!(serde_json::from_str::<Value>("[1, 0.5]")?, Value::List(vec![1_i64.into(), 0.5.into()]));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Value {
     /// There is a value, but it could not be read.
@@ -226,101 +232,5 @@ value_from! {
 impl<T: Into<Self>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Unknown, Into::into)
-    }
-}
-
-/// The JSON form.
-mod wire {
-    use super::{BTreeMap, Deserialize, Serialize, Text, Timestamp, Value};
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(untagged)]
-    pub(super) enum Wire {
-        Bool(bool),
-        Int(i64),
-        Float(f64),
-        Text(Text),
-        List(Vec<Value>),
-        Map(BTreeMap<Text, Value>),
-    }
-
-    fn tagged(tag: &'static str, value: Value) -> Wire {
-        Wire::Map(BTreeMap::from([(Text::literal(tag), value)]))
-    }
-
-    impl From<Value> for Wire {
-        fn from(value: Value) -> Self {
-            match value {
-                Value::Unknown => tagged("$unknown", Value::Bool(true)),
-                Value::NotApplicable => tagged("$not_applicable", Value::Bool(true)),
-                Value::Withheld => tagged("$withheld", Value::Bool(true)),
-                Value::Bool(value) => Self::Bool(value),
-                Value::Int(value) => Self::Int(value),
-                Value::Float(value) if value.is_nan() => tagged("$float", "NaN".into()),
-                Value::Float(value) if value.is_infinite() => {
-                    tagged("$float", if value > 0.0 { "+Inf" } else { "-Inf" }.into())
-                }
-                // `serde_json` writes 1.0 as `1.0`, so a whole float stays a float.
-                Value::Float(value) => Self::Float(value),
-                Value::Text(text) => Self::Text(text),
-                Value::Time(at) => tagged("$time", at.to_string().into()),
-                Value::List(items) => Self::List(items),
-                // A map that would read back as one of the tags is wrapped.
-                Value::Map(fields) if fields.len() == 1 && fields.keys().all(|key| key.starts_with('$')) => {
-                    tagged(
-                        "$map",
-                        Value::List(fields.into_iter().flat_map(|(k, v)| [Value::Text(k), v]).collect()),
-                    )
-                }
-                Value::Map(fields) => Self::Map(fields),
-            }
-        }
-    }
-
-    impl TryFrom<Wire> for Value {
-        type Error = String;
-        fn try_from(wire: Wire) -> Result<Self, String> {
-            Ok(match wire {
-                Wire::Bool(value) => Self::Bool(value),
-                Wire::Int(value) => Self::Int(value),
-                Wire::Float(value) => Self::Float(value),
-                Wire::Text(text) => Self::Text(text),
-                Wire::List(items) => Self::List(items),
-                Wire::Map(fields) => {
-                    let single = if fields.len() == 1 { fields.iter().next() } else { None };
-                    match single {
-                        Some((tag, _)) if tag.starts_with('$') => return untag(fields),
-                        _ => Self::Map(fields),
-                    }
-                }
-            })
-        }
-    }
-
-    fn untag(fields: BTreeMap<Text, Value>) -> Result<Value, String> {
-        let Some((tag, value)) = fields.into_iter().next() else { return Ok(Value::Map(BTreeMap::new())) };
-        match (tag.as_str(), value) {
-            ("$unknown", Value::Bool(true)) => Ok(Value::Unknown),
-            ("$not_applicable", Value::Bool(true)) => Ok(Value::NotApplicable),
-            ("$withheld", Value::Bool(true)) => Ok(Value::Withheld),
-            ("$float", Value::Text(text)) => match text.as_str() {
-                "NaN" => Ok(Value::Float(f64::NAN)),
-                "+Inf" => Ok(Value::Float(f64::INFINITY)),
-                "-Inf" => Ok(Value::Float(f64::NEG_INFINITY)),
-                other => Err(format!("`$float` is NaN, +Inf or -Inf, not `{other}`")),
-            },
-            ("$time", Value::Text(text)) => {
-                text.parse::<Timestamp>().map(Value::Time).map_err(|error| error.to_string())
-            }
-            ("$map", Value::List(items)) => {
-                let mut items = items.into_iter();
-                let mut map = BTreeMap::new();
-                while let (Some(Value::Text(key)), Some(value)) = (items.next(), items.next()) {
-                    map.insert(key, value);
-                }
-                Ok(Value::Map(map))
-            }
-            (other, _) => Err(format!("`{other}` is not a tag of a value")),
-        }
     }
 }

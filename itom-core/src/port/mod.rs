@@ -215,8 +215,12 @@ pub trait Expression: Send + Sync + fmt::Debug {
     fn evaluate(&self, at: Timestamp) -> Result<Findings, EvaluateError>;
 }
 
-const _: (Option<&dyn Topology>, Option<&dyn Inventory>, Option<&dyn SampleSource>) = (None, None, None);
-const _: (Option<&dyn Evaluator>, Option<&dyn Expression>, Option<&dyn ChangeSource>) = (None, None, None);
+const _: Option<&dyn Topology> = None;
+const _: Option<&dyn Inventory> = None;
+const _: Option<&dyn ChangeSource> = None;
+const _: Option<&dyn SampleSource> = None;
+const _: Option<&dyn Evaluator> = None;
+const _: Option<&dyn Expression> = None;
 
 /// Why an expression could not be compiled or evaluated.
 #[derive(Debug, thiserror::Error)]

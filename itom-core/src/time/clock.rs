@@ -32,6 +32,19 @@ const _: Option<&dyn Clock> = None;
 
 /// A clock that stands still until [`advance_to`](Self::advance_to) is called: for tests, replays and simulations.
 /// Clones share the time.
+///
+/// ```
+/// use itom_core::{Clock, Timestamp, VirtualClock};
+/// let clock = VirtualClock::new(Timestamp::EPOCH);
+/// let sleep = clock.sleep_until(Timestamp::from_secs(90));
+/// // A simulation jumps to whatever is due next.
+/// while let Some(next) = clock.next_deadline() {
+///     clock.advance_to(next);
+///     if next == Timestamp::from_secs(90) { break }
+/// }
+/// futures::executor::block_on(sleep);
+/// assert_eq!(clock.sleepers(), 0);
+/// ```
 #[derive(Clone)]
 pub struct VirtualClock(Arc<Mutex<State>>);
 
@@ -124,5 +137,64 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         self.clock.state().sleepers.remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use futures::executor::LocalPool;
+    use futures::task::LocalSpawnExt as _;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    #[test]
+    fn sleepers_wake_by_deadline_then_by_age() {
+        let clock = VirtualClock::new(at(0));
+        let woken = Rc::new(RefCell::new(Vec::new()));
+        let mut pool = LocalPool::new();
+        for (name, deadline) in [("c", 3), ("a", 1), ("b1", 2), ("b2", 2)] {
+            let (sleep, woken) = (clock.sleep_until(at(deadline)), Rc::clone(&woken));
+            let task = sleep.map(move |()| woken.borrow_mut().push(name));
+            pool.spawner().spawn_local(task).expect("the pool runs");
+        }
+        pool.run_until_stalled();
+        assert_eq!((clock.sleepers(), clock.next_deadline()), (4, Some(at(1))));
+        clock.advance_to(at(2));
+        pool.run_until_stalled();
+        assert_eq!(*woken.borrow(), ["a", "b1", "b2"]);
+        clock.advance_to(at(9));
+        pool.run_until_stalled();
+        assert_eq!(*woken.borrow(), ["a", "b1", "b2", "c"]);
+        assert_eq!((clock.sleepers(), clock.next_deadline()), (0, None));
+    }
+
+    #[test]
+    fn dropping_a_sleep_cancels_it() {
+        let clock = VirtualClock::new(at(0));
+        let mut sleep = clock.sleep_until(at(5));
+        assert_eq!((&mut sleep).now_or_never(), None);
+        assert_eq!(clock.sleepers(), 1);
+        drop(sleep);
+        assert_eq!((clock.sleepers(), clock.next_deadline()), (0, None));
+    }
+
+    #[test]
+    fn a_step_backwards_makes_sleepers_wait_for_their_time() {
+        let clock = VirtualClock::new(at(10));
+        let mut sleep = clock.sleep_until(at(12));
+        assert_eq!((&mut sleep).now_or_never(), None);
+        clock.advance_to(at(12));
+        clock.advance_to(at(3));
+        assert_eq!((&mut sleep).now_or_never(), None);
+        assert_eq!((clock.now(), clock.next_deadline()), (at(3), Some(at(12))));
+        clock.advance_to(at(12));
+        assert_eq!(sleep.now_or_never(), Some(()));
     }
 }

@@ -11,6 +11,12 @@ pub struct DurationError {
     why: &'static str,
 }
 
+impl crate::Classify for DurationError {
+    fn kind(&self) -> crate::ErrorKind {
+        crate::ErrorKind::Invalid
+    }
+}
+
 /// Units from large to small, in microseconds. `y` and `w` are read as Prometheus reads them (365 days, 7 days).
 const UNITS: [(&str, u64); 8] = [
     ("y", 365 * 86_400_000_000),

@@ -6,14 +6,37 @@ use super::Timestamp;
 
 /// The half-open interval `[from, to)`: `from` belongs to it, `to` does not. An interval whose `to` is not after
 /// its `from` is empty.
+///
+/// ```
+/// use itom_core::{Interval, Timestamp};
+/// let [a, b, c] = [10, 20, 30].map(Timestamp::from_secs);
+/// let early = Interval::new(a, b);
+/// assert!(early.contains(a) && !early.contains(b));
+/// // Neighbours touch without sharing a point.
+/// assert!(early.joins(Interval::new(b, c)) && !early.overlaps(Interval::new(b, c)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "IntervalWire")]
 pub struct Interval {
     from: Timestamp,
     to: Timestamp,
 }
 
+#[derive(Deserialize)]
+#[serde(rename = "Interval", deny_unknown_fields)]
+struct IntervalWire {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl From<IntervalWire> for Interval {
+    fn from(wire: IntervalWire) -> Self {
+        Self::new(wire.from, wire.to)
+    }
+}
+
 impl Interval {
-    /// All of time.
+    /// All of time but its very last microsecond, [`Timestamp::MAX`], which stands for "no end".
     pub const ALWAYS: Self = Self { from: Timestamp::MIN, to: Timestamp::MAX };
 
     /// `[from, to)`; empty when `to <= from`.

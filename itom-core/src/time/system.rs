@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,15 +12,27 @@ use futures::future::BoxFuture;
 use super::{Clock, Timestamp};
 
 /// The operating system's clock, on any executor: sleeps are served by one timer thread per clock, started with
-/// the first sleep and ended when the last handle is dropped.
+/// the first sleep and ended when the last handle and the last sleep are dropped.
 ///
-/// A sleep is armed with the monotonic clock, so stepping the wall clock neither hangs nor floods a driver; once
-/// it is over, `now()` may still be before the deadline if the wall clock went backwards, and the driver sleeps
-/// again.
+/// A sleep ends when the wall clock reaches its deadline, or when as much time has passed as lay before the deadline
+/// when it began: a wall clock that is set forwards is noticed within a minute, and one that is set backwards hangs
+/// nobody. In the second case `now()` is still before the deadline, and the driver sleeps again.
 #[derive(Debug, Clone, Default)]
-pub struct SystemClock {
-    timer: Arc<OnceLock<Arc<Timer>>>,
-    alive: Arc<()>,
+pub struct SystemClock(Arc<Handle>);
+
+#[derive(Debug, Default)]
+struct Handle {
+    /// `None` inside when no thread was to be had: sleeps then end at once and drivers poll; slower, never stuck.
+    timer: OnceLock<Option<Arc<Timer>>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(Some(timer)) = self.timer.get() {
+            timer.queue().closed = true;
+            timer.changed.notify_one();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -32,13 +44,15 @@ struct Timer {
 #[derive(Debug, Default)]
 struct Queue {
     next_sleeper: u64,
-    sleepers: BTreeMap<(Instant, u64), Option<Waker>>,
+    closed: bool,
+    /// Only sleeps that wait: those due are taken out and woken.
+    waiting: BTreeMap<(Instant, u64), Waker>,
 }
 
-/// A sleep longer than this is cut: it keeps `Instant` arithmetic in range, and drivers look again anyway.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// How often the timer thread checks that someone still holds the clock.
-const IDLE: Duration = Duration::from_secs(2);
+/// How often a sleep looks at the wall clock, which may have been set.
+const LOOK: Duration = Duration::from_secs(60);
+/// A sleep longer than this ends early: it keeps `Instant` arithmetic in range.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 impl SystemClock {
     /// A clock; costs nothing until the first sleep.
@@ -47,44 +61,45 @@ impl SystemClock {
         Self::default()
     }
 
-    fn timer(&self) -> &Arc<Timer> {
-        self.timer.get_or_init(|| {
-            let timer = Arc::new(Timer::default());
-            let (on_thread, alive) = (Arc::clone(&timer), Arc::downgrade(&self.alive));
-            let spawned =
-                std::thread::Builder::new().name("itom-clock".into()).spawn(move || on_thread.serve(&alive));
-            if spawned.is_err() {
-                // No thread to be had: sleeps then complete at once and drivers poll; slower, never stuck.
-                timer.queue().next_sleeper = u64::MAX;
-            }
-            timer
-        })
+    fn timer(&self) -> Option<&Arc<Timer>> {
+        self.0
+            .timer
+            .get_or_init(|| {
+                let timer = Arc::new(Timer::default());
+                let served = Arc::clone(&timer);
+                let spawned =
+                    std::thread::Builder::new().name("itom-clock".into()).spawn(move || served.serve());
+                spawned.is_ok().then_some(timer)
+            })
+            .as_ref()
     }
 }
 
 impl Timer {
     fn queue(&self) -> MutexGuard<'_, Queue> {
+        // A panic elsewhere cannot leave the queue half-changed: every change is one call.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(&self, alive: &Weak<()>) {
+    fn serve(&self) {
         let mut queue = self.queue();
-        loop {
+        while !queue.closed {
             let now = Instant::now();
-            let due: Vec<Waker> =
-                queue.sleepers.range_mut(..=(now, u64::MAX)).filter_map(|(_, waker)| waker.take()).collect();
+            let later = queue.waiting.split_off(&(now, u64::MAX));
+            let due = std::mem::replace(&mut queue.waiting, later);
             if !due.is_empty() {
                 drop(queue);
-                due.into_iter().for_each(Waker::wake);
+                due.into_values().for_each(Waker::wake);
                 queue = self.queue();
                 continue;
             }
-            if queue.sleepers.is_empty() && alive.strong_count() == 0 {
-                return;
-            }
-            let next = queue.sleepers.iter().find(|(_, waker)| waker.is_some()).map(|((at, _), _)| *at);
-            let wait = next.map_or(IDLE, |at| at.saturating_duration_since(now)).min(IDLE);
-            queue = self.changed.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0;
+            queue = match queue.waiting.keys().next() {
+                Some((at, _)) => {
+                    let wait = at.saturating_duration_since(now);
+                    self.changed.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            };
         }
     }
 }
@@ -99,46 +114,120 @@ impl Clock for SystemClock {
 
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
         let wait = deadline.since(self.now()).min(LONGEST);
-        if wait.is_zero() {
+        if wait.is_zero() || self.timer().is_none() {
             return Box::pin(std::future::ready(()));
         }
-        let timer = Arc::clone(self.timer());
-        let key = {
-            let mut queue = timer.queue();
-            if queue.next_sleeper == u64::MAX {
-                return Box::pin(std::future::ready(()));
-            }
-            let key = (Instant::now() + wait, queue.next_sleeper);
-            queue.next_sleeper += 1;
-            queue.sleepers.insert(key, None);
-            key
-        };
-        Box::pin(Sleep { timer, key })
+        Box::pin(Sleep { clock: self.clone(), deadline, end: Instant::now() + wait, waiting: None })
     }
 }
 
 struct Sleep {
-    timer: Arc<Timer>,
-    key: (Instant, u64),
+    /// Keeps the timer thread.
+    clock: SystemClock,
+    deadline: Timestamp,
+    end: Instant,
+    waiting: Option<(Instant, u64)>,
+}
+
+impl Sleep {
+    fn forget(&mut self, queue: &mut Queue) {
+        if let Some(key) = self.waiting.take() {
+            queue.waiting.remove(&key);
+        }
+    }
 }
 
 impl Future for Sleep {
     type Output = ();
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut queue = self.timer.queue();
-        if Instant::now() >= self.key.0 {
-            queue.sleepers.remove(&self.key);
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let over = now >= self.end || self.clock.now() >= self.deadline;
+        let Some(timer) = self.clock.timer().cloned() else { return Poll::Ready(()) };
+        let mut queue = timer.queue();
+        self.forget(&mut queue);
+        if over {
             return Poll::Ready(());
         }
-        queue.sleepers.insert(self.key, Some(cx.waker().clone()));
+        // A microsecond more: the wall clock is cut to microseconds and would else be one short.
+        let key = (self.end.min(now + LOOK) + Duration::from_micros(1), queue.next_sleeper);
+        queue.next_sleeper += 1;
+        let first = queue.waiting.keys().next().is_none_or(|earliest| key < *earliest);
+        queue.waiting.insert(key, cx.waker().clone());
         drop(queue);
-        self.timer.changed.notify_one();
+        self.waiting = Some(key);
+        if first {
+            timer.changed.notify_one();
+        }
         Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        self.timer.queue().sleepers.remove(&self.key);
+        if self.waiting.is_some()
+            && let Some(timer) = self.clock.timer().cloned()
+        {
+            self.forget(&mut timer.queue());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use futures::executor::block_on;
+    use futures::future::{join, select};
+
+    use super::*;
+
+    #[test]
+    fn a_sleep_ends_in_order_and_the_thread_with_the_last_handle() {
+        let clock = SystemClock::new();
+        let begun = clock.now();
+        let early = clock.sleep_until(begun + Duration::from_millis(10));
+        let late = clock.sleep_until(begun + Duration::from_millis(20));
+        // A sleep that is dropped while waiting does not wake anybody.
+        let never = clock.sleep_until(Timestamp::MAX);
+        let both = async { join(late, early).await };
+        drop(block_on(select(Box::pin(both), never)));
+        assert!(
+            clock.now() >= begun + Duration::from_millis(20) || clock.now() < begun,
+            "it ended too early"
+        );
+
+        let timer: Weak<Timer> = Arc::downgrade(clock.timer().expect("a thread"));
+        assert!(timer.upgrade().expect("it serves").queue().waiting.is_empty(), "a dropped sleep stays");
+        let sleep = clock.sleep_until(begun + Duration::from_millis(25));
+        drop(clock);
+        // A sleep keeps the thread that serves it.
+        block_on(sleep);
+        while timer.strong_count() > 0 {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_is_past_needs_no_thread() {
+        let clock = SystemClock::new();
+        block_on(clock.sleep_until(clock.now()));
+        block_on(clock.sleep_until(Timestamp::MIN));
+        assert!(clock.0.timer.get().is_none());
+    }
+
+    #[test]
+    fn a_wall_clock_set_backwards_hangs_nobody() {
+        let clock = SystemClock::new();
+        // As after a step: the wall clock is far before the deadline, yet the time has passed.
+        let sleep =
+            Sleep { clock: clock.clone(), deadline: Timestamp::MAX, end: Instant::now(), waiting: None };
+        block_on(sleep);
+    }
+
+    #[test]
+    fn a_wall_clock_set_forwards_is_noticed() {
+        let clock = SystemClock::new();
+        let end = Instant::now() + LONGEST;
+        block_on(Sleep { deadline: clock.now(), clock, end, waiting: None });
     }
 }

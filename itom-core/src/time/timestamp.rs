@@ -21,6 +21,12 @@ pub struct TimestampError {
     text: String,
 }
 
+impl crate::Classify for TimestampError {
+    fn kind(&self) -> crate::ErrorKind {
+        crate::ErrorKind::Invalid
+    }
+}
+
 /// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z: what RFC 3339 can write.
 const RFC3339_MIN: i64 = -62_167_219_200_000_000;
 const RFC3339_MAX: i64 = 253_402_300_799_999_999;
@@ -78,8 +84,7 @@ impl Timestamp {
     /// How long after `earlier` this is; zero if it is not after it.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        let micros = self.0.saturating_sub(earlier.0);
-        if micros <= 0 { Duration::ZERO } else { Duration::from_micros(micros as u64) }
+        if self.0 <= earlier.0 { Duration::ZERO } else { Duration::from_micros(self.0.abs_diff(earlier.0)) }
     }
 
     /// As a chrono time; `None` beyond chrono's range (about ±262,000 years).
@@ -89,20 +94,20 @@ impl Timestamp {
     }
 }
 
-fn micros(span: Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Add<Duration> for Timestamp {
     type Output = Self;
     fn add(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(micros(span)))
+        Self(self.0.saturating_add_unsigned(micros(span)))
     }
 }
 impl Sub<Duration> for Timestamp {
     type Output = Self;
     fn sub(self, span: Duration) -> Self {
-        Self(self.0.saturating_sub(micros(span)))
+        Self(self.0.saturating_sub_unsigned(micros(span)))
     }
 }
 impl From<DateTime<Utc>> for Timestamp {
@@ -116,7 +121,7 @@ impl fmt::Display for Timestamp {
             Some(time) if (RFC3339_MIN..=RFC3339_MAX).contains(&self.0) => {
                 f.pad(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
             }
-            _ => write!(f, "@{}us", self.0),
+            _ => f.pad(&format!("@{}us", self.0)),
         }
     }
 }
