@@ -406,14 +406,20 @@ impl AlertMachine {
         alert.untold = false;
         alert.touched = now;
         alert.causes.clear();
-        if !matches!(alert.operator, OperatorState::Shelved { .. }) {
+        let shelved = matches!(alert.operator, OperatorState::Shelved { .. });
+        if !shelved {
             alert.operator = OperatorState::default();
         }
         self.transition(now, id, TransitionKind::Ended { ending });
         if episode.announced {
             self.outputs.push_back(LifeOutput::Notice(Box::new(notice)));
         }
-        self.outputs.push_back(LifeOutput::Forget(id));
+        // Shelving outlives the episode, so the record does too.
+        if shelved {
+            self.store(id);
+        } else {
+            self.outputs.push_back(LifeOutput::Forget(id));
+        }
         self.want_look(now);
     }
 
