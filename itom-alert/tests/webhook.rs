@@ -87,13 +87,16 @@ fn answers_are_classified() {
     assert_eq!(broken.retry(), Retry::Backoff);
     let busy = post("HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     assert_eq!(busy.retry(), Retry::After(Duration::from_secs(7)));
-    let moved = post("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let moved = post(
+        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    );
     assert_eq!(moved.retry(), Retry::Never, "redirects are not followed");
 }
 
 #[test]
 fn silence_is_a_timeout_and_nobody_there_is_unavailable() {
-    let hook = WebhookNotifier::builder("chat", server("").0).timeout(Duration::from_millis(100)).build().unwrap();
+    let hook =
+        WebhookNotifier::builder("chat", server("").0).timeout(Duration::from_millis(100)).build().unwrap();
     let error = run(hook.notify(&sample_notices()[0])).unwrap_err();
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, Retry::Backoff));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -125,7 +128,10 @@ fn every_notifier_conforms() {
     let hook = WebhookNotifier::builder("chat", url).idempotence(Idempotence::None).build().unwrap();
     let arrived = move || {
         let bodies = seen.lock().unwrap();
-        bodies.iter().map(|seen| serde_json::from_str::<Notice>(&seen.body).unwrap().key.to_string()).collect()
+        bodies
+            .iter()
+            .map(|seen| serde_json::from_str::<Notice>(&seen.body).unwrap().key.to_string())
+            .collect()
     };
     run(check_notifier(&hook, Some(&arrived))).unwrap();
 }
@@ -156,6 +162,11 @@ fn the_suite_finds_a_liar() {
 fn the_golden_notices_are_the_wire_format() {
     let golden = include_str!("golden/notices.json");
     let notices = sample_notices();
+    if std::env::var_os("ITOM_BLESS").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/notices.json");
+        std::fs::write(path, serde_json::to_string_pretty(&notices).unwrap() + "\n").unwrap();
+        return;
+    }
     assert_eq!(serde_json::to_string_pretty(&notices).unwrap().trim(), golden.trim());
     assert_eq!(serde_json::from_str::<Vec<Notice>>(golden).unwrap(), notices);
 }

@@ -189,7 +189,8 @@ fn a_child_waits_for_its_parent_and_is_then_explained() {
     // The host falls silent; the service complains while the host's alert is still pending.
     world.sample("node_load1", &[], Some(db), 300, 9.0);
     engine.tick(at(310), &world.ports());
-    let child = crate::life::Alert::id_of("load", &crate::rule::Instance::new(itom_core::Labels::empty(), Some(db)));
+    let child =
+        crate::life::Alert::id_of("load", &crate::rule::Instance::new(itom_core::Labels::empty(), Some(db)));
     assert!(sends(&mut engine).is_empty(), "the child waits");
     let why = engine.explain(child).unwrap();
     assert!(matches!(why.hidden_by[0].cause, Cause::Settling { .. }), "{why:?}");
@@ -219,7 +220,8 @@ fn settling_is_bounded() {
     let (host, db) = (world.item("db-1", "host"), world.item("postgres", "service"));
     world.need(db, host);
     let mut engine = AlertEngine::new(config());
-    let slow = Rule::new("slow", silent_rule().rule().condition().clone()).hold_for(secs(3600)).effect(Effect::Down);
+    let slow =
+        Rule::new("slow", silent_rule().rule().condition().clone()).hold_for(secs(3600)).effect(Effect::Down);
     engine.handle(at(0), AlertInput::Rule(load_rule()));
     engine.handle(at(0), AlertInput::Rule(slow.compile(None).unwrap()));
     world.sample("node_load1", &[], Some(db), 310, 9.0);
@@ -235,7 +237,8 @@ fn a_silence_mutes_the_open_and_survives_a_restart() {
     let mut world = World::default();
     let host = world.item("web-1", "host");
     let mut driver = Driver::new(BTreeSet::new());
-    let silence = Silence::new("s", "ann", itom_core::Interval::ALWAYS, vec![], BTreeSet::from([host])).unwrap();
+    let silence =
+        Silence::new("s", "ann", itom_core::Interval::ALWAYS, vec![], BTreeSet::from([host])).unwrap();
     driver.engine.handle(at(0), AlertInput::Silence(silence));
     world.sample("node_load1", &[], Some(host), 0, 9.0);
     driver.tick(0, &world);
@@ -285,7 +288,10 @@ fn a_source_that_cannot_be_read_resolves_nothing() {
 fn records_that_cannot_be_read_are_said_and_left_out() {
     let mut engine = AlertEngine::new(config());
     let junk = |key: &str, body: &str| Record { key: key.into(), body: Some(body.into()) };
-    engine.handle(at(0), AlertInput::Restore(vec![junk("alert/x", "{"), junk("what", "{}"), junk("silence/s", "{}")]));
+    engine.handle(
+        at(0),
+        AlertInput::Restore(vec![junk("alert/x", "{"), junk("what", "{}"), junk("silence/s", "{}")]),
+    );
     let refused = std::iter::from_fn(|| engine.poll_output())
         .filter(|output| matches!(output, AlertOutput::Refused(_)))
         .count();

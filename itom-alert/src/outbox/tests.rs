@@ -127,7 +127,11 @@ fn a_receiver_of_bad_things_is_told_when_it_gets_bad() {
     assert_eq!(open.notice.kind, NoticeKind::Open);
     answer(&mut outbox, 1, &open, Ok(()));
     put(&mut outbox, 2, NoticeKind::Close, Severity::Warning);
-    assert_eq!(sends(&mut outbox)[0].notice.kind, NoticeKind::Close, "whoever was told the open is told the close");
+    assert_eq!(
+        sends(&mut outbox)[0].notice.kind,
+        NoticeKind::Close,
+        "whoever was told the open is told the close"
+    );
 }
 
 #[test]

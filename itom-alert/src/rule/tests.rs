@@ -48,8 +48,7 @@ fn levels_have_their_own_hysteresis() {
         known = BTreeMap::from([(outcome.instance, held)]);
         seen.push(held);
     }
-    let (info, warning, critical) =
-        (Some(Severity::Info), Some(Severity::Warning), Some(Severity::Critical));
+    let (info, warning, critical) = (Some(Severity::Info), Some(Severity::Warning), Some(Severity::Critical));
     // At 62 a critical alert is below its reset of 70 and above the reset of 60 of the warning.
     assert_eq!(seen, [info, warning, warning, critical, warning, info, None]);
 }
@@ -130,7 +129,11 @@ impl Evaluator for Fixed {
         if expression == "up == 0" {
             return Ok(std::sync::Arc::new(Self));
         }
-        Err(EvaluateError::Invalid { expression: expression.into(), at: 0, reason: "expected `up == 0`".into() })
+        Err(EvaluateError::Invalid {
+            expression: expression.into(),
+            at: 0,
+            reason: "expected `up == 0`".into(),
+        })
     }
 }
 impl Expression for Fixed {
@@ -157,7 +160,11 @@ fn expressions_come_through_the_evaluator() {
     assert_eq!(found[0].verdict, Verdict::Holds(Severity::Warning));
     let known = BTreeMap::from([(found[0].instance.clone(), Some(Severity::Warning))]);
     let later = compiled.evaluate(at(1), &Ports::new(), &known);
-    assert_eq!(later[0].verdict, Verdict::Clear, "what an expression no longer returns is clear, as in Prometheus");
+    assert_eq!(
+        later[0].verdict,
+        Verdict::Clear,
+        "what an expression no longer returns is clear, as in Prometheus"
+    );
 }
 
 #[test]
@@ -168,7 +175,8 @@ fn wrong_rules_are_refused_with_name_field_and_reason() {
     let level = Level::new(Severity::Major, Compare::Above, 1.0).clear_at(2.0);
     let wrong = Rule::new("h", Condition::threshold(metric("m", Reduce::Last), [level]));
     assert!(wrong.compile(None).unwrap_err().to_string().contains("levels[0].clear"));
-    let fine = Condition::threshold(metric("m", Reduce::Last), [Level::new(Severity::Major, Compare::Above, 1.0)]);
+    let fine =
+        Condition::threshold(metric("m", Reduce::Last), [Level::new(Severity::Major, Compare::Above, 1.0)]);
     let wrong = Rule::new("s", fine.clone()).summary("{{nope}}");
     assert!(wrong.compile(None).unwrap_err().to_string().contains("field `summary`"));
     let mut deep = fine;
@@ -187,6 +195,11 @@ fn wrong_rules_are_refused_with_name_field_and_reason() {
 fn the_golden_file_is_the_wire_format() {
     let golden = include_str!("../../tests/golden/rules.json");
     let rules = parse_rules(golden).unwrap();
+    if std::env::var_os("ITOM_BLESS").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/rules.json");
+        std::fs::write(path, rules_to_json(&rules).unwrap() + "\n").unwrap();
+        return;
+    }
     assert_eq!(rules_to_json(&rules).unwrap().trim(), golden.trim());
 }
 
@@ -212,7 +225,10 @@ proptest! {
 // ---- the rules that come with the SDK --------------------------------------------------------------------------
 
 fn pack(name: &str) -> Rule {
-    default_rules().into_iter().find(|rule| rule.name.as_str() == name).unwrap_or_else(|| panic!("no rule {name}"))
+    default_rules()
+        .into_iter()
+        .find(|rule| rule.name.as_str() == name)
+        .unwrap_or_else(|| panic!("no rule {name}"))
 }
 
 const HOUR: (i64, i64, usize) = (0, 3600, 60);
@@ -229,7 +245,9 @@ fn healthy() -> World {
     item.attributes.insert(attr::SYSTEMD_ACTIVE_STATE, "active".into());
     let own = Some(host);
     for cpu in ["0", "1"] {
-        world.samples("node_cpu_seconds_total", &[("cpu", cpu), ("mode", "idle")], own, HOUR, |s| s as f64 * 0.02);
+        world.samples("node_cpu_seconds_total", &[("cpu", cpu), ("mode", "idle")], own, HOUR, |s| {
+            s as f64 * 0.02
+        });
     }
     let root = [("device", "/dev/sda1"), ("fstype", "ext4"), ("mountpoint", "/")];
     let gib = f64::from(1 << 30);
@@ -251,7 +269,9 @@ fn healthy() -> World {
     ] {
         world.samples(name, &root, own, HOUR, |_| value);
     }
-    world.samples("node_filesystem_avail_bytes", &root, own, (-6 * 3600, 3600, 300), |s| 40.0 * gib - s as f64);
+    world.samples("node_filesystem_avail_bytes", &root, own, (-6 * 3600, 3600, 300), |s| {
+        40.0 * gib - s as f64
+    });
     for name in ["node_pressure_memory_stalled_seconds_total", "node_pressure_io_stalled_seconds_total"] {
         world.samples(name, &[], own, HOUR, |s| s as f64 * 0.02);
     }
@@ -286,80 +306,183 @@ fn every_default_rule_fires_when_it_should() {
     let root = [("device", "/dev/sda1"), ("fstype", "ext4"), ("mountpoint", "/")];
     let eth = [("device", "eth0")];
     type Break<'a> = Box<dyn Fn(&mut World) + 'a>;
-    let flat = |name: &'static str, labels: &'static [(&'static str, &'static str)], value: f64| -> Break<'_> {
-        Box::new(move |world: &mut World| world.samples(name, labels, own, HOUR, |_| value))
-    };
-    let change = |id: &'static str, kind: &'static str, what: ChangeKind, retired: bool, state: &'static str| -> Break<'_> {
+    let flat =
+        |name: &'static str, labels: &'static [(&'static str, &'static str)], value: f64| -> Break<'_> {
+            Box::new(move |world: &mut World| world.samples(name, labels, own, HOUR, |_| value))
+        };
+    let change = |id: &'static str,
+                  kind: &'static str,
+                  what: ChangeKind,
+                  retired: bool,
+                  state: &'static str|
+     -> Break<'_> {
         Box::new(move |world: &mut World| {
             let item = world.item(id, kind);
             let summary = world.cis.get_mut(&item).unwrap();
             summary.retired = retired;
             summary.attributes.insert(attr::NETWORK_INTERFACE_STATE, state.into());
             let (before, after, source) = (None, None, None);
-            world.changes.push(CiChange { at: at(3500), ci: item, change: what.clone(), before, after, source });
+            world.changes.push(CiChange {
+                at: at(3500),
+                ci: item,
+                change: what.clone(),
+                before,
+                after,
+                source,
+            });
         })
     };
     let cases: Vec<(&str, Severity, Break<'_>)> = vec![
-        ("host_cpu_saturated", Severity::Warning, Box::new(|world| {
-            for cpu in ["0", "1"] {
-                world.samples("node_cpu_seconds_total", &[("cpu", cpu), ("mode", "idle")], own, HOUR, |_| 5.0);
-            }
-            world.samples("node_load5", &[], own, HOUR, |_| 12.0);
-        })),
+        (
+            "host_cpu_saturated",
+            Severity::Warning,
+            Box::new(|world| {
+                for cpu in ["0", "1"] {
+                    world.samples(
+                        "node_cpu_seconds_total",
+                        &[("cpu", cpu), ("mode", "idle")],
+                        own,
+                        HOUR,
+                        |_| 5.0,
+                    );
+                }
+                world.samples("node_load5", &[], own, HOUR, |_| 12.0);
+            }),
+        ),
         ("host_memory_low", Severity::Major, flat("node_memory_MemAvailable_bytes", &[], 0.2 * gib)),
-        ("filesystem_space_low", Severity::Critical, Box::new(|world| {
-            world.samples("node_filesystem_avail_bytes", &root, own, HOUR, |_| gib);
-        })),
-        ("filesystem_full_soon", Severity::Warning, Box::new(|world| {
-            world.samples("node_filesystem_avail_bytes", &root, own, (-6 * 3600, 3600, 300), |s| {
-                20.0 * gib - (s + 21600) as f64 * 0.0005 * gib
-            });
-        })),
-        ("filesystem_inodes_low", Severity::Major, Box::new(|world| {
-            world.samples("node_filesystem_files_free", &root, own, HOUR, |_| 1e4);
-        })),
-        ("filesystem_read_only", Severity::Major, Box::new(|world| {
-            world.samples("node_filesystem_readonly", &root, own, HOUR, |_| 1.0);
-        })),
-        ("host_memory_pressure", Severity::Major, Box::new(|world| {
-            world.samples("node_pressure_memory_stalled_seconds_total", &[], own, HOUR, |s| s as f64 * 0.5);
-        })),
-        ("host_io_pressure", Severity::Warning, Box::new(|world| {
-            world.samples("node_pressure_io_stalled_seconds_total", &[], own, HOUR, |s| s as f64 * 0.7);
-        })),
+        (
+            "filesystem_space_low",
+            Severity::Critical,
+            Box::new(|world| {
+                world.samples("node_filesystem_avail_bytes", &root, own, HOUR, |_| gib);
+            }),
+        ),
+        (
+            "filesystem_full_soon",
+            Severity::Warning,
+            Box::new(|world| {
+                world.samples("node_filesystem_avail_bytes", &root, own, (-6 * 3600, 3600, 300), |s| {
+                    20.0 * gib - (s + 21600) as f64 * 0.0005 * gib
+                });
+            }),
+        ),
+        (
+            "filesystem_inodes_low",
+            Severity::Major,
+            Box::new(|world| {
+                world.samples("node_filesystem_files_free", &root, own, HOUR, |_| 1e4);
+            }),
+        ),
+        (
+            "filesystem_read_only",
+            Severity::Major,
+            Box::new(|world| {
+                world.samples("node_filesystem_readonly", &root, own, HOUR, |_| 1.0);
+            }),
+        ),
+        (
+            "host_memory_pressure",
+            Severity::Major,
+            Box::new(|world| {
+                world.samples("node_pressure_memory_stalled_seconds_total", &[], own, HOUR, |s| {
+                    s as f64 * 0.5
+                });
+            }),
+        ),
+        (
+            "host_io_pressure",
+            Severity::Warning,
+            Box::new(|world| {
+                world.samples("node_pressure_io_stalled_seconds_total", &[], own, HOUR, |s| s as f64 * 0.7);
+            }),
+        ),
         ("host_file_descriptors_low", Severity::Warning, flat("node_filefd_allocated", &[], 9e5)),
         ("host_clock_skew", Severity::Warning, flat("node_timex_offset_seconds", &[], -0.4)),
-        ("network_receive_errors", Severity::Warning, Box::new(|world| {
-            world.samples("node_network_receive_errs_total", &eth, own, HOUR, |s| s as f64 * 5.0);
-        })),
-        ("network_transmit_errors", Severity::Warning, Box::new(|world| {
-            world.samples("node_network_transmit_errs_total", &eth, own, HOUR, |s| s as f64 * 5.0);
-        })),
-        ("network_interface_down", Severity::Major,
-            change("eth9", "network.interface", ChangeKind::Attribute(attr::NETWORK_INTERFACE_STATE), false, "down")),
-        ("service_disappeared", Severity::Warning, change("nginx", "service", ChangeKind::Retired, true, "down")),
-        ("process_restarts", Severity::Major, Box::new(|world| {
-            world.samples("node_systemd_service_restart_total", &[("name", "a.service")], own, HOUR, |s| s as f64 / 60.0);
-        })),
-        ("systemd_unit_failed", Severity::Major,
-            flat("node_systemd_unit_state", &[("name", "ssh.service"), ("state", "failed"), ("type", "simple")], 1.0)),
-        ("unit_failed", Severity::Major, Box::new(|world| {
-            let item = world.cis.get_mut(&ci("ssh.service")).unwrap();
-            item.attributes.insert(attr::SYSTEMD_ACTIVE_STATE, "failed".into());
-        })),
-        ("host_silent", Severity::Critical, Box::new(|world| {
-            world.cis.get_mut(&ci("dev")).unwrap().last_seen = at(1000);
-        })),
-        ("collector_failing", Severity::Warning, Box::new(|world| {
-            for (outcome, each) in [("ok", 0.0), ("error", 1.0)] {
-                let labels = [("collector", "host"), ("outcome", outcome)];
-                world.samples("itom_collect_runs_total", &labels, None, HOUR, |s| s as f64 / 60.0 * each);
-            }
-        })),
-        ("collector_silent", Severity::Warning, Box::new(|world| {
-            let labels = [("collector", "gone"), ("outcome", "ok")];
-            world.samples("itom_collect_runs_total", &labels, None, (0, 1200, 60), |s| s as f64);
-        })),
+        (
+            "network_receive_errors",
+            Severity::Warning,
+            Box::new(|world| {
+                world.samples("node_network_receive_errs_total", &eth, own, HOUR, |s| s as f64 * 5.0);
+            }),
+        ),
+        (
+            "network_transmit_errors",
+            Severity::Warning,
+            Box::new(|world| {
+                world.samples("node_network_transmit_errs_total", &eth, own, HOUR, |s| s as f64 * 5.0);
+            }),
+        ),
+        (
+            "network_interface_down",
+            Severity::Major,
+            change(
+                "eth9",
+                "network.interface",
+                ChangeKind::Attribute(attr::NETWORK_INTERFACE_STATE),
+                false,
+                "down",
+            ),
+        ),
+        (
+            "service_disappeared",
+            Severity::Warning,
+            change("nginx", "service", ChangeKind::Retired, true, "down"),
+        ),
+        (
+            "process_restarts",
+            Severity::Major,
+            Box::new(|world| {
+                world.samples(
+                    "node_systemd_service_restart_total",
+                    &[("name", "a.service")],
+                    own,
+                    HOUR,
+                    |s| s as f64 / 60.0,
+                );
+            }),
+        ),
+        (
+            "systemd_unit_failed",
+            Severity::Major,
+            flat(
+                "node_systemd_unit_state",
+                &[("name", "ssh.service"), ("state", "failed"), ("type", "simple")],
+                1.0,
+            ),
+        ),
+        (
+            "unit_failed",
+            Severity::Major,
+            Box::new(|world| {
+                let item = world.cis.get_mut(&ci("ssh.service")).unwrap();
+                item.attributes.insert(attr::SYSTEMD_ACTIVE_STATE, "failed".into());
+            }),
+        ),
+        (
+            "host_silent",
+            Severity::Critical,
+            Box::new(|world| {
+                world.cis.get_mut(&ci("dev")).unwrap().last_seen = at(1000);
+            }),
+        ),
+        (
+            "collector_failing",
+            Severity::Warning,
+            Box::new(|world| {
+                for (outcome, each) in [("ok", 0.0), ("error", 1.0)] {
+                    let labels = [("collector", "host"), ("outcome", outcome)];
+                    world.samples("itom_collect_runs_total", &labels, None, HOUR, |s| s as f64 / 60.0 * each);
+                }
+            }),
+        ),
+        (
+            "collector_silent",
+            Severity::Warning,
+            Box::new(|world| {
+                let labels = [("collector", "gone"), ("outcome", "ok")];
+                world.samples("itom_collect_runs_total", &labels, None, (0, 1200, 60), |s| s as f64);
+            }),
+        ),
     ];
     let names: Vec<&str> = cases.iter().map(|(name, ..)| *name).collect();
     for rule in default_rules() {
