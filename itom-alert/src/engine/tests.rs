@@ -297,3 +297,34 @@ fn records_that_cannot_be_read_are_said_and_left_out() {
         .count();
     assert!(refused >= 3);
 }
+
+#[test]
+fn l9_a_close_that_was_written_down_is_kept_when_trouble_returns_after_the_crash() {
+    for crash in 1..10 {
+        let mut world = World::default();
+        let host = world.item("web-1", "host");
+        let mut driver = Driver::new(BTreeSet::new());
+        world.sample("node_load1", &[], Some(host), 0, 9.0);
+        driver.tick(0, &world);
+        driver.crash_at = BTreeSet::from([driver.effects + crash]);
+        world.sample("node_load1", &[], Some(host), 120, 0.1);
+        driver.engine.tick(at(120), &world.ports());
+        let crashed = driver.perform(120).is_err();
+        if crashed {
+            driver.restart(121);
+        }
+        world.sample("node_load1", &[], Some(host), 240, 9.0);
+        driver.tick(240, &world);
+        assert_eq!(driver.open_episodes(), 1, "crash after effect {crash} ({crashed}): {:?}", driver.told);
+        let mut open: Option<Text> = None;
+        for (episode, kind) in &driver.told {
+            match kind {
+                NoticeKind::Open => open = Some(episode.clone()),
+                NoticeKind::Update | NoticeKind::Close => assert_eq!(open.as_ref(), Some(episode)),
+            }
+        }
+        let last = open.unwrap();
+        let closed = driver.told.iter().any(|(episode, kind)| *episode == last && *kind == NoticeKind::Close);
+        assert!(!closed, "the trouble that lasts is told by an episode that is open: {:?}", driver.told);
+    }
+}

@@ -11,7 +11,7 @@ use crate::notify::{Notice, NoticeKind};
 use crate::suppress::{AlertFacts, Cause, Standing, View, visibility};
 
 impl AlertMachine {
-    /// The open and pending alerts as suppression sees them: what [`Sight::read`] wants to know.
+    /// The open and pending alerts as suppression sees them: what [`Sight::read`](crate::suppress::Sight::read) wants to know.
     #[must_use]
     pub fn facts(&self) -> Vec<AlertFacts> {
         self.active.iter().filter_map(|id| Some(self.facts_of(self.alerts.get(id)?))).collect()
