@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use itom_core::{
-    ChangeSource, CiId, ErrorChain, EvaluateError, Evaluator, Expression, Interval, Inventory, LabelName,
-    Labels, Reading, SampleSource, Selector, SeriesData, Severity, Text, Timestamp, Topology,
+    ChangeSource, CiId, ErrorChain, EvaluateError, Expression, Interval, Inventory, LabelName, Labels,
+    Reading, SampleSource, Selector, SeriesData, Severity, Text, Timestamp, Topology,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,14 +16,13 @@ use super::condition::{Combination, Condition, Level, Query, Ratio, Signal};
 use super::reduce;
 use super::template::short;
 
-/// Where rules read. What is not wired gives an error that says so.
+/// Where rules read. What is not wired gives an error that says so. (Expressions read through what compiled them.)
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Ports<'a> {
     pub(crate) samples: Option<&'a dyn SampleSource>,
     pub(crate) inventory: Option<&'a dyn Inventory>,
     pub(crate) changes: Option<&'a dyn ChangeSource>,
     pub(crate) topology: Option<&'a dyn Topology>,
-    pub(crate) evaluator: Option<&'a dyn Evaluator>,
 }
 
 impl<'a> Ports<'a> {
@@ -58,13 +57,6 @@ impl<'a> Ports<'a> {
     #[must_use]
     pub const fn topology(mut self, port: &'a dyn Topology) -> Self {
         self.topology = Some(port);
-        self
-    }
-
-    /// What compiles expressions of rules that are added later.
-    #[must_use]
-    pub const fn evaluator(mut self, port: &'a dyn Evaluator) -> Self {
-        self.evaluator = Some(port);
         self
     }
 }
