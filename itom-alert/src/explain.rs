@@ -53,7 +53,11 @@ pub struct CauseText {
 /// Names of items, as far as known.
 pub(crate) type Names = BTreeMap<CiId, Text>;
 
-pub(crate) fn cause_text(cause: &Cause, names: &Names, alert_of: impl Fn(AlertId) -> Option<Text>) -> CauseText {
+pub(crate) fn cause_text(
+    cause: &Cause,
+    names: &Names,
+    alert_of: impl Fn(AlertId) -> Option<Text>,
+) -> CauseText {
     let ci = |id: &CiId| names.get(id).map_or_else(|| id.to_string(), ToString::to_string);
     let text = match cause {
         Cause::Unreachable { by } => format!("{}, which it depends on, is down", ci(by)),
@@ -88,12 +92,7 @@ pub(crate) fn explain(
         );
         let notice = Notice::of(alert, episode.opened_at, NoticeKind::Open, episode.opened_at);
         would_tell.extend(
-            outbox
-                .receivers()
-                .iter()
-                .filter(|receiver| receiver.wants(&notice))
-                .map(Receiver::name)
-                .cloned(),
+            outbox.receivers().iter().filter(|receiver| receiver.wants(&notice)).map(Receiver::name).cloned(),
         );
     }
     Explanation {

@@ -1,8 +1,8 @@
 //! Rules, the life of alerts, who is told, and telling them.
 //!
-//! **What lives here**: [rules](rule) as data and their evaluation over the ports of `itom-core`; the [life](life) of
+//! **What lives here**: [rules](rule) as data and their evaluation over the ports of `itom-core`; the [`life`] of
 //! alerts on four independent axes; [suppression](suppress) as a pure function; [notifiers](notify) and the
-//! [outbox](outbox) that loses and doubles nothing; [why](Explanation), as data; and [`AlertEngine`], which puts them
+//! [`outbox`] that loses and doubles nothing; [why](Explanation), as data; and [`AlertEngine`], which puts them
 //! together for an engine's loop.
 //!
 //! **Deliberately absent**: clocks, threads and sockets (except in notifiers), storage (records are handed out and taken

@@ -24,9 +24,12 @@ pub(crate) const fn secs(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
+/// Metric, labels, item.
+type SeriesKey = (String, Labels, Option<CiId>);
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct World {
-    pub(crate) series: BTreeMap<(String, Labels, Option<CiId>), Vec<(Timestamp, f64)>>,
+    pub(crate) series: BTreeMap<SeriesKey, Vec<(Timestamp, f64)>>,
     pub(crate) cis: BTreeMap<CiId, CiSummary>,
     pub(crate) changes: Vec<CiChange>,
     /// From an item to what it needs, directly.

@@ -12,9 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::explain::{Explanation, Names, explain};
-use crate::life::{
-    Alert, AlertMachine, LifeConfig, LifeInput, LifeOutput, OperatorAction, Transition,
-};
+use crate::life::{Alert, AlertMachine, LifeConfig, LifeInput, LifeOutput, OperatorAction, Transition};
 use crate::notify::{Notice, NoticeKind};
 use crate::outbox::{
     Intent, Outbox, OutboxConfig, OutboxCounts, OutboxInput, OutboxOutput, Send, SendFailure,
@@ -142,7 +140,9 @@ fn record<T: Serialize>(kind: &str, key: &str, value: &T) -> AlertOutput {
     let body = match serde_json::to_string(value) {
         Ok(text) => text,
         // Plain data with text keys always has a JSON form.
-        Err(error) => return AlertOutput::Refused(format!("record {kind}/{key} cannot be written: {error}").into()),
+        Err(error) => {
+            return AlertOutput::Refused(format!("record {kind}/{key} cannot be written: {error}").into());
+        }
     };
     AlertOutput::Persist(Record { key: format!("{kind}/{key}").into(), body: Some(body.into()) })
 }
@@ -222,7 +222,7 @@ impl AlertEngine {
             self.sight = match ports.topology {
                 Some(topology) => {
                     let facts = self.life.facts();
-                    Sight::read(topology, facts.iter(), self.life.windows())
+                    Sight::read(topology, &facts, self.life.windows())
                 }
                 None => Sight::default(),
             };

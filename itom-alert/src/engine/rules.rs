@@ -61,7 +61,12 @@ impl RuleEngine {
     }
 
     /// Evaluates what is due. Evaluations that were missed are skipped, not made up for.
-    pub fn evaluate_due(&mut self, now: Timestamp, ports: &Ports<'_>, machine: &AlertMachine) -> Vec<Evaluated> {
+    pub fn evaluate_due(
+        &mut self,
+        now: Timestamp,
+        ports: &Ports<'_>,
+        machine: &AlertMachine,
+    ) -> Vec<Evaluated> {
         let mut found = Vec::new();
         for (name, scheduled) in &mut self.rules {
             let interval = scheduled.rule.rule().interval();

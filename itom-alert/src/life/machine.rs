@@ -1,147 +1,37 @@
 //! The machine that owns the alerts.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use itom_core::{AlertId, Deadline, LabelName, Machine, Severity, Text, Timestamp};
 
+use super::Flap;
 use super::alert::{
     Alert, ConditionState, Ending, Episode, OperatorAction, OperatorState, Transition, TransitionKind,
 };
+use super::contract::{LifeConfig, LifeInput, LifeOutput, Refusal};
 use super::step::{self, Step};
-use super::Flap;
 use crate::notify::{Notice, NoticeKind};
 use crate::rule::{CompiledRule, Instance, Outcome, Verdict};
-use crate::suppress::{
-    AlertFacts, Cause, InhibitRule, Sight, Silence, Standing, View, Window, visibility,
-};
-
-/// How the machine behaves.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct LifeConfig {
-    /// How long an alert waits to be announced while an item it depends on has a pending alert.
-    pub parent_settle: Duration,
-    /// How long an alert that is not open is remembered after its last result.
-    pub retention: Duration,
-    /// How long an open alert without data (or with errors only) is believed.
-    pub abandon_after: Duration,
-    /// Above this many percent of changes an alert flaps.
-    pub flap_high: f64,
-    /// Below this many percent it no longer does.
-    pub flap_low: f64,
-    /// How many instances are held at most; what comes beyond is refused and counted.
-    pub max_alerts: usize,
-    /// How many silences and windows are held at most, each.
-    pub max_mutes: usize,
-    /// Inhibit rules.
-    pub inhibit: Vec<InhibitRule>,
-}
-
-impl Default for LifeConfig {
-    /// Settle 90 s, retention 1 h, abandon after 7 d, flapping 30 % / 25 % as in Icinga 2, 200,000 alerts, 10,000 mutes.
-    fn default() -> Self {
-        Self {
-            parent_settle: Duration::from_secs(90),
-            retention: Duration::from_secs(3600),
-            abandon_after: Duration::from_secs(7 * 86_400),
-            flap_high: 30.0,
-            flap_low: 25.0,
-            max_alerts: 200_000,
-            max_mutes: 10_000,
-            inhibit: Vec::new(),
-        }
-    }
-}
-
-/// What the machine is told.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum LifeInput {
-    /// All outcomes of one evaluation of a rule. An instance that was there before and is not among them has no data.
-    Outcomes {
-        /// The rule as it was evaluated.
-        rule: CompiledRule,
-        /// Every outcome.
-        outcomes: Vec<Outcome>,
-    },
-    /// The rule is gone: its alerts end.
-    RuleRemoved(Text),
-    /// An operator did something to an alert.
-    Operator {
-        /// The alert.
-        alert: AlertId,
-        /// Who.
-        by: Text,
-        /// What.
-        action: OperatorAction,
-    },
-    /// A silence is added, or replaced if its id is known.
-    Silence(Silence),
-    /// A silence is taken away.
-    Unsilence(Text),
-    /// A window is added, or replaced if its id is known.
-    Window(Window),
-    /// A window is taken away.
-    EndWindow(Text),
-    /// The topology was looked at: decide who is told. Without it the machine decides by itself at its next deadline,
-    /// with what it saw last.
-    Look(Sight),
-    /// Alerts as they were stored. Those that are known already are left alone.
-    Restore(Vec<Alert>),
-}
-
-/// What the machine wants done, oldest cause first.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum LifeOutput {
-    /// Something happened.
-    Transition(Transition),
-    /// An alert is to be stored under its id.
-    Store(Box<Alert>),
-    /// An alert is no longer to be stored.
-    Forget(AlertId),
-    /// Receivers are to be told.
-    Notice(Box<Notice>),
-    /// An input was refused.
-    Refused(Refusal),
-}
-
-/// Why an input was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The alert is not known.
-    #[error("there is no alert {0}; it may have ended and been forgotten")]
-    UnknownAlert(AlertId),
-    /// A limit was reached.
-    #[error("there are {limit} {what} already; this one is left out")]
-    Full {
-        /// What there is too much of.
-        what: &'static str,
-        /// The limit.
-        limit: usize,
-    },
-}
+use crate::suppress::{Sight, Silence, Window};
 
 /// The alerts and what may happen to them. See the [module](super).
 #[derive(Debug, Clone)]
 pub struct AlertMachine {
-    config: LifeConfig,
-    rules: BTreeMap<Text, CompiledRule>,
-    alerts: BTreeMap<AlertId, Alert>,
-    by_rule: BTreeMap<Text, BTreeMap<Instance, AlertId>>,
+    pub(super) config: LifeConfig,
+    pub(super) rules: BTreeMap<Text, CompiledRule>,
+    pub(super) alerts: BTreeMap<AlertId, Alert>,
+    pub(super) by_rule: BTreeMap<Text, BTreeMap<Instance, AlertId>>,
     /// The alerts that are open or pending: what suppression looks at.
-    active: BTreeSet<AlertId>,
-    silences: Vec<Silence>,
-    windows: Vec<Window>,
-    sight: Sight,
-    timers: BTreeSet<(Timestamp, AlertId)>,
-    timer_of: BTreeMap<AlertId, Timestamp>,
+    pub(super) active: BTreeSet<AlertId>,
+    pub(super) silences: Vec<Silence>,
+    pub(super) windows: Vec<Window>,
+    pub(super) sight: Sight,
+    pub(super) timers: BTreeSet<(Timestamp, AlertId)>,
+    pub(super) timer_of: BTreeMap<AlertId, Timestamp>,
     /// When somebody has to decide again who is told.
-    look_at: Option<Timestamp>,
-    refused: u64,
-    outputs: VecDeque<LifeOutput>,
+    pub(super) look_at: Option<Timestamp>,
+    pub(super) refused: u64,
+    pub(super) outputs: VecDeque<LifeOutput>,
 }
 
 impl AlertMachine {
@@ -156,7 +46,11 @@ impl AlertMachine {
             active: BTreeSet::new(),
             silences: Vec::new(),
             windows: Vec::new(),
-            sight: Sight { brought_down_by: BTreeMap::new(), pending_below: BTreeMap::new(), covered: BTreeMap::new() },
+            sight: Sight {
+                brought_down_by: BTreeMap::new(),
+                pending_below: BTreeMap::new(),
+                covered: BTreeMap::new(),
+            },
             timers: BTreeSet::new(),
             timer_of: BTreeMap::new(),
             look_at: None,
@@ -205,60 +99,26 @@ impl AlertMachine {
             .collect()
     }
 
-    /// The open and pending alerts as suppression sees them: what [`Sight::read`] wants to know.
-    #[must_use]
-    pub fn facts(&self) -> Vec<AlertFacts> {
-        self.active.iter().filter_map(|id| Some(self.facts_of(self.alerts.get(id)?))).collect()
-    }
-
-    fn facts_of(&self, alert: &Alert) -> AlertFacts {
-        let mut own = BTreeSet::new();
-        match &alert.operator {
-            OperatorState::Snoozed { until, by } => {
-                own.insert(Cause::Snoozed { by: by.clone(), until: *until });
-            }
-            OperatorState::Shelved { by } => {
-                own.insert(Cause::Shelved { by: by.clone() });
-            }
-            _ => {}
-        }
-        if alert.flapping {
-            own.insert(Cause::Flapping);
-        }
-        let (standing, since, settle) = match &alert.episode {
-            Some(episode) => {
-                let settle = (!episode.announced).then(|| episode.opened_at + self.config.parent_settle);
-                (Standing::Open, episode.opened_at, settle)
-            }
-            None => (Standing::Pending, alert.since, None),
-        };
-        AlertFacts {
-            id: alert.id,
-            labels: alert.labels.clone(),
-            ci: alert.instance.ci,
-            severity: alert.severity,
-            standing,
-            since,
-            takes_down: alert.takes_down,
-            own,
-            settle_until: settle,
-        }
-    }
-
-    fn transition(&mut self, at: Timestamp, id: AlertId, change: TransitionKind) {
+    pub(super) fn transition(&mut self, at: Timestamp, id: AlertId, change: TransitionKind) {
         if let Some(alert) = self.alerts.get(&id) {
             let (rule, instance) = (alert.rule.clone(), alert.instance.clone());
-            self.outputs.push_back(LifeOutput::Transition(Transition { at, alert: id, rule, instance, change }));
+            self.outputs.push_back(LifeOutput::Transition(Transition {
+                at,
+                alert: id,
+                rule,
+                instance,
+                change,
+            }));
         }
     }
 
-    fn store(&mut self, id: AlertId) {
+    pub(super) fn store(&mut self, id: AlertId) {
         if let Some(alert) = self.alerts.get(&id) {
             self.outputs.push_back(LifeOutput::Store(Box::new(alert.clone())));
         }
     }
 
-    fn outcomes(&mut self, now: Timestamp, rule: CompiledRule, outcomes: Vec<Outcome>) {
+    fn outcomes(&mut self, now: Timestamp, rule: &CompiledRule, outcomes: Vec<Outcome>) {
         let name = rule.name().clone();
         self.rules.insert(name.clone(), rule.clone());
         let mut missing: BTreeSet<AlertId> =
@@ -266,11 +126,11 @@ impl AlertMachine {
         for outcome in outcomes {
             let id = Alert::id_of(&name, &outcome.instance);
             missing.remove(&id);
-            self.outcome(now, &rule, id, outcome);
+            self.outcome(now, rule, id, outcome);
         }
         for id in missing {
             if let Some(instance) = self.alerts.get(&id).map(|alert| alert.instance.clone()) {
-                self.outcome(now, &rule, id, Outcome::new(instance, Verdict::NoData));
+                self.outcome(now, rule, id, Outcome::new(instance, Verdict::NoData));
             }
         }
     }
@@ -300,10 +160,17 @@ impl AlertMachine {
         let mut flap_change = None;
         if let Step::Holds(_) | Step::Clear = step {
             let held = if let Step::Holds(severity) = step { Some(severity) } else { None };
-            if held == alert.held { alert.flap.record_same() } else { alert.flap.record_change() }
+            if held == alert.held {
+                alert.flap.record_same()
+            } else {
+                alert.flap.record_change()
+            }
             let percent = alert.flap.percent();
-            let flapping =
-                if alert.flapping { percent >= self.config.flap_low } else { percent > self.config.flap_high };
+            let flapping = if alert.flapping {
+                percent >= self.config.flap_low
+            } else {
+                percent > self.config.flap_high
+            };
             if flapping != alert.flapping {
                 alert.flapping = flapping;
                 flap_change = Some(TransitionKind::Flapping { percent: percent.round() as u8, flapping });
@@ -406,14 +273,20 @@ impl AlertMachine {
         alert.untold = false;
         alert.touched = now;
         alert.causes.clear();
-        if !matches!(alert.operator, OperatorState::Shelved { .. }) {
+        let shelved = matches!(alert.operator, OperatorState::Shelved { .. });
+        if !shelved {
             alert.operator = OperatorState::default();
         }
         self.transition(now, id, TransitionKind::Ended { ending });
         if episode.announced {
             self.outputs.push_back(LifeOutput::Notice(Box::new(notice)));
         }
-        self.outputs.push_back(LifeOutput::Forget(id));
+        // Shelving outlives the episode, so the record does too.
+        if shelved {
+            self.store(id);
+        } else {
+            self.outputs.push_back(LifeOutput::Forget(id));
+        }
         self.want_look(now);
     }
 
@@ -499,108 +372,6 @@ impl AlertMachine {
         }
     }
 
-    /// Whether somebody has to decide who is told.
-    pub(crate) fn wants_look(&self, now: Timestamp) -> bool {
-        self.look_at.is_some_and(|at| at <= now)
-    }
-
-    /// Decides who is told.
-    fn look(&mut self, now: Timestamp) {
-        self.look_at = None;
-        self.silences.retain(|silence| now < silence.during().to());
-        self.windows.retain(|window| now < window.during.to());
-        let expired: Vec<AlertId> = self
-            .active
-            .iter()
-            .filter(|id| {
-                matches!(self.alerts.get(id).map(|alert| &alert.operator),
-                    Some(OperatorState::Snoozed { until, .. }) if *until <= now)
-            })
-            .copied()
-            .collect();
-        for id in expired {
-            if let Some(alert) = self.alerts.get_mut(&id) {
-                alert.operator = OperatorState::default();
-            }
-            self.store(id);
-        }
-        let facts = self.facts();
-        let mut causes = visibility(&View {
-            alerts: &facts,
-            sight: &self.sight,
-            silences: &self.silences,
-            windows: &self.windows,
-            inhibit: &self.config.inhibit,
-            now,
-        });
-        let mut wake: Option<Timestamp> = None;
-        let mut sooner = |at: Timestamp| {
-            if at > now {
-                wake = Some(wake.map_or(at, |wake| wake.min(at)));
-            }
-        };
-        for fact in &facts {
-            if fact.standing == Standing::Open {
-                let causes = causes.remove(&fact.id).unwrap_or_default();
-                for cause in &causes {
-                    if let Cause::Settling { until, .. } | Cause::Snoozed { until, .. } = cause {
-                        sooner(*until);
-                    }
-                }
-                self.tell(now, fact.id, causes);
-            }
-        }
-        for silence in &self.silences {
-            sooner(silence.during().from());
-            sooner(silence.during().to());
-        }
-        for window in &self.windows {
-            sooner(window.during.from());
-            sooner(window.during.to());
-        }
-        self.look_at = wake;
-    }
-
-    fn tell(&mut self, now: Timestamp, id: AlertId, causes: BTreeSet<Cause>) {
-        let Some(alert) = self.alerts.get_mut(&id) else { return };
-        let unreachable = |set: &BTreeSet<Cause>| {
-            set.iter().any(|cause| matches!(cause, Cause::Unreachable { .. }))
-        };
-        // Whoever was told hears once that the cause was found elsewhere.
-        let explained = unreachable(&causes) && !unreachable(&alert.causes);
-        let changed = causes != alert.causes;
-        alert.causes = causes;
-        let hidden = alert.is_hidden();
-        let calm = !alert.flapping;
-        let mut notice = None;
-        if let Some(episode) = alert.episode.as_mut() {
-            let opened_at = episode.opened_at;
-            if !episode.announced && !hidden {
-                episode.announced = true;
-                alert.untold = false;
-                notice = Some(Notice::of(alert, opened_at, NoticeKind::Open, now));
-            } else if episode.announced && ((alert.untold && !hidden && calm) || explained) {
-                alert.untold = false;
-                let mut update = Notice::of(alert, opened_at, NoticeKind::Update, now);
-                update.reasons.extend(alert.causes.iter().filter_map(|cause| match cause {
-                    Cause::Unreachable { by } => Some(Text::from(format!("{by}, which it depends on, is down"))),
-                    _ => None,
-                }));
-                notice = Some(update);
-            }
-        }
-        if changed {
-            let causes = alert.causes.clone();
-            self.transition(now, id, TransitionKind::Visibility { causes });
-        }
-        if changed || notice.is_some() {
-            self.store(id);
-        }
-        if let Some(notice) = notice {
-            self.outputs.push_back(LifeOutput::Notice(Box::new(notice)));
-        }
-    }
-
     fn operate(&mut self, now: Timestamp, id: AlertId, by: Text, action: OperatorAction) {
         let Some(alert) = self.alerts.get_mut(&id) else {
             self.outputs.push_back(LifeOutput::Refused(Refusal::UnknownAlert(id)));
@@ -637,7 +408,14 @@ impl AlertMachine {
         self.want_look(now);
     }
 
-    fn mute<T>(&mut self, now: Timestamp, what: &'static str, pick: fn(&mut Self) -> &mut Vec<T>, mute: T, same: impl Fn(&T, &T) -> bool) {
+    fn mute<T>(
+        &mut self,
+        now: Timestamp,
+        what: &'static str,
+        pick: fn(&mut Self) -> &mut Vec<T>,
+        mute: T,
+        same: impl Fn(&T, &T) -> bool,
+    ) {
         let limit = self.config.max_mutes;
         let list = pick(self);
         match list.iter().position(|have| same(have, &mute)) {
@@ -715,7 +493,7 @@ impl Machine for AlertMachine {
 
     fn handle(&mut self, now: Timestamp, input: LifeInput) {
         match input {
-            LifeInput::Outcomes { rule, outcomes } => self.outcomes(now, rule, outcomes),
+            LifeInput::Outcomes { rule, outcomes } => self.outcomes(now, &rule, outcomes),
             LifeInput::RuleRemoved(name) => self.remove_rule(now, &name),
             LifeInput::Operator { alert, by, action } => self.operate(now, alert, by, action),
             LifeInput::Silence(silence) => {

@@ -63,7 +63,9 @@ pub(super) fn next(alert: &Alert, rule: &CompiledRule, step: &Step, now: Timesta
 /// When the condition changes by itself, if no result comes before.
 pub(super) fn due(alert: &Alert, rule: Option<&CompiledRule>, abandon_after: Duration) -> Option<Timestamp> {
     match alert.condition {
-        ConditionState::Pending if alert.held.is_some() && alert.trouble.is_none() => Some(alert.since + rule?.rule().hold),
+        ConditionState::Pending if alert.held.is_some() && alert.trouble.is_none() => {
+            Some(alert.since + rule?.rule().hold)
+        }
         ConditionState::Recovering if !alert.flapping && alert.held.is_none() && alert.trouble.is_none() => {
             Some(alert.since + rule?.rule().keep_firing_for)
         }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::notify::NoticeKind;
 use crate::rule::{
-    AbsentOf, Absent, CompiledRule, Condition, Instance, MissingPolicy, Outcome, Rule, Verdict,
+    Absent, AbsentOf, CompiledRule, Condition, Instance, MissingPolicy, Outcome, Rule, Verdict,
 };
 use crate::suppress::Sight;
 use crate::testkit::{at, ci, secs};

@@ -37,7 +37,8 @@ impl LogNotifier {
             NoticeKind::Update => "UPDATE",
             NoticeKind::Close => "CLOSE",
         };
-        let mut line = format!("{} {kind} {} {}: {}", notice.at, notice.severity, notice.rule, notice.summary);
+        let mut line =
+            format!("{} {kind} {} {}: {}", notice.at, notice.severity, notice.rule, notice.summary);
         if !notice.reasons.is_empty() {
             let reasons: Vec<&str> = notice.reasons.iter().map(Text::as_str).collect();
             line.push_str(&format!(" [{}]", reasons.join("; ")));

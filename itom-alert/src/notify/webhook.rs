@@ -93,8 +93,9 @@ impl WebhookBuilder {
         for (name, value) in &self.headers {
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| setup("a header's name is not one".into()))?;
-            let mut value = HeaderValue::from_str(value.expose())
-                .map_err(|_| setup(format!("the value of header `{name}` has characters it must not have")))?;
+            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
+                setup(format!("the value of header `{name}` has characters it must not have"))
+            })?;
             value.set_sensitive(true);
             headers.push((name, value));
         }

@@ -218,12 +218,12 @@ impl Outbox {
             if self.intents.contains_key(&key) {
                 self.append(&key, notice);
             } else if wants && notice.kind != NoticeKind::Close {
-                self.begin(now, key, receiver, notice);
+                self.begin(now, &key, receiver, notice);
             }
         }
     }
 
-    fn begin(&mut self, now: Timestamp, key: Text, receiver: Text, notice: &Notice) {
+    fn begin(&mut self, now: Timestamp, key: &Text, receiver: Text, notice: &Notice) {
         let mut open = notice.clone();
         open.kind = NoticeKind::Open;
         if self.intents.len() >= self.config.max_intents {
@@ -248,8 +248,8 @@ impl Outbox {
         let open = intent.number(open);
         intent.queue.push_back(open);
         self.intents.insert(key.clone(), intent);
-        self.persist(&key);
-        self.make_ready(&key);
+        self.persist(key);
+        self.make_ready(key);
     }
 
     fn append(&mut self, key: &Text, notice: &Notice) {
@@ -267,7 +267,8 @@ impl Outbox {
         intent.last = notice.clone();
         // The first of the queue must stay as it is once it was attempted: it may have arrived.
         let fixed = usize::from(intent.attempted).min(intent.queue.len());
-        let unsent_open = fixed == 0 && intent.queue.front().is_some_and(|first| first.kind == NoticeKind::Open);
+        let unsent_open =
+            fixed == 0 && intent.queue.front().is_some_and(|first| first.kind == NoticeKind::Open);
         if unsent_open && notice.kind == NoticeKind::Update {
             if let Some(first) = intent.queue.front_mut() {
                 let (key, at) = (first.key.clone(), first.at);
@@ -320,7 +321,8 @@ impl Outbox {
         let Some(intent) = self.intents.get_mut(key) else { return };
         let first = intent.queue.pop_front();
         (intent.attempted, intent.failures, intent.not_before) = (false, 0, now);
-        if first.is_some_and(|first| first.kind == NoticeKind::Close) || (intent.refused && intent.closing()) {
+        if first.is_some_and(|first| first.kind == NoticeKind::Close) || (intent.refused && intent.closing())
+        {
             self.forget(key);
         } else {
             self.persist(key);
@@ -333,8 +335,7 @@ impl Outbox {
         let Some(intent) = self.intents.get_mut(key) else { return };
         let Some(first) = intent.queue.front().cloned() else { return };
         intent.failures = intent.failures.saturating_add(1);
-        let expired =
-            first.kind != NoticeKind::Close && now.since(first.at) >= self.config.expire_after;
+        let expired = first.kind != NoticeKind::Close && now.since(first.at) >= self.config.expire_after;
         if failure.retry == Retry::Never || expired {
             // An expired open was attempted and may have arrived: its close is still told.
             intent.refused = first.kind == NoticeKind::Open && failure.retry == Retry::Never;

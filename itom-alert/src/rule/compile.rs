@@ -4,11 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use itom_core::{Classify, ErrorKind, EvaluateError, Evaluator, Expression, MatchOp, Selector, Severity, Text};
+use itom_core::{
+    Classify, ErrorKind, EvaluateError, Evaluator, Expression, MatchOp, Selector, Severity, Text,
+};
 
-use super::condition::{Absent, AbsentOf, Combination, Compare, Condition, Level, Query, Reduce, Signal, Test};
-use super::template::Template;
 use super::Rule;
+use super::condition::{
+    Absent, AbsentOf, Combination, Compare, Condition, Level, Query, Reduce, Signal, Test,
+};
+use super::template::Template;
 
 /// Why a rule was refused.
 #[derive(Debug, thiserror::Error)]
@@ -155,9 +159,8 @@ impl Rule {
                 return Err(check.field(field, "give at most 400d"));
             }
         }
-        if !self.runbook_url.is_empty()
-            && !(self.runbook_url.starts_with("https://") || self.runbook_url.starts_with("http://"))
-        {
+        let web = ["https://", "http://"].iter().any(|scheme| self.runbook_url.starts_with(scheme));
+        if !self.runbook_url.is_empty() && !web {
             return Err(check.field("runbook_url", "give an http or https address"));
         }
         let summary = check.template("summary", &self.summary)?;
@@ -224,12 +227,9 @@ impl Check<'_> {
                 let evaluator = self.evaluator.ok_or_else(|| {
                     self.field(&*field, "no evaluator is wired that could compile expressions; wire one")
                 })?;
-                let compiled =
-                    evaluator.compile(&check.expression).map_err(|source| RuleError::Expression {
-                        rule: self.rule.name.to_string(),
-                        field: field.clone(),
-                        source,
-                    })?;
+                let compiled = evaluator.compile(&check.expression).map_err(|source| {
+                    RuleError::Expression { rule: self.rule.name.to_string(), field: field.clone(), source }
+                })?;
                 self.expressions.push(compiled);
                 self.levels(&format!("{path}.expression.levels"), &check.levels)
             }

@@ -10,9 +10,9 @@
 //! - taking a mute away never hides anything.
 
 mod matchers;
-mod visibility;
 #[cfg(test)]
 mod tests;
+mod visibility;
 
 use std::collections::BTreeSet;
 
@@ -186,7 +186,8 @@ impl Silence {
         cis: BTreeSet<CiId>,
     ) -> Result<Self, SuppressError> {
         let (from, to) = (during.from(), during.to());
-        SilenceWire { id: id.into(), matchers, cis, from, to, by: by.into(), ..SilenceWire::default() }.try_into()
+        SilenceWire { id: id.into(), matchers, cis, from, to, by: by.into(), ..SilenceWire::default() }
+            .try_into()
     }
 
     /// With a remark.

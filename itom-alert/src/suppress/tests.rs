@@ -75,7 +75,13 @@ fn cases() -> impl Strategy<Value = Case> {
         let windows = windowed
             .into_iter()
             .map(|ci| {
-                Window::new(format!("w{ci}"), "bob", Interval::ALWAYS, BTreeSet::from([node(ci)]), Reach::Items)
+                Window::new(
+                    format!("w{ci}"),
+                    "bob",
+                    Interval::ALWAYS,
+                    BTreeSet::from([node(ci)]),
+                    Reach::Items,
+                )
             })
             .collect();
         let all = [

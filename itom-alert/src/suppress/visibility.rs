@@ -71,14 +71,10 @@ pub struct Sight {
 impl Sight {
     /// Asks a topology everything one pass over these alerts and windows needs.
     #[must_use]
-    pub fn read<'a>(
-        topology: &dyn Topology,
-        alerts: impl Iterator<Item = &'a AlertFacts> + Clone,
-        windows: &[Window],
-    ) -> Self {
+    pub fn read(topology: &dyn Topology, alerts: &[AlertFacts], windows: &[Window]) -> Self {
         let of = |standing: Standing| {
             alerts
-                .clone()
+                .iter()
                 .filter(move |alert| alert.standing == standing && alert.takes_down)
                 .filter_map(|alert| alert.ci)
                 .collect::<BTreeSet<CiId>>()
@@ -86,7 +82,7 @@ impl Sight {
         let (failed, pending) = (of(Standing::Open), of(Standing::Pending));
         let mut sight = Self::default();
         let open: BTreeSet<CiId> = alerts
-            .clone()
+            .iter()
             .filter(|alert| alert.standing == Standing::Open)
             .filter_map(|alert| alert.ci)
             .collect();
@@ -147,7 +143,8 @@ pub fn visibility(view: &View<'_>) -> BTreeMap<AlertId, BTreeSet<Cause>> {
     for (index, alert) in open.iter().enumerate() {
         let mut set: BTreeSet<Cause> = edges[index].iter().map(|(_, cause)| cause.clone()).collect();
         set.extend(alert.own.iter().cloned());
-        for silence in view.silences.iter().filter(|silence| silence.fits(&alert.labels, alert.ci, view.now)) {
+        for silence in view.silences.iter().filter(|silence| silence.fits(&alert.labels, alert.ci, view.now))
+        {
             set.insert(Cause::Silenced { silence: silence.id().clone(), by: silence.by().clone() });
         }
         for window in view.windows.iter().filter(|window| window.during.contains(view.now)) {
@@ -194,7 +191,11 @@ pub(super) fn edges(view: &View<'_>, open: &[&AlertFacts]) -> Edges {
         // All sources of one set of equal values, never only the last seen: that is how inhibitions get lost.
         let mut sources: BTreeMap<Vec<&str>, Vec<(usize, bool)>> = BTreeMap::new();
         let equal = |labels: &'_ Labels| -> Vec<String> {
-            rule.wire.equal.iter().map(|name| labels.get(name.as_str()).unwrap_or_default().to_owned()).collect()
+            rule.wire
+                .equal
+                .iter()
+                .map(|name| labels.get(name.as_str()).unwrap_or_default().to_owned())
+                .collect()
         };
         let keys: Vec<Vec<String>> = open.iter().map(|alert| equal(&alert.labels)).collect();
         for (index, alert) in open.iter().enumerate() {

@@ -1,31 +1,28 @@
 //! Evaluating a compiled rule: a pure function of what the ports show at a time.
 
+mod items;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use itom_core::{
-    ChangeKind, ChangeSource, CiId, CiSummary, ErrorChain, EvaluateError, Evaluator, Expression, Interval,
-    Inventory, LabelName, Labels, Reading, SampleSource, Selector, SeriesData, Severity, Text, Timestamp,
-    Topology, Value,
+    ChangeSource, CiId, ErrorChain, EvaluateError, Expression, Interval, Inventory, LabelName, Labels,
+    Reading, SampleSource, Selector, SeriesData, Severity, Text, Timestamp, Topology,
 };
 use serde::{Deserialize, Serialize};
 
 use super::CompiledRule;
-use super::condition::{
-    Absent, AbsentOf, ChangeCheck, ChangeOf, Combination, Condition, Level, Query, Ratio, Signal, StateCheck,
-    Test,
-};
+use super::condition::{Combination, Condition, Level, Query, Ratio, Signal};
 use super::reduce;
 use super::template::short;
 
-/// Where rules read. What is not wired gives an error that says so.
+/// Where rules read. What is not wired gives an error that says so. (Expressions read through what compiled them.)
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Ports<'a> {
     pub(crate) samples: Option<&'a dyn SampleSource>,
     pub(crate) inventory: Option<&'a dyn Inventory>,
     pub(crate) changes: Option<&'a dyn ChangeSource>,
     pub(crate) topology: Option<&'a dyn Topology>,
-    pub(crate) evaluator: Option<&'a dyn Evaluator>,
 }
 
 impl<'a> Ports<'a> {
@@ -60,13 +57,6 @@ impl<'a> Ports<'a> {
     #[must_use]
     pub const fn topology(mut self, port: &'a dyn Topology) -> Self {
         self.topology = Some(port);
-        self
-    }
-
-    /// What compiles expressions of rules that are added later.
-    #[must_use]
-    pub const fn evaluator(mut self, port: &'a dyn Evaluator) -> Self {
-        self.evaluator = Some(port);
         self
     }
 }
@@ -119,7 +109,13 @@ impl Verdict {
             (Self::Clear, _) | (_, Self::Clear) => Self::Clear,
             (Self::Holds(a), Self::Holds(b)) => Self::Holds(a.min(b)),
             (Self::Holds(_), unknown) | (unknown, Self::Holds(_)) => unknown,
-            (a, b) => if b.rank() > a.rank() { b } else { a },
+            (a, b) => {
+                if b.rank() > a.rank() {
+                    b
+                } else {
+                    a
+                }
+            }
         }
     }
 
@@ -127,7 +123,13 @@ impl Verdict {
     fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Holds(a), Self::Holds(b)) => Self::Holds(a.max(b)),
-            (a, b) => if b.rank() > a.rank() { b } else { a },
+            (a, b) => {
+                if b.rank() > a.rank() {
+                    b
+                } else {
+                    a
+                }
+            }
         }
     }
 }
@@ -219,9 +221,7 @@ impl CompiledRule {
                 // Nothing could be evaluated: every known instance says so, and one for the rule itself when none is.
                 let mut leaves: Leaves = known
                     .keys()
-                    .map(|instance| {
-                        (instance.clone(), (Verdict::Error(reason.clone()), Evidence::default()))
-                    })
+                    .map(|instance| (instance.clone(), (Verdict::Error(reason.clone()), Evidence::default())))
                     .collect();
                 if leaves.is_empty() {
                     let instance = Instance::new(Labels::empty(), None);
@@ -418,162 +418,6 @@ impl Evaluation<'_> {
         Ok(quotients)
     }
 
-    fn silent(&self, since: Option<Timestamp>, after: std::time::Duration, what: &str) -> (Verdict, Evidence) {
-        let age = since.map(|since| self.now.since(since));
-        let silent = age.is_none_or(|age| age >= after);
-        let verdict = if silent { Verdict::Holds(self.severity) } else { Verdict::Clear };
-        let span = itom_core::time::format_duration(after);
-        let reading = match since {
-            Some(since) => format!("{what} last at {since}"),
-            None => format!("{what} never, as far back as was looked"),
-        };
-        let evidence = Evidence {
-            value: age.map(|age| age.as_secs_f64()),
-            condition: format!("no {what} for {span}").into(),
-            readings: vec![reading.into()],
-        };
-        (verdict, evidence)
-    }
-
-    fn absent(&self, absent: &Absent) -> Result<Leaves, Failed> {
-        let mut leaves = Leaves::new();
-        match &absent.of {
-            AbsentOf::Series { selector, remember } => {
-                for series in self.select(selector, *remember)? {
-                    let last = series.samples.last().map(|(at, _)| *at);
-                    let leaf = self.silent(last, absent.after, &selector.to_string());
-                    leaves.insert(Instance::new(series.labels, series.subject), leaf);
-                }
-            }
-            AbsentOf::Samples { kind, selector } => {
-                let mut last: BTreeMap<CiId, Timestamp> = BTreeMap::new();
-                for series in self.select(selector, absent.after)? {
-                    if let (Some(ci), Some((at, _))) = (series.subject, series.samples.last()) {
-                        let entry = last.entry(ci).or_insert(*at);
-                        *entry = (*entry).max(*at);
-                    }
-                }
-                for ci in unwired(self.ports.inventory, "inventory")?.cis(kind) {
-                    // An item that has only just appeared gets the time to speak.
-                    let leaf = match last.get(&ci.id) {
-                        _ if ci.retired => retired(),
-                        Some(at) => self.silent(Some(*at), absent.after, &selector.to_string()),
-                        None if self.now.since(ci.first_seen) < absent.after => {
-                            (Verdict::Clear, Evidence::default())
-                        }
-                        None => self.silent(None, absent.after, &selector.to_string()),
-                    };
-                    leaves.insert(Instance::new(Labels::empty(), Some(ci.id)), leaf);
-                }
-            }
-            AbsentOf::Sightings { kind } => {
-                for ci in unwired(self.ports.inventory, "inventory")?.cis(kind) {
-                    let leaf = if ci.retired {
-                        retired()
-                    } else {
-                        self.silent(Some(ci.last_seen), absent.after, &format!("sighting of the {kind}"))
-                    };
-                    leaves.insert(Instance::new(Labels::empty(), Some(ci.id)), leaf);
-                }
-            }
-        }
-        Ok(leaves)
-    }
-
-    fn state(&self, check: &StateCheck) -> Result<Leaves, Failed> {
-        let mut leaves = Leaves::new();
-        for ci in unwired(self.ports.inventory, "inventory")?.cis(&check.kind) {
-            let leaf = if ci.retired { retired() } else { self.test(check, &ci) };
-            leaves.insert(Instance::new(Labels::empty(), Some(ci.id)), leaf);
-        }
-        Ok(leaves)
-    }
-
-    fn test(&self, check: &StateCheck, ci: &CiSummary) -> (Verdict, Evidence) {
-        let value = ci.attributes.get(&check.attribute);
-        let number = |value: &Value| match value {
-            Value::Time(at) => Some(at.as_secs_f64()),
-            other => other.as_float(),
-        };
-        let equal = |a: &Value, b: &Value| match (a.as_float(), b.as_float()) {
-            // 1 and 1.0 are the same number whichever way a source wrote it.
-            (Some(a), Some(b)) => a == b,
-            _ => a == b,
-        };
-        let decided = match (value, &check.test) {
-            (Some(Value::NotApplicable), _) => Some(false),
-            (Some(value), Test::Known) if value.is_known() => Some(true),
-            (_, Test::Known) => Some(false),
-            (Some(value), Test::Unknown) => Some(!value.is_known()),
-            (None, Test::Unknown) => Some(true),
-            (None | Some(Value::Unknown | Value::Withheld), _) => None,
-            (Some(value), Test::Equals(wanted)) => Some(equal(value, wanted)),
-            (Some(value), Test::NotEquals(wanted)) => Some(!equal(value, wanted)),
-            (Some(value), Test::OneOf(wanted)) => Some(wanted.iter().any(|one| equal(value, one))),
-            (Some(value), Test::Less(limit)) => number(value).map(|value| value < *limit),
-            (Some(value), Test::Greater(limit)) => number(value).map(|value| value > *limit),
-        };
-        let verdict = match decided {
-            Some(true) => Verdict::Holds(self.severity),
-            Some(false) => Verdict::Clear,
-            None => Verdict::NoData,
-        };
-        let said = value.map_or_else(|| "not known".to_owned(), ToString::to_string);
-        let evidence = Evidence {
-            value: value.and_then(number).filter(|value| !value.is_nan()),
-            condition: format!("{} {}", check.attribute, check.test).into(),
-            readings: vec![format!("{} = {said}", check.attribute).into()],
-        };
-        (verdict, evidence)
-    }
-
-    fn change(&self, check: &ChangeCheck) -> Result<Leaves, Failed> {
-        let inventory = unwired(self.ports.inventory, "inventory")?;
-        let changes = unwired(self.ports.changes, "change source")?;
-        let end = self.now + std::time::Duration::from_micros(1);
-        let mut leaves = Leaves::new();
-        for change in changes.changes(Interval::new(self.now - check.within, end)) {
-            let wanted = match (&check.change, &change.change) {
-                (ChangeOf::Appeared, ChangeKind::Appeared) | (ChangeOf::Retired, ChangeKind::Retired) => true,
-                (ChangeOf::Attribute(wanted), ChangeKind::Attribute(changed)) => wanted == changed,
-                _ => false,
-            };
-            if !wanted {
-                continue;
-            }
-            let Some(ci) = inventory.ci(change.ci) else { continue };
-            if !ci.kind.is_a(&check.kind) {
-                continue;
-            }
-            let undone = match check.change {
-                ChangeOf::Retired => !ci.retired,
-                ChangeOf::Appeared | ChangeOf::Attribute(_) => ci.retired,
-            };
-            let verdict = if undone { Verdict::Clear } else { Verdict::Holds(self.severity) };
-            let mut reading = match &check.change {
-                ChangeOf::Appeared => format!("appeared at {}", change.at),
-                ChangeOf::Retired => format!("retired at {}", change.at),
-                ChangeOf::Attribute(name) => {
-                    let show = |value: &Option<Value>| {
-                        value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)
-                    };
-                    format!("{name} went from {} to {} at {}", show(&change.before), show(&change.after), change.at)
-                }
-            };
-            if let Some(source) = &change.source {
-                reading.push_str(&format!(" (says {source})"));
-            }
-            let evidence = Evidence {
-                value: Some(self.now.since(change.at).as_secs_f64()),
-                condition: format!("changed within {}", itom_core::time::format_duration(check.within)).into(),
-                readings: vec![reading.into()],
-            };
-            // Oldest first, so that the latest change of an item is the one kept.
-            leaves.insert(Instance::new(Labels::empty(), Some(ci.id)), (verdict, evidence));
-        }
-        Ok(leaves)
-    }
-
     fn expression(&mut self, source: &str, levels: &[Level]) -> Result<Leaves, Failed> {
         let expression = unwired(self.expressions.next(), "compiled expression")?;
         let mut leaves = Leaves::new();
@@ -652,10 +496,6 @@ impl Evaluation<'_> {
         }
         Ok(joined)
     }
-}
-
-fn retired() -> (Verdict, Evidence) {
-    (Verdict::Clear, Evidence { readings: vec!["the item is retired".into()], ..Evidence::default() })
 }
 
 /// The instance with only these labels; the item always belongs to it.
