@@ -1,6 +1,8 @@
 //! The facade: facts in, a current view out, at the cost of what changed.
 
+mod conclude;
 mod delta;
+mod identify;
 mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,7 +117,8 @@ impl Cmdb {
                     });
                 }
                 Observation::Relation(relation) => {
-                    let key = ItemKey::Relation(relation.kind.clone(), relation.from.clone(), relation.to.clone());
+                    let key =
+                        ItemKey::Relation(relation.kind.clone(), relation.from.clone(), relation.to.clone());
                     seen.push(match item(&key).filter(|known| known.relation() == Some(relation)) {
                         Some(known) => known.statement.id(),
                         None => state_it(FactBody::Relation(relation.clone()), &mut facts),
@@ -134,7 +137,9 @@ impl Cmdb {
             .filter(|state| state.last_at().is_some_and(|last| last < batch.taken_at()))
             .and_then(SourceState::head);
         let run = match head {
-            Some(head) if *head.members == *seen => run_fact(batch, Some(head.anchor), Vec::new(), Vec::new()),
+            Some(head) if *head.members == *seen => {
+                run_fact(batch, Some(head.anchor), Vec::new(), Vec::new())
+            }
             Some(head) if head.depth < MAX_DEPTH => {
                 let lacks = |set: &[FactId], id: &FactId| set.binary_search(id).is_err();
                 let gone: Vec<FactId> = head.members.iter().filter(|id| lacks(&seen, id)).copied().collect();
@@ -232,7 +237,9 @@ impl Cmdb {
     /// then, and the deadline moves on.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Deadline> {
-        self.deadlines.first().map(|(at, _)| Deadline::new(*at, "a lease or the freshness of a claim may end"))
+        self.deadlines
+            .first()
+            .map(|(at, _)| Deadline::new(*at, "a lease or the freshness of a claim may end"))
     }
 
     /// The current view, as a snapshot.

@@ -12,8 +12,8 @@ use std::sync::Mutex;
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use futures::channel::{mpsc, oneshot};
 use futures::SinkExt as _;
+use futures::channel::{mpsc, oneshot};
 
 use super::{Cursor, Description, Page, Store, StoreError};
 use crate::fact::Fact;
@@ -79,7 +79,8 @@ impl SqliteStore {
         let path = path.as_ref().to_path_buf();
         let file = file::File::open(&path, options)?;
         let (jobs, queue) = mpsc::channel(options.queue);
-        let spawned = std::thread::Builder::new().name("itom-facts".into()).spawn(move || writer::run(file, queue));
+        let spawned =
+            std::thread::Builder::new().name("itom-facts".into()).spawn(move || writer::run(file, queue));
         match spawned {
             Ok(thread) => Ok(Self { path, jobs, thread: Mutex::new(Some(thread)) }),
             Err(error) => Err(StoreError::Open { what: what(&path), source: error.into() }),
