@@ -52,6 +52,8 @@ pub struct Cmdb {
     log: FactLog,
     now: Timestamp,
     sources: BTreeMap<SourceName, SourceState>,
+    /// The sources with a held mass retirement.
+    holding: BTreeSet<SourceName>,
     index: Index,
     stated_apart: BTreeSet<(Object, Object)>,
     stated_same: BTreeMap<(Object, Object), FactId>,
@@ -75,6 +77,7 @@ impl Cmdb {
             log: FactLog::new(),
             now: Timestamp::MIN,
             sources: BTreeMap::new(),
+            holding: BTreeSet::new(),
             index: Index::default(),
             stated_apart: BTreeSet::new(),
             stated_same: BTreeMap::new(),
@@ -193,6 +196,7 @@ impl Cmdb {
                 FactKind::Statement => {}
             }
         }
+        let looked_at: BTreeSet<SourceName> = rounds.keys().chain(&refold).cloned().collect();
         for (source, times) in rounds {
             let state = self.sources.entry(source.clone()).or_default();
             let earliest = times.first().copied();
@@ -217,6 +221,13 @@ impl Cmdb {
                 if before.items.get(key) != Some(item) {
                     touched.insert(Arc::new((source.clone(), key.clone())), Touch::Dirty);
                 }
+            }
+        }
+        for source in looked_at {
+            if self.sources.get(&source).is_some_and(|state| !state.held.is_empty()) {
+                self.holding.insert(source);
+            } else {
+                self.holding.remove(&source);
             }
         }
         self.advance(now, &mut touched);
@@ -271,7 +282,8 @@ impl Cmdb {
     /// Every mass retirement that waits for the next complete run or an approval, ascending.
     #[must_use]
     pub fn proposed_retirements(&self) -> Vec<ProposedRetirement> {
-        self.sources.values().flat_map(|state| state.held.values().cloned()).collect()
+        let holding = self.holding.iter().filter_map(|source| self.sources.get(source));
+        holding.flat_map(|state| state.held.values().cloned()).collect()
     }
 
     /// Why an item is what it is. Follows merges.

@@ -1,7 +1,7 @@
 //! Configuration items for the `itom` SDK: from facts to identity, a view, and its history.
 //!
-//! **What lives here**: an immutable, content-addressed [fact log](fact); [identity](identity) as a pure function of it,
-//! with proofs; the [view](view) of items and relations with every claim and why it won or lost; [history](history) on
+//! **What lives here**: an immutable, content-addressed [fact log](fact); [identity] as a pure function of it, with
+//! proofs; the [view] of items and relations with every claim and why it won or lost; [history] on
 //! two time axes; durable [stores](store); and [`Cmdb`], which keeps all of it current at the cost of what changed.
 //!
 //! **Deliberately absent**: collecting, clocks, threads (but for the store that needs one), and rules about what to do

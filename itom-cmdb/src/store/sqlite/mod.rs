@@ -1,8 +1,4 @@
-//! Facts in one SQLite file: write-ahead log, full synchronisation, one writer thread with a bounded queue.
-//!
-//! Appends that wait together share one transaction (group commit), so that many small batches cost one sync. The file
-//! is locked exclusively while it is open. It carries an application id and a format version; anything else than a store
-//! of a known format is refused and left as it is.
+//! The embedded durable store.
 
 mod file;
 mod writer;
@@ -44,7 +40,11 @@ impl SqliteOptions {
     }
 }
 
-/// Facts in one SQLite file. See the [module](self).
+/// Facts in one SQLite file: write-ahead log, full synchronisation, one writer thread with a bounded queue.
+///
+/// Appends that wait together share one transaction (group commit), so that many small batches cost one sync. The file
+/// is locked exclusively while it is open. It carries an application id and a format version; anything else than a store
+/// of a known format is refused and left as it is. Dropping the store writes what waits, then closes the file.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), itom_cmdb::store::StoreError> {
