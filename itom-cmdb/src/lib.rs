@@ -46,3 +46,11 @@ pub mod view;
 pub use cmdb::{Applied, Cmdb, Explanation, GraphDelta, Redirect};
 pub use config::{CmdbConfig, Precedence};
 pub use view::View;
+
+// Snapshots cross threads; so does whoever holds the facade.
+const fn crosses_threads<T: Send + Sync + Clone + 'static>() {}
+const _: () = {
+    crosses_threads::<View>();
+    crosses_threads::<Cmdb>();
+    crosses_threads::<history::ChangeFeed>();
+};
