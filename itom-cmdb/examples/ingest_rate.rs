@@ -6,7 +6,9 @@ use std::error::Error;
 use futures::executor::block_on;
 use itom_cmdb::store::{SqliteStore, Store as _};
 use itom_cmdb::{Cmdb, CmdbConfig};
-use itom_core::{Batch, Clock as _, Coverage, Key, KeyError, Scope, SourceName, SystemClock, Timestamp, attr, kind};
+use itom_core::{
+    Batch, Clock as _, Coverage, Key, KeyError, Scope, SourceName, SystemClock, Timestamp, attr, kind,
+};
 
 fn batch(source: &SourceName, at: i64, hosts: usize, changed: usize) -> Result<Batch, KeyError> {
     let mut batch = Batch::new(source.clone(), Timestamp::from_secs(at));
@@ -35,7 +37,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let path = std::env::temp_dir().join(format!("itom-ingest-rate-{}.db", std::process::id()));
         let store = if durable { Some(SqliteStore::open(&path)?) } else { None };
         let mut cmdb = Cmdb::new(CmdbConfig::default());
-        let rounds = [("new", 1, 0), ("unchanged", 60, 0), ("1 % changed", 120, hosts / 100), ("unchanged", 180, hosts / 100)];
+        let rounds = [
+            ("new", 1, 0),
+            ("unchanged", 60, 0),
+            ("1 % changed", 120, hosts / 100),
+            ("unchanged", 180, hosts / 100),
+        ];
         for (what, at, changed) in rounds {
             for source in &sources {
                 // The changed round's values stay for the round after it.

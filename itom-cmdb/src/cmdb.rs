@@ -1,6 +1,8 @@
 //! The facade: facts in, a current view out, at the cost of what changed.
 
+mod conclude;
 mod delta;
+mod identify;
 mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +52,8 @@ pub struct Cmdb {
     log: FactLog,
     now: Timestamp,
     sources: BTreeMap<SourceName, SourceState>,
+    /// The sources with a held mass retirement.
+    holding: BTreeSet<SourceName>,
     index: Index,
     stated_apart: BTreeSet<(Object, Object)>,
     stated_same: BTreeMap<(Object, Object), FactId>,
@@ -73,6 +77,7 @@ impl Cmdb {
             log: FactLog::new(),
             now: Timestamp::MIN,
             sources: BTreeMap::new(),
+            holding: BTreeSet::new(),
             index: Index::default(),
             stated_apart: BTreeSet::new(),
             stated_same: BTreeMap::new(),
@@ -115,7 +120,8 @@ impl Cmdb {
                     });
                 }
                 Observation::Relation(relation) => {
-                    let key = ItemKey::Relation(relation.kind.clone(), relation.from.clone(), relation.to.clone());
+                    let key =
+                        ItemKey::Relation(relation.kind.clone(), relation.from.clone(), relation.to.clone());
                     seen.push(match item(&key).filter(|known| known.relation() == Some(relation)) {
                         Some(known) => known.statement.id(),
                         None => state_it(FactBody::Relation(relation.clone()), &mut facts),
@@ -134,7 +140,9 @@ impl Cmdb {
             .filter(|state| state.last_at().is_some_and(|last| last < batch.taken_at()))
             .and_then(SourceState::head);
         let run = match head {
-            Some(head) if *head.members == *seen => run_fact(batch, Some(head.anchor), Vec::new(), Vec::new()),
+            Some(head) if *head.members == *seen => {
+                run_fact(batch, Some(head.anchor), Vec::new(), Vec::new())
+            }
             Some(head) if head.depth < MAX_DEPTH => {
                 let lacks = |set: &[FactId], id: &FactId| set.binary_search(id).is_err();
                 let gone: Vec<FactId> = head.members.iter().filter(|id| lacks(&seen, id)).copied().collect();
@@ -188,6 +196,7 @@ impl Cmdb {
                 FactKind::Statement => {}
             }
         }
+        let looked_at: BTreeSet<SourceName> = rounds.keys().chain(&refold).cloned().collect();
         for (source, times) in rounds {
             let state = self.sources.entry(source.clone()).or_default();
             let earliest = times.first().copied();
@@ -214,6 +223,13 @@ impl Cmdb {
                 }
             }
         }
+        for source in looked_at {
+            if self.sources.get(&source).is_some_and(|state| !state.held.is_empty()) {
+                self.holding.insert(source);
+            } else {
+                self.holding.remove(&source);
+            }
+        }
         self.advance(now, &mut touched);
         self.settle(touched, stated, &mut applied);
         applied
@@ -232,7 +248,9 @@ impl Cmdb {
     /// then, and the deadline moves on.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Deadline> {
-        self.deadlines.first().map(|(at, _)| Deadline::new(*at, "a lease or the freshness of a claim may end"))
+        self.deadlines
+            .first()
+            .map(|(at, _)| Deadline::new(*at, "a lease or the freshness of a claim may end"))
     }
 
     /// The current view, as a snapshot.
@@ -264,7 +282,8 @@ impl Cmdb {
     /// Every mass retirement that waits for the next complete run or an approval, ascending.
     #[must_use]
     pub fn proposed_retirements(&self) -> Vec<ProposedRetirement> {
-        self.sources.values().flat_map(|state| state.held.values().cloned()).collect()
+        let holding = self.holding.iter().filter_map(|source| self.sources.get(source));
+        holding.flat_map(|state| state.held.values().cloned()).collect()
     }
 
     /// Why an item is what it is. Follows merges.

@@ -80,14 +80,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 impl Default for CmdbConfig {
     fn default() -> Self {
-        let lasting = [
-            kind::HOST,
-            kind::DEVICE,
-            kind::APPLICATION,
-            kind::BUSINESS_SERVICE,
-            kind::LOCATION,
-            kind::TEAM,
-        ];
+        let lasting =
+            [kind::HOST, kind::DEVICE, kind::APPLICATION, kind::BUSINESS_SERVICE, kind::LOCATION, kind::TEAM];
         Self {
             identity: IdentityRules::default(),
             leases: lasting.into_iter().map(|kind| (kind, None)).collect(),

@@ -1,9 +1,9 @@
 //! Configuration items for the `itom` SDK: from facts to identity, a view, its history, and what a failure breaks.
 //!
-//! **What lives here**: an immutable, content-addressed [fact log](fact); [identity](identity) as a pure function of it,
-//! with proofs; the [view](view) of items and relations with every claim and why it won or lost; [history](history) on
-//! two time axes; the [graph] of what depends on what and the [impact] of a failure; [maps](export) handed out; durable
-//! [stores](store); and [`Cmdb`], which keeps all of it current at the cost of what changed.
+//! **What lives here**: an immutable, content-addressed [fact log](fact); [identity] as a pure function of it, with
+//! proofs; the [view] of items and relations with every claim and why it won or lost; [history] on two time axes; the
+//! [graph] of what depends on what and the [impact] of a failure; [maps](export) handed out; durable [stores](store);
+//! and [`Cmdb`], which keeps all of it current at the cost of what changed.
 //!
 //! **Deliberately absent**: collecting, clocks, threads (but for the store that needs one), and rules about what to do
 //! when something changes.
@@ -50,3 +50,11 @@ pub mod view;
 pub use cmdb::{Applied, Cmdb, Explanation, GraphDelta, Redirect};
 pub use config::{CmdbConfig, Precedence};
 pub use view::View;
+
+// Snapshots cross threads; so does whoever holds the facade.
+const fn crosses_threads<T: Send + Sync + Clone + 'static>() {}
+const _: () = {
+    crosses_threads::<View>();
+    crosses_threads::<Cmdb>();
+    crosses_threads::<history::ChangeFeed>();
+};

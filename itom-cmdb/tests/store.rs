@@ -116,7 +116,8 @@ mod sqlite {
         raw(&room.file(), "CREATE TABLE other (x)");
         assert!(matches!(SqliteStore::open(room.file()).unwrap_err(), StoreError::Foreign { .. }));
         let text = room.0.join("notes.txt");
-        std::fs::write(&text, "this is no database at all, only some notes that are long enough".repeat(40)).unwrap();
+        std::fs::write(&text, "this is no database at all, only some notes that are long enough".repeat(40))
+            .unwrap();
         let error = SqliteStore::open(&text).unwrap_err();
         assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
         assert!(std::fs::read_to_string(&text).unwrap().starts_with("this is no database"));
@@ -156,7 +157,8 @@ mod sqlite {
     fn a_full_disk_loses_nothing_acknowledged() {
         let room = Room::new("full");
         block_on(async {
-            let store = SqliteStore::open_with(room.file(), &SqliteOptions::default().max_bytes(256 * 1024)).unwrap();
+            let store =
+                SqliteStore::open_with(room.file(), &SqliteOptions::default().max_bytes(256 * 1024)).unwrap();
             let mut acknowledged = 0;
             let error = loop {
                 match store.append(&some_facts(acknowledged, 50, Timestamp::EPOCH)).await {
@@ -203,7 +205,8 @@ mod sqlite {
 
     #[test]
     fn l9_a_kill_at_any_moment_loses_nothing_acknowledged() {
-        let rounds = std::env::var("ITOM_CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5_u64);
+        let rounds =
+            std::env::var("ITOM_CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5_u64);
         let room = Room::new("crash");
         let mut acknowledged: Vec<i64> = Vec::new();
         for round in 0..rounds {
@@ -218,7 +221,8 @@ mod sqlite {
             hasher.int(round as i64);
             let enough = 1 + hasher.finish() % 40;
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-            let mut told = lines.by_ref().filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<i64>().ok());
+            let mut told =
+                lines.by_ref().filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<i64>().ok());
             let before = acknowledged.len();
             acknowledged.extend(told.by_ref().take(enough as usize));
             // SIGKILL on Unix: in the middle of whatever it does next.
@@ -230,7 +234,10 @@ mod sqlite {
             let there = block_on(read_all(&store, 1000));
             for run in &acknowledged {
                 for fact in some_facts(*run, 4, Timestamp::EPOCH) {
-                    assert!(there.contains(fact.id()), "round {round}: run {run} was acknowledged and is lost");
+                    assert!(
+                        there.contains(fact.id()),
+                        "round {round}: run {run} was acknowledged and is lost"
+                    );
                 }
             }
         }

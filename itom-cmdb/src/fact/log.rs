@@ -82,8 +82,8 @@ impl FactLog {
     /// Adds a fact. Adding it again changes nothing.
     pub fn insert(&mut self, fact: Fact) -> Inserted {
         if let Some(known) = self.facts.get_mut(&fact.id()) {
-            let earlier =
-                fact.recorded() < known.recorded() || (fact.observed(), fact.run()) < (known.observed(), known.run());
+            let earlier = fact.recorded() < known.recorded()
+                || (fact.observed(), fact.run()) < (known.observed(), known.run());
             if earlier {
                 Arc::make_mut(known).join(&fact);
                 return Inserted::Earlier;

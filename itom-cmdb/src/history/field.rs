@@ -38,11 +38,12 @@ pub(crate) fn field_history(log: &FactLog, objects: &[Object], attribute: &AttrN
                 if unchanged {
                     continue;
                 }
-                let said = now.members.iter().filter_map(|member| match log.get(*member).map(Fact::body) {
-                    Some(FactBody::Ci(ci)) if ci.subject == object.native => Some(ci),
-                    _ => None,
-                });
-                let Some(ci) = said.last() else { continue };
+                let mut said =
+                    now.members.iter().filter_map(|member| match log.get(*member).map(Fact::body) {
+                        Some(FactBody::Ci(ci)) if ci.subject == object.native => Some(ci),
+                        _ => None,
+                    });
+                let Some(ci) = said.next_back() else { continue };
                 let value = ci.attributes.get(attribute).cloned();
                 if value != current {
                     versions.push(FieldVersion {

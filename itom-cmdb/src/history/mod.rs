@@ -30,9 +30,12 @@ impl ChangeFeed {
                 _ => self.blocks.push_back(Arc::new(vec![change.clone()])),
             }
         }
-        while self.blocks.len() > 1 && self.blocks.iter().skip(1).map(|block| block.len()).sum::<usize>() >= limit {
+        while self.blocks.len() > 1
+            && self.blocks.iter().skip(1).map(|block| block.len()).sum::<usize>() >= limit
+        {
             let dropped = self.blocks.pop_front();
-            self.forgotten_until = dropped.and_then(|block| block.last().map(|change| change.at)).or(self.forgotten_until);
+            self.forgotten_until =
+                dropped.and_then(|block| block.last().map(|change| change.at)).or(self.forgotten_until);
         }
     }
 
@@ -70,7 +73,12 @@ impl ChangeSource for ChangeFeed {
 }
 
 /// What happened to an item between two states of it.
-pub(crate) fn ci_changes(at: Timestamp, before: Option<&Ci>, after: Option<&Ci>, changes: &mut Vec<CiChange>) {
+pub(crate) fn ci_changes(
+    at: Timestamp,
+    before: Option<&Ci>,
+    after: Option<&Ci>,
+    changes: &mut Vec<CiChange>,
+) {
     let Some(id) = after.or(before).map(Ci::id) else { return };
     let active = |ci: Option<&Ci>| ci.is_some_and(|ci| ci.state().is_active());
     let life = match (before, active(before), active(after)) {
@@ -81,7 +89,14 @@ pub(crate) fn ci_changes(at: Timestamp, before: Option<&Ci>, after: Option<&Ci>,
     };
     let source = |ci: Option<&Ci>| ci.and_then(|ci| ci.sources().first().cloned());
     if let Some(change) = life {
-        changes.push(CiChange { at, ci: id, change, before: None, after: None, source: source(after.or(before)) });
+        changes.push(CiChange {
+            at,
+            ci: id,
+            change,
+            before: None,
+            after: None,
+            source: source(after.or(before)),
+        });
     }
     let (Some(old), Some(new)) = (before, after) else { return };
     let names: BTreeSet<_> = old.attributes().keys().chain(new.attributes().keys()).collect();

@@ -56,7 +56,11 @@ pub(crate) fn partition(
     let mut forest = Forest {
         rules,
         root: (0..members.len()).collect(),
-        groups: members.iter().enumerate().map(|(index, member)| Some(Group::of(rules, index, member))).collect(),
+        groups: members
+            .iter()
+            .enumerate()
+            .map(|(index, member)| Some(Group::of(rules, index, member)))
+            .collect(),
         apart: BTreeSet::new(),
     };
     for (a, b) in apart {
@@ -179,7 +183,10 @@ impl Forest<'_> {
         }
         let (Some(one), Some(other)) = (&self.groups[left], &self.groups[right]) else { return false };
         let stated_apart = one.members.iter().any(|x| {
-            other.members.iter().any(|y| !self.apart.is_empty() && self.apart.contains(&(*x.min(y), *x.max(y))))
+            other
+                .members
+                .iter()
+                .any(|y| !self.apart.is_empty() && self.apart.contains(&(*x.min(y), *x.max(y))))
         });
         let kind = self.rules.common_kind(&one.kind, &other.kind);
         let (Some(kind), false) = (kind, stated_apart) else { return false };
@@ -200,7 +207,8 @@ impl Forest<'_> {
             rule(),
         );
         // The larger group takes the smaller in, so that each member moves at most log n times.
-        let (keep, take) = if one.members.len() >= other.members.len() { (left, right) } else { (right, left) };
+        let (keep, take) =
+            if one.members.len() >= other.members.len() { (left, right) } else { (right, left) };
         let Some(taken) = self.groups[take].take() else { return false };
         self.root[take] = keep;
         if let Some(group) = &mut self.groups[keep] {

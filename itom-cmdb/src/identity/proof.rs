@@ -1,6 +1,8 @@
 //! Why two objects are one item, in a form that can be checked without the code that decided it.
 
-use itom_core::{CiObservation, Classify, ErrorKind, Key, Strength};
+use std::collections::{BTreeMap, BTreeSet};
+
+use itom_core::{CiObservation, Classify, ErrorKind, Key, SourceName, Strength, Text};
 use serde::{Deserialize, Serialize};
 
 use super::{Ident, IdentityRules, Object};
@@ -106,9 +108,8 @@ impl Proof {
 pub fn verify(proof: &Proof, facts: &FactLog, rules: &IdentityRules) -> Result<(), ProofError> {
     let left = described(facts, &proof.left)?;
     let right = described(facts, &proof.right)?;
-    let forbid = |why| {
-        Err(ProofError::Forbidden { left: proof.left.0.clone(), right: proof.right.0.clone(), why })
-    };
+    let forbid =
+        |why| Err(ProofError::Forbidden { left: proof.left.0.clone(), right: proof.right.0.clone(), why });
     if rules.common_kind(&left.kind, &right.kind).is_none() {
         return forbid("one thing cannot be of both kinds");
     }
@@ -116,7 +117,10 @@ pub fn verify(proof: &Proof, facts: &FactLog, rules: &IdentityRules) -> Result<(
         Rule::Stated { fact } => {
             let Some(said) = facts.get(*fact) else { return Err(ProofError::MissingFact(*fact)) };
             if !matches!(said.body(), FactBody::SameAs(_)) {
-                return Err(ProofError::Misquoted { fact: *fact, expected: "that two subjects are the same" });
+                return Err(ProofError::Misquoted {
+                    fact: *fact,
+                    expected: "that two subjects are the same",
+                });
             }
         }
         Rule::Key { ident, strength, .. } => {
@@ -131,7 +135,10 @@ pub fn verify(proof: &Proof, facts: &FactLog, rules: &IdentityRules) -> Result<(
                     return Err(ProofError::Misquoted { fact, expected: "the key, at least so strong" });
                 }
             }
-            let differ = left.keys.iter().any(|key| contradicts(rules, key, left, right, *strength));
+            let differ = left.keys.iter().any(|key| {
+                let sides = ((left, &proof.left.0), (right, &proof.right.0));
+                contradicts(facts, rules, key, sides, *strength)
+            });
             if differ {
                 return forbid("they differ in a stronger single-valued key");
             }
@@ -140,20 +147,22 @@ pub fn verify(proof: &Proof, facts: &FactLog, rules: &IdentityRules) -> Result<(
     Ok(())
 }
 
-/// Whether the items differ in this single-valued key, which is strong enough to forbid. Junk says nothing; a value
-/// that is hot may look like a contradiction here only if both sides have others, which do not share one either.
+type Side<'a> = (&'a CiObservation, &'a Object);
+
+/// Whether the items differ in this single-valued key, which is strong enough to forbid. Junk and hot values say
+/// nothing.
 fn contradicts(
+    facts: &FactLog,
     rules: &IdentityRules,
     key: &Key,
-    left: &CiObservation,
-    right: &CiObservation,
+    (left, right): (Side<'_>, Side<'_>),
     by: Strength,
 ) -> bool {
-    let slot = |item: &CiObservation| -> Vec<Key> {
+    let slot = |(item, _): Side<'_>| -> Vec<Key> {
         item.keys
             .iter()
             .filter(|own| own.kind() == key.kind() && own.realm() == key.realm())
-            .filter(|own| own.strength() > Strength::Administrative && !rules.is_junk(&Ident::from(*own)))
+            .filter(|own| own.strength() >= Strength::Administrative && !rules.is_junk(&Ident::from(*own)))
             .cloned()
             .collect()
     };
@@ -163,6 +172,22 @@ fn contradicts(
         && !theirs.is_empty()
         && rules.forbids(key.kind(), weakest, by)
         && ours.iter().all(|own| theirs.iter().all(|other| own.value() != other.value()))
+        // Looked at last: it reads every statement.
+        && ours.iter().any(|own| !is_hot(facts, rules, own))
+        && theirs.iter().any(|own| !is_hot(facts, rules, own))
+}
+
+/// Whether more objects of one source than the limit ever claimed this value.
+fn is_hot(facts: &FactLog, rules: &IdentityRules, key: &Key) -> bool {
+    let mut claimants: BTreeMap<&SourceName, BTreeSet<&Text>> = BTreeMap::new();
+    for fact in facts.iter() {
+        if let FactBody::Ci(ci) = fact.body()
+            && ci.keys.iter().any(|own| Ident::from(own) == Ident::from(key))
+        {
+            claimants.entry(fact.source()).or_default().insert(&ci.subject);
+        }
+    }
+    claimants.values().any(|objects| objects.len() > rules.hot_limit())
 }
 
 fn described<'a>(

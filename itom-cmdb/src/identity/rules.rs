@@ -46,7 +46,8 @@ const JUNK: &[&str] = &[
 
 /// Prefixes of MAC addresses that belong to a role, not to a device: VRRP and HSRP virtual routers, GLBP, and the
 /// locally administered address of container bridges.
-const SHARED_MACS: &[&str] = &["00:00:5e:00:01:", "00:00:5e:00:02:", "00:00:0c:07:ac:", "00:07:b4:00:", "02:42:"];
+const SHARED_MACS: &[&str] =
+    &["00:00:5e:00:01:", "00:00:5e:00:02:", "00:00:0c:07:ac:", "00:07:b4:00:", "02:42:"];
 
 /// The rules of identity, as data. Engines with equal rules and facts agree on every item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +116,8 @@ impl IdentityRules {
     pub fn is_junk(&self, ident: &Ident) -> bool {
         if ident.kind == key_kind::MAC {
             let octets = ident.value.as_str();
-            let multicast = u8::from_str_radix(octets.get(..2).unwrap_or("0"), 16).is_ok_and(|byte| byte & 1 == 1);
+            let multicast =
+                u8::from_str_radix(octets.get(..2).unwrap_or("0"), 16).is_ok_and(|byte| byte & 1 == 1);
             return multicast
                 || octets == "00:00:00:00:00:00"
                 || SHARED_MACS.iter().any(|prefix| octets.starts_with(prefix));

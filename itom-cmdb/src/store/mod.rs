@@ -128,7 +128,9 @@ pub enum StoreError {
         what: String,
     },
     /// A newer version of this software wrote it.
-    #[error("{what} has format {found}, this version reads up to {known}; use the newer version (nothing was changed)")]
+    #[error(
+        "{what} has format {found}, this version reads up to {known}; use the newer version (nothing was changed)"
+    )]
     Newer {
         /// The store.
         what: String,
@@ -154,7 +156,9 @@ pub enum StoreError {
         why: String,
     },
     /// There is no room.
-    #[error("{what} is full; make room or raise the limit, then append again (what was acknowledged is kept)")]
+    #[error(
+        "{what} is full; make room or raise the limit, then append again (what was acknowledged is kept)"
+    )]
     Exhausted {
         /// The store.
         what: String,

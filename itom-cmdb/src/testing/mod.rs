@@ -20,7 +20,9 @@ use crate::store::Store;
 pub fn some_facts(run: i64, hosts: usize, recorded: Timestamp) -> Vec<Fact> {
     let mut batch = Batch::new(SourceName::literal("conformance"), Timestamp::from_secs(run));
     for host in 0..hosts {
-        batch.ci(format!("host-{run}-{host}"), kind::HOST).attr(attr::HOST_NAME, format!("web-{host} \"ü\" \0"));
+        batch
+            .ci(format!("host-{run}-{host}"), kind::HOST)
+            .attr(attr::HOST_NAME, format!("web-{host} \"ü\" \0"));
     }
     batch.finish(Coverage::new().complete(Scope::cis(kind::HOST)));
     facts_of(&batch, recorded)
@@ -81,5 +83,8 @@ pub async fn check_store(store: &dyn Store) {
     let after = read_all(store, 100).await;
     let there = dropped.iter().filter(|fact| after.contains(fact.id())).count();
     assert!(there == 0 || there == dropped.len(), "all or none of a dropped append, not {there}");
-    assert!(finished.is_none_or(|result| result.is_err()) || there == dropped.len(), "what was acknowledged is there");
+    assert!(
+        finished.is_none_or(|result| result.is_err()) || there == dropped.len(),
+        "what was acknowledged is there"
+    );
 }

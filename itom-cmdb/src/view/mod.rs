@@ -151,7 +151,7 @@ impl View {
         true
     }
 
-    pub(crate) fn put_ci(&mut self, ci: Ci) -> Option<Ci> {
+    pub(crate) fn put_ci(&mut self, ci: &Ci) -> Option<Ci> {
         let before = self.cis.insert(ci.id, ci.clone());
         let kind_before = before.as_ref().map(|old| old.body.kind.clone());
         if kind_before.as_ref() != Some(&ci.body.kind) {

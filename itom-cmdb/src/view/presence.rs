@@ -91,7 +91,9 @@ impl Item {
     fn covered_by(&self, scope: &Scope) -> bool {
         match self.statement.body() {
             FactBody::Ci(ci) => scope.covers_ci(&ci.kind, ci.partition.as_deref()),
-            FactBody::Relation(relation) => scope.covers_relation(&relation.kind, relation.partition.as_deref()),
+            FactBody::Relation(relation) => {
+                scope.covers_relation(&relation.kind, relation.partition.as_deref())
+            }
             _ => false,
         }
     }

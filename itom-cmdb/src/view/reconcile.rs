@@ -131,7 +131,8 @@ fn name_of(attributes: &BTreeMap<AttrName, Attribute>, items: &[(&Object, &Item)
         attr::SYSTEM_FILESYSTEM_MOUNTPOINT,
         attr::SYSTEM_DEVICE,
     ];
-    let said = NAMES.iter().filter_map(|name| attributes.get(name)?.value().as_text()).find(|text| !text.is_empty());
+    let said =
+        NAMES.iter().filter_map(|name| attributes.get(name)?.value().as_text()).find(|text| !text.is_empty());
     if let Some(name) = said {
         return Text::from(name);
     }
@@ -148,7 +149,8 @@ fn name_of(attributes: &BTreeMap<AttrName, Attribute>, items: &[(&Object, &Item)
 
 /// The item that these objects are.
 pub(crate) fn ci(config: &CmdbConfig, id: CiId, now: Timestamp, items: &[(&Object, &Item)]) -> Option<Ci> {
-    let described: Vec<_> = items.iter().filter_map(|(object, item)| Some((*object, *item, item.ci()?))).collect();
+    let described: Vec<_> =
+        items.iter().filter_map(|(object, item)| Some((*object, *item, item.ci()?))).collect();
     let (_, first, _) = described.first()?;
     let live: BTreeSet<&CiKind> = described
         .iter()
@@ -157,7 +159,8 @@ pub(crate) fn ci(config: &CmdbConfig, id: CiId, now: Timestamp, items: &[(&Objec
         .collect();
     let all: BTreeSet<&CiKind> = described.iter().map(|(_, _, ci)| &ci.kind).collect();
     let kind = kind_of(config, if live.is_empty() { &all } else { &live })?;
-    let said: Vec<_> = described.iter().map(|(object, item, ci)| (&object.source, *item, &ci.attributes)).collect();
+    let said: Vec<_> =
+        described.iter().map(|(object, item, ci)| (&object.source, *item, &ci.attributes)).collect();
     let attributes = attributes(config, Some(&kind), now, &said);
     let body = CiBody {
         name: name_of(&attributes, items),
@@ -184,8 +187,10 @@ pub(crate) fn relation(
     now: Timestamp,
     items: &[(&SourceName, &Item)],
 ) -> Option<Relation> {
-    let said: Vec<_> =
-        items.iter().filter_map(|(source, item)| Some((*source, *item, &item.relation()?.attributes))).collect();
+    let said: Vec<_> = items
+        .iter()
+        .filter_map(|(source, item)| Some((*source, *item, &item.relation()?.attributes)))
+        .collect();
     let (_, first, _) = said.first()?;
     Some(Relation {
         kind: first.relation()?.kind.clone(),
@@ -212,8 +217,12 @@ pub(crate) fn loose_end(
         own if *own == key_kind::PROCESS => kind::PROCESS,
         own if *own == key_kind::CONTAINER_ID => kind::CONTAINER,
         own if *own == key_kind::PURL => kind::SOFTWARE,
-        own if *own == key_kind::FQDN || *own == key_kind::HOST_NAME || *own == key_kind::MACHINE_ID => kind::HOST,
-        own if *own == key_kind::MAC || *own == key_kind::IP || *own == key_kind::ENDPOINT => kind::NETWORK_ADDRESS,
+        own if *own == key_kind::FQDN || *own == key_kind::HOST_NAME || *own == key_kind::MACHINE_ID => {
+            kind::HOST
+        }
+        own if *own == key_kind::MAC || *own == key_kind::IP || *own == key_kind::ENDPOINT => {
+            kind::NETWORK_ADDRESS
+        }
         _ => kind::DEVICE,
     };
     // The claims of references differ in strength at most; the ambient form says least.

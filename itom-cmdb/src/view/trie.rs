@@ -13,7 +13,7 @@ pub(crate) trait Id: Copy + Ord {
 
 fn nibble_of(bytes: &[u8; 16], depth: usize) -> usize {
     let byte = bytes.get(depth / 2).copied().unwrap_or(0);
-    usize::from(if depth % 2 == 0 { byte >> 4 } else { byte & 15 })
+    usize::from(if depth.is_multiple_of(2) { byte >> 4 } else { byte & 15 })
 }
 
 impl Id for CiId {

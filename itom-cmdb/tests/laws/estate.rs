@@ -33,7 +33,8 @@ pub(crate) fn kind_of(index: u8) -> CiKind {
 }
 
 pub(crate) fn key_of(index: u8) -> Key {
-    let own = |kind, value: &str, strength| Key::new(kind, itom_core::Realm::GLOBAL, value, strength).unwrap();
+    let own =
+        |kind, value: &str, strength| Key::new(kind, itom_core::Realm::GLOBAL, value, strength).unwrap();
     match index % 12 {
         0 => own(key_kind::SERIAL, "SN-0001", Strength::Hardware),
         1 => own(key_kind::SERIAL, "SN-0002", Strength::Hardware),
@@ -96,7 +97,8 @@ impl Run {
         for said in &self.said {
             match said {
                 Said::Ci { native: id, kind, keys, value, partition } => {
-                    let ci = batch.ci(native(*id), kind_of(*kind)).attr(attr::OS_VERSION, i64::from(*value % 3));
+                    let ci =
+                        batch.ci(native(*id), kind_of(*kind)).attr(attr::OS_VERSION, i64::from(*value % 3));
                     if value % 4 == 0 {
                         ci.attr(AttrName::literal("name"), format!("name-{}", value % 2));
                     }
@@ -141,7 +143,14 @@ fn said() -> impl Strategy<Value = Said> {
 
 /// Runs in the order of their generation; ticks are small, so that runs are late and collide.
 pub(crate) fn runs() -> impl Strategy<Value = Vec<Run>> {
-    let run = (0_usize..3, 0_i64..400, proptest::collection::vec(said(), 0..7), 0_u8..16, any::<u8>(), any::<bool>())
+    let run = (
+        0_usize..3,
+        0_i64..400,
+        proptest::collection::vec(said(), 0..7),
+        0_u8..16,
+        any::<u8>(),
+        any::<bool>(),
+    )
         .prop_map(|(source, tick, said, complete, partial, repeat)| {
             // Gaps longer than a lease now and then, and ticks that repeat.
             let tick = if repeat { tick % 8 } else { tick };

@@ -9,7 +9,9 @@ use estate::{Run, STEP, runs};
 use itom_cmdb::fact::{Fact, FactLog, facts_of};
 use itom_cmdb::identity::{Object, verify};
 use itom_cmdb::{Cmdb, CmdbConfig, GraphDelta, View};
-use itom_core::{Batch, CiId, Coverage, ErrorKind, Key, RelationKind, Scope, SourceName, Timestamp, attr, kind};
+use itom_core::{
+    Batch, CiId, Coverage, ErrorKind, Key, RelationKind, Scope, SourceName, Timestamp, attr, kind,
+};
 use proptest::prelude::*;
 
 const END: Timestamp = Timestamp::from_secs(1_000_000 + 500 * STEP);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use itom_cmdb::CmdbConfig;
 use itom_cmdb::identity::{Ident, Object};
 use itom_core::{
-    Batch, CiKind, CiObservation, Coverage, Key, Observation, Retraction, SourceName, Strength, Subject, Timestamp,
-    key_kind, kind,
+    Batch, CiKind, CiObservation, Coverage, Key, Observation, Retraction, SourceName, Strength, Subject,
+    Timestamp, key_kind, kind,
 };
 
 use crate::estate::Run;
@@ -76,7 +76,8 @@ fn presence(runs: &[Run], source: &SourceName) -> BTreeMap<String, Seen> {
             }
         }
         for (native, ci) in &described {
-            let fresh = Seen { ci: ci.clone(), first: at, last: at, entered: at, proposed: None, gone: false };
+            let fresh =
+                Seen { ci: ci.clone(), first: at, last: at, entered: at, proposed: None, gone: false };
             let item = items.entry(native.clone()).or_insert(fresh);
             item.ci = ci.clone();
             if item.is_gone(at) {
@@ -129,14 +130,16 @@ fn presence(runs: &[Run], source: &SourceName) -> BTreeMap<String, Seen> {
 pub(crate) fn may_be_gone(runs: &[Run], object: &Object, now: Timestamp) -> bool {
     let mine = || runs.iter().filter(|run| run.source() == object.source);
     let says = |run: &Run| {
-        run.batch().items().iter().any(|item| matches!(item, Observation::Ci(ci) if ci.subject == object.native))
-    };
-    let Some(last) = mine().filter(|run| says(run)).map(Run::at).max() else { return false };
-    let retracted = mine().filter(|run| run.at() >= last).any(|run| {
         run.batch()
             .items()
             .iter()
-            .any(|item| matches!(item, Observation::Retract(Retraction::Ci(native)) if *native == object.native))
+            .any(|item| matches!(item, Observation::Ci(ci) if ci.subject == object.native))
+    };
+    let Some(last) = mine().filter(|run| says(run)).map(Run::at).max() else { return false };
+    let retracted = mine().filter(|run| run.at() >= last).any(|run| {
+        run.batch().items().iter().any(
+            |item| matches!(item, Observation::Retract(Retraction::Ci(native)) if *native == object.native),
+        )
     });
     let absent = mine().any(|run| run.at() > last && !run.coverage().complete_scopes().is_empty());
     let lapsed = last.as_micros() + 86_400 * 1_000_000 <= now.as_micros();
@@ -156,7 +159,12 @@ pub(crate) fn derive(runs: &[Run], now: Timestamp) -> Model {
     for source in &sources {
         for (native, seen) in presence(runs, source) {
             let live = !seen.is_gone(now);
-            things.push(Thing { object: Object::new(source.clone(), native), ci: seen.ci, live, first: seen.first });
+            things.push(Thing {
+                object: Object::new(source.clone(), native),
+                ci: seen.ci,
+                live,
+                first: seen.first,
+            });
         }
     }
     things.sort_by(|a, b| a.object.cmp(&b.object));
@@ -170,20 +178,23 @@ fn parts(things: &[Thing], runs: &[Run]) -> BTreeSet<BTreeSet<Object>> {
         let sources: BTreeSet<&SourceName> = things.iter().map(|thing| &thing.object.source).collect();
         sources.iter().any(|source| {
             let claims = |thing: &&Thing| thing.ci.keys.iter().any(|key| Ident::from(key) == *ident);
-            things.iter().filter(|thing| thing.live && thing.object.source == **source).filter(claims).count() > 3
+            things.iter().filter(|thing| thing.live && thing.object.source == **source).filter(claims).count()
+                > 3
         })
     };
     let usable = |key: &&Key| {
         let ident = Ident::from(*key);
         key.strength() >= Strength::Administrative && !rules.is_junk(&ident) && !hot(&ident)
     };
-    let keys: Vec<Vec<&Key>> = things.iter().map(|thing| thing.ci.keys.iter().filter(usable).collect()).collect();
+    let keys: Vec<Vec<&Key>> =
+        things.iter().map(|thing| thing.ci.keys.iter().filter(usable).collect()).collect();
     let mut groups: Vec<BTreeSet<usize>> = (0..things.len()).map(|index| BTreeSet::from([index])).collect();
     let mut kinds: Vec<CiKind> = things.iter().map(|thing| thing.ci.kind.clone()).collect();
     let (same, apart) = stated(things, runs, &hot);
     let single = [key_kind::SERIAL, key_kind::MACHINE_ID];
     let mut join = |a: usize, b: usize, by: Option<Strength>| -> bool {
-        let find = |index: usize, groups: &[BTreeSet<usize>]| groups.iter().position(|group| group.contains(&index));
+        let find =
+            |index: usize, groups: &[BTreeSet<usize>]| groups.iter().position(|group| group.contains(&index));
         let (Some(left), Some(right)) = (find(a, &groups), find(b, &groups)) else { return false };
         if left == right {
             return true;
@@ -207,7 +218,9 @@ fn parts(things: &[Thing], runs: &[Run]) -> BTreeSet<BTreeSet<Object>> {
                         .collect()
                 };
                 let (ours, theirs) = (values(&groups[left]), values(&groups[right]));
-                let Some(weakest) = ours.iter().chain(&theirs).map(|(strength, _)| *strength).min() else { continue };
+                let Some(weakest) = ours.iter().chain(&theirs).map(|(strength, _)| *strength).min() else {
+                    continue;
+                };
                 let counts = weakest > by || (weakest == by && by == Strength::Hardware);
                 if counts && !ours.is_empty() && !theirs.is_empty() && ours.is_disjoint(&theirs) {
                     return false;
@@ -227,14 +240,17 @@ fn parts(things: &[Thing], runs: &[Run]) -> BTreeSet<BTreeSet<Object>> {
         for tier in [Strength::Hardware, Strength::Issued, Strength::Administrative] {
             let mut evidence: BTreeMap<Ident, Vec<usize>> = BTreeMap::new();
             for (index, thing) in things.iter().enumerate() {
-                for key in keys[index].iter().filter(|key| key.strength() >= tier && (thing.live || !live_only)) {
+                for key in
+                    keys[index].iter().filter(|key| key.strength() >= tier && (thing.live || !live_only))
+                {
                     evidence.entry(Ident::from(*key)).or_default().push(index);
                 }
             }
             let mut ordered: Vec<(usize, Ident, Vec<usize>)> = evidence
                 .into_iter()
                 .map(|(ident, claimants)| {
-                    let sources: BTreeSet<&SourceName> = claimants.iter().map(|index| &things[*index].object.source).collect();
+                    let sources: BTreeSet<&SourceName> =
+                        claimants.iter().map(|index| &things[*index].object.source).collect();
                     (sources.len(), ident, claimants)
                 })
                 .collect();
@@ -267,9 +283,9 @@ fn stated(things: &[Thing], runs: &[Run], hot: &dyn Fn(&Ident) -> bool) -> (Vec<
                 _ => continue,
             };
             let meant = |subject: &Subject| match subject {
-                Subject::Native(native) => things
-                    .iter()
-                    .position(|thing| thing.object == Object::new(run.source(), native.clone())),
+                Subject::Native(native) => {
+                    things.iter().position(|thing| thing.object == Object::new(run.source(), native.clone()))
+                }
                 Subject::Key(key) => {
                     let ident = Ident::from(key);
                     let claims =
@@ -278,11 +294,11 @@ fn stated(things: &[Thing], runs: &[Run], hot: &dyn Fn(&Ident) -> bool) -> (Vec<
                     claimants.min_by_key(|index| (!things[*index].live, *index)).filter(|_| !hot(&ident))
                 }
             };
-            if let (Some(a), Some(b)) = (meant(&said.a), meant(&said.b)) {
-                if a != b {
-                    let word = words.entry((a.min(b), a.max(b))).or_insert((run.at(), apart));
-                    *word = (*word).max((run.at(), apart));
-                }
+            if let (Some(a), Some(b)) = (meant(&said.a), meant(&said.b))
+                && a != b
+            {
+                let word = words.entry((a.min(b), a.max(b))).or_insert((run.at(), apart));
+                *word = (*word).max((run.at(), apart));
             }
         }
     }

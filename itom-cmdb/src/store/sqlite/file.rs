@@ -43,7 +43,9 @@ pub(super) struct File {
 
 impl File {
     pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)
             .map_err(|error| StoreError::Open { what: what(path), source: error.into() })?;
         // A file in use is said to be so at once; waiting is for the caller to decide.
@@ -76,10 +78,8 @@ impl File {
             return Err(StoreError::Newer { what: what(&self.path), found: format, known: FORMAT });
         }
         if !fresh {
-            let verdict: String = self
-                .connection
-                .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-                .map_err(opening)?;
+            let verdict: String =
+                self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(opening)?;
             if verdict != "ok" {
                 return Err(StoreError::Corrupt { what: what(&self.path), why: verdict });
             }
@@ -92,7 +92,9 @@ impl File {
         self.connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;").map_err(opening)?;
         if fresh {
             let marks = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};");
-            self.connection.execute_batch(&format!("BEGIN EXCLUSIVE; {SCHEMA} {marks} COMMIT;")).map_err(opening)?;
+            self.connection
+                .execute_batch(&format!("BEGIN EXCLUSIVE; {SCHEMA} {marks} COMMIT;"))
+                .map_err(opening)?;
         }
         if let Some(bytes) = options.max_bytes {
             let size = pragma("page_size")?.max(512);
@@ -160,7 +162,8 @@ impl File {
     }
 
     fn fact(&self, seq: i64, row: &rusqlite::Row<'_>) -> Result<Fact, StoreError> {
-        let corrupt = |why: String| StoreError::Corrupt { what: what(&self.path), why: format!("fact {seq}: {why}") };
+        let corrupt =
+            |why: String| StoreError::Corrupt { what: what(&self.path), why: format!("fact {seq}: {why}") };
         let reading = |error| classify(&self.path, "reading", error);
         let id: [u8; 16] = row.get(1).map_err(reading)?;
         let source: String = row.get(2).map_err(reading)?;
@@ -204,7 +207,9 @@ fn classify(path: &Path, doing: &'static str, error: rusqlite::Error) -> StoreEr
     let code = error.sqlite_error_code();
     let source: BoxError = Box::new(error);
     match code {
-        Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory) => StoreError::Exhausted { what, source: Some(source) },
+        Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory) => {
+            StoreError::Exhausted { what, source: Some(source) }
+        }
         Some(ErrorCode::NotADatabase) => StoreError::Foreign { what, why: source.to_string() },
         Some(ErrorCode::DatabaseCorrupt) => StoreError::Corrupt { what, why: source.to_string() },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {

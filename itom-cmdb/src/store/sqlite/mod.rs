@@ -1,8 +1,4 @@
-//! Facts in one SQLite file: write-ahead log, full synchronisation, one writer thread with a bounded queue.
-//!
-//! Appends that wait together share one transaction (group commit), so that many small batches cost one sync. The file
-//! is locked exclusively while it is open. It carries an application id and a format version; anything else than a store
-//! of a known format is refused and left as it is.
+//! The embedded durable store.
 
 mod file;
 mod writer;
@@ -12,8 +8,8 @@ use std::sync::Mutex;
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use futures::channel::{mpsc, oneshot};
 use futures::SinkExt as _;
+use futures::channel::{mpsc, oneshot};
 
 use super::{Cursor, Description, Page, Store, StoreError};
 use crate::fact::Fact;
@@ -44,7 +40,11 @@ impl SqliteOptions {
     }
 }
 
-/// Facts in one SQLite file. See the [module](self).
+/// Facts in one SQLite file: write-ahead log, full synchronisation, one writer thread with a bounded queue.
+///
+/// Appends that wait together share one transaction (group commit), so that many small batches cost one sync. The file
+/// is locked exclusively while it is open. It carries an application id and a format version; anything else than a store
+/// of a known format is refused and left as it is. Dropping the store writes what waits, then closes the file.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), itom_cmdb::store::StoreError> {
@@ -79,7 +79,8 @@ impl SqliteStore {
         let path = path.as_ref().to_path_buf();
         let file = file::File::open(&path, options)?;
         let (jobs, queue) = mpsc::channel(options.queue);
-        let spawned = std::thread::Builder::new().name("itom-facts".into()).spawn(move || writer::run(file, queue));
+        let spawned =
+            std::thread::Builder::new().name("itom-facts".into()).spawn(move || writer::run(file, queue));
         match spawned {
             Ok(thread) => Ok(Self { path, jobs, thread: Mutex::new(Some(thread)) }),
             Err(error) => Err(StoreError::Open { what: what(&path), source: error.into() }),

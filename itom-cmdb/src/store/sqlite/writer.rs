@@ -40,7 +40,12 @@ pub(super) fn run(mut file: File, mut queue: mpsc::Receiver<Job>) {
 }
 
 /// Writes this append and those that wait behind it in one transaction; returns the first other job.
-fn append(file: &mut File, queue: &mut mpsc::Receiver<Job>, facts: Vec<Fact>, reply: Reply<()>) -> Option<Job> {
+fn append(
+    file: &mut File,
+    queue: &mut mpsc::Receiver<Job>,
+    facts: Vec<Fact>,
+    reply: Reply<()>,
+) -> Option<Job> {
     let mut group = vec![(facts, reply)];
     let mut size = group[0].0.len();
     let mut other = None;
