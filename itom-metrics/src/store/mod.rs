@@ -240,10 +240,10 @@ impl SeriesStore {
         if state.retired {
             return Ok(None);
         }
-        if let Some((newest, _)) = state.body.newest() {
-            if at < newest.saturating_sub(window.late) {
-                return Err(Refusal::TooOld);
-            }
+        if let Some((newest, _)) = state.body.newest()
+            && at < newest.saturating_sub(window.late)
+        {
+            return Err(Refusal::TooOld);
         }
         if subject.is_some() {
             state.subject = subject;
