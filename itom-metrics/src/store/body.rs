@@ -106,7 +106,7 @@ impl Body {
     }
 
     fn seal(&mut self) {
-        if let Some(run) = Sealed::encode(&self.head.samples()) {
+        if let Some(run) = Sealed::from_head(&self.head) {
             self.sealed_bytes += run.heap_bytes();
             self.make_spine_room();
             self.sealed.push(run);
