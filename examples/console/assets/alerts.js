@@ -73,7 +73,7 @@ async function explain(id) {
       Object.keys(alert.labels ?? {}).length > 0 && [h("dt", {}, "labels"), h("dd", {}, h("code", {}, format.labels(alert.labels)))],
       h("dt", {}, "operator"), h("dd", {}, alert.operator ?? "–")),
     readings(why),
-    list("Why it fires", why.why), list("Who was told", why.told, "Nobody yet."),
+    list("Why", why.why), list("Who was told", why.told, "Nobody yet."),
     acknowledged ? null : acknowledge(alert));
 }
 

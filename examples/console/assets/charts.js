@@ -5,6 +5,7 @@ import { css, fill, h, link } from "./dom.js";
 import * as format from "./format.js";
 
 const SHOWN = 12;
+const BINARY = Array.from({ length: 60 }, (_, power) => 2 ** (power - 4));
 const alive = new Set();
 
 /** A chart that loads itself when seen, refreshes every 15 seconds and follows its width. */
@@ -104,6 +105,7 @@ function draw(chart, given, rate, [min, max]) {
   chart.range = [min, max];
   if (chart.plot && chart.shape === shape) {
     chart.plot.setData(data);
+    newest(chart.plot);
     return;
   }
   chart.plot?.destroy();
@@ -116,7 +118,7 @@ function draw(chart, given, rate, [min, max]) {
     scales: { x: { range: () => chart.range }, y: { range: (_, low, high) => span(low, high) } },
     axes: [
       { ...axis, size: 26, space: 70, values: [[86400, "{D} {MMM}"], [60, "{HH}:{mm}"], [1, "{HH}:{mm}:{ss}"]].map(([step, text]) => [step, text, null, null, null, null, null, null, 1]) },
-      { ...axis, size: 68, space: 32, values: (_, ticks) => ticks.map((tick) => unit(tick)) },
+      { ...axis, size: 68, space: 32, incrs: /_bytes(_total|_sum)?$/.test(chart.metric) ? BINARY : undefined, values: (_, ticks) => ticks.map((tick) => unit(tick)) },
     ],
     series: [
       { label: "time", value: (_, at) => at === null || at === undefined ? "–" : format.time(at * 1000) },
@@ -130,6 +132,17 @@ function draw(chart, given, rate, [min, max]) {
     legend: { live: true, show: chart.height > 160 || labels.length > 1 },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
   }, data, chart.body);
+  chart.plot.over.addEventListener("mouseleave", () => newest(chart.plot));
+  newest(chart.plot);
+}
+
+/** Without a pointer on the chart its legend says the newest values. */
+async function newest(plot) {
+  // uPlot applies what it was given after the current task, and empties the legend then.
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  if (plot.cursor.left >= 0) return;
+  const last = (values) => { let at = values.length - 1; while (at > 0 && (values[at] === undefined || values[at] === null)) at -= 1; return at; };
+  plot.setLegend({ idxs: plot.data.map(last) });
 }
 
 /** A little air; a series that stays above zero keeps zero in sight unless it hardly moves. */

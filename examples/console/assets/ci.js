@@ -49,7 +49,7 @@ function attributes(item) {
   return section("Attributes", format.number(item.attributes.length), table([
     { title: "Attribute", cell: (row) => row.winner ? h("code", {}, row.name) : "", class: "attr" },
     { title: "Value", cell: (row) => row.winner ? h("span", { class: "value" }, format.value(row.value)) : h("s", { class: "value", title: "Another source says this; it lost" }, format.value(row.value)) },
-    { title: "From", cell: (row) => [h("span", {}, row.source), row.why && h("small", { class: "why" }, row.why)] },
+    { title: "From", cell: (row) => [h("span", {}, row.source), row.why && h("small", { class: "why" }, row.why)], class: "from" },
     { title: "Observed", cell: (row) => h("time", { title: row.observed }, format.ago(row.observed)), class: "num" },
   ], rows, { row: (row) => ({ class: row.winner ? "" : "loser" }), label: "Attributes" }));
 }
@@ -58,7 +58,7 @@ function relations(item) {
   const rows = [...item.relations].sort((a, b) => (a.direction < b.direction ? 1 : a.direction > b.direction ? -1 : 0) || (a.kind < b.kind ? -1 : a.kind > b.kind ? 1 : 0));
   return section("Relations", format.number(rows.length), table([
     { title: "", cell: (row) => h("span", { class: "dim", title: row.direction === "out" ? "from this item" : "to this item" }, row.direction === "out" ? "→" : "←") },
-    { title: "Relation", cell: (row) => h("code", {}, row.kind) },
+    { title: "Relation", cell: (row) => h("code", {}, row.kind), class: "attr" },
     { title: "Item", cell: (row) => [ciLink(row.other), h("small", { class: "why" }, row.other.kind)], class: "name" },
     { title: "Said by", cell: (row) => h("span", { class: "dim", title: `since ${row.first_seen}` }, row.sources.join(", ")) },
   ], rows, { empty: "No relations are known.", label: "Relations" }));

@@ -45,6 +45,7 @@ async function show() {
   fill(main, root);
   try {
     await entry.page.show(root, { argument, params });
+    if (mine === current) document.body.dataset.page = entry.name;
   } catch (error) {
     if (mine === current) fill(root, failure(error, show));
   }
@@ -121,6 +122,8 @@ addEventListener("hashchange", show);
 addEventListener("keydown", keys);
 document.addEventListener("visibilitychange", () => { if (!document.hidden && pending.size > 0) refreshPage(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => current.page?.theme?.());
-follow(setLive, (kind) => { pending.add(kind); refreshPage(); refreshBar(); });
+// `?live=off` shows one moment and keeps no stream open: for printing and for browsers that wait for all requests to end.
+if (new URLSearchParams(location.search).get("live") === "off") setLive("paused");
+else follow(setLive, (kind) => { pending.add(kind); refreshPage(); refreshBar(); });
 drawBar().catch(() => {});
 show();

@@ -23,7 +23,7 @@ export async function refresh() {
     h("div", { class: "figures" },
       figure("items", format.number(engine.cis)), figure("relations", format.number(engine.relations)), figure("facts", format.number(engine.facts)),
       figure("series", format.number(engine.series)), figure("samples", format.number(engine.samples)), figure("rounds", format.number(engine.rounds), `running for ${format.span((now - new Date(engine.started_at).getTime()) / 1000)}`),
-      figure("dropped", format.number(engine.dropped), engine.dropped > 0 ? "a limit was reached" : "nothing was turned away"), figure("store", format.value(engine.store))),
+      figure("dropped", format.number(engine.dropped), engine.dropped > 0 ? "a limit was reached" : "nothing was turned away"), figure("store", h("code", {}, format.value(engine.store)))),
     section("Collectors", format.number(collectors.length), table([
       { title: "Collector", cell: (row) => h("code", {}, row.name), class: "name" },
       { title: "Outcome", cell: (row) => tag(String(row.outcome ?? "not run yet").replace("_", " "), { "data-outcome": row.outcome ?? "waiting" }) },

@@ -19,6 +19,18 @@ export function colourOf(kind) {
   return cache.get(kind);
 }
 
+/** The colour thinned with the card's: opaque, so that lines pass behind. */
+export function tintOf(kind) {
+  const share = Number(css("--node-tint")) || 0.16;
+  const [colour, card] = [colourOf(kind), css("--card")].map(channels);
+  return `rgb(${colour.map((channel, index) => Math.round(channel * share + card[index] * (1 - share))).join(",")})`;
+}
+
+function channels(hex) {
+  const digits = hex.length === 4 ? [...hex.slice(1)].map((digit) => digit + digit).join("") : hex.slice(1);
+  return [0, 2, 4].map((at) => Number.parseInt(digits.slice(at, at + 2), 16) || 0);
+}
+
 function variable(kind) {
   for (let name = kind; name; name = name.slice(0, Math.max(name.lastIndexOf("."), 0))) if (FIXED[name]) return FIXED[name];
   let sum = 0;

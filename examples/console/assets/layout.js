@@ -1,82 +1,106 @@
-// Where items stand: one band per layer, as a stack is drawn. dagre decides the order within a band so that relations
-// cross little; a band that is too wide for the screen wraps into rows, so that names stay readable whatever the count.
+// Where items stand: one band per layer, as a stack is drawn. Within a band dagre puts what needs something above what
+// it needs, and orders the rest so that relations cross little; a rank that is too wide for the screen wraps into rows,
+// so that names stay readable whatever the count.
 
 export const BANDS = { external: "Outside", service: "Services", process: "Processes", software: "Software", host: "Hosts", storage: "Storage", network: "Network" };
 const ORDER = Object.keys(BANDS);
 
 export const CARD = { width: 168, height: 30 };
-const GAP = { x: 18, y: 16, row: 10, band: 30 };
-const LABEL = 92;
+const GAP = { x: 18, y: 16, row: 10, rank: 34, band: 26 };
+const LABEL = 100;
+const STEP = CARD.width + GAP.x;
+// Above this dagre takes seconds; names then decide the order.
+const MOST = { nodes: 500, edges: 1500 };
 
-export function arrange(graph, aspect) {
+/** Positions of items and the bands behind them, for a screen of this shape (width over height). */
+export function arrange(graph, aspect, faint) {
+  const edges = graph.edges.filter((edge) => edge.from !== edge.to && !faint(edge));
+  const across = dagre(graph.nodes, edges, { nodeSep: 10, rankSep: 30 });
   const layers = new Map();
   for (const node of graph.nodes) {
     if (!layers.has(node.layer)) layers.set(node.layer, []);
     layers.get(node.layer).push(node);
   }
-  const order = [...layers.keys()].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
-  const across = crossings(graph);
-  const columns = columnsFor(order.map((layer) => layers.get(layer).length), aspect);
-  const width = columns * (CARD.width + GAP.x) - GAP.x;
+  const blocks = [...layers.keys()].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1)).map((layer) => block(layer, layers.get(layer), edges, across));
+  const columns = columnsFor(blocks, aspect);
 
   const positions = new Map();
   const bands = [];
   let y = 0;
-  for (const layer of order) {
-    const members = layers.get(layer);
-    members.sort((a, b) => across.get(a.id) - across.get(b.id) || (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1));
-    const rows = Math.ceil(members.length / columns);
-    const perRow = Math.ceil(members.length / rows);
-    members.forEach((node, index) => {
-      const row = Math.floor(index / perRow);
-      const inRow = Math.min(perRow, members.length - row * perRow);
-      const rowWidth = inRow * (CARD.width + GAP.x) - GAP.x;
-      const column = index % perRow;
-      positions.set(node.id, {
-        x: (width - rowWidth) / 2 + column * (CARD.width + GAP.x) + CARD.width / 2,
-        y: y + GAP.y + row * (CARD.height + GAP.row) + CARD.height / 2,
-      });
-    });
-    const height = rows * (CARD.height + GAP.row) - GAP.row + 2 * GAP.y;
-    bands.push({ layer, x: (width - LABEL) / 2, y: y + height / 2, width: width + LABEL + 40, height });
+  const rows = blocks.map((one) => rowsOf(one, columns));
+  const width = Math.max(...rows.flat().map((row) => row.members.length), 1) * STEP - GAP.x;
+  blocks.forEach((one, index) => {
+    let at = y + GAP.y;
+    for (const row of rows[index]) {
+      const wide = row.members.length * STEP - GAP.x;
+      row.members.forEach((node, place) => positions.set(node.id, { x: (width - wide) / 2 + place * STEP + CARD.width / 2, y: at + CARD.height / 2 }));
+      at += CARD.height + row.gap;
+    }
+    const height = at - rows[index].at(-1).gap + GAP.y - y;
+    bands.push({ layer: one.layer, x: (width - LABEL) / 2, y: y + height / 2, left: -LABEL - 6, width: width + LABEL + 44, height });
     y += height + GAP.band;
-  }
+  });
   return { positions, bands };
 }
 
 const rank = (layer) => { const at = ORDER.indexOf(layer); return at < 0 ? ORDER.length : at; };
+const byName = (a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1);
+
+/** What one layer holds: ranks of those that need each other, and the rest. */
+function block(layer, members, edges, across) {
+  const ids = new Set(members.map((node) => node.id));
+  const inside = edges.filter((edge) => ids.has(edge.from) && ids.has(edge.to));
+  const related = new Set(inside.flatMap((edge) => [edge.from, edge.to]));
+  const places = dagre(members.filter((node) => related.has(node.id)), inside, { nodeSep: GAP.x, rankSep: GAP.rank });
+  const ranks = new Map();
+  for (const node of members) {
+    const place = related.has(node.id) ? places.get(node.id) : null;
+    const key = place ? place.y : Infinity;
+    if (!ranks.has(key)) ranks.set(key, []);
+    ranks.get(key).push({ node, x: place ? place.x : across.get(node.id)?.x ?? 0 });
+  }
+  const sorted = [...ranks.keys()].sort((a, b) => a - b);
+  return { layer, ranks: sorted.map((key) => ranks.get(key).sort((a, b) => a.x - b.x || byName(a.node, b.node)).map((one) => one.node)) };
+}
+
+/** Rows no wider than so many columns; between ranks there is room for the lines. */
+function rowsOf(one, columns) {
+  return one.ranks.flatMap((members, index) => {
+    const count = Math.ceil(members.length / columns);
+    const each = Math.ceil(members.length / count);
+    const gap = index < one.ranks.length - 1 ? GAP.rank : GAP.row;
+    return Array.from({ length: count }, (_, row) => ({ members: members.slice(row * each, (row + 1) * each), gap: row < count - 1 ? GAP.row : gap }));
+  });
+}
 
 /** The number of columns whose bands together come nearest to the shape of the screen. */
-function columnsFor(sizes, aspect) {
+function columnsFor(blocks, aspect) {
   let best = { columns: 1, off: Infinity };
-  const most = Math.max(1, ...sizes);
-  for (let columns = 1; columns <= Math.min(most, 40); columns += 1) {
-    const width = columns * (CARD.width + GAP.x) + LABEL;
-    const height = sizes.reduce((sum, size) => sum + Math.ceil(size / columns) * (CARD.height + GAP.row) + 2 * GAP.y + GAP.band, 0);
-    const off = Math.abs(Math.log(width / height / aspect));
+  const most = Math.min(40, Math.max(1, ...blocks.flatMap((one) => one.ranks.map((members) => members.length))));
+  for (let columns = 1; columns <= most; columns += 1) {
+    const rows = blocks.map((one) => rowsOf(one, columns));
+    const height = rows.reduce((sum, all) => sum + 2 * GAP.y + GAP.band + all.reduce((inner, row) => inner + CARD.height + row.gap, 0), 0);
+    const off = Math.abs(Math.log((columns * STEP + LABEL + 44) / height / aspect));
     if (off < best.off) best = { columns, off };
   }
   return best.columns;
 }
 
-/** dagre's horizontal place of each item. */
-function crossings(graph) {
-  const across = new Map(graph.nodes.map((node, index) => [node.id, index]));
-  // Above this dagre takes seconds; names then decide the order within a band.
-  if (graph.nodes.length === 0 || graph.nodes.length > 500 || graph.edges.length > 1500) return new Map(graph.nodes.map((node) => [node.id, 0]));
+/** Where dagre would put the nodes. */
+function dagre(nodes, edges, spacing) {
+  if (nodes.length === 0 || nodes.length > MOST.nodes || edges.length > MOST.edges) return new Map(nodes.map((node) => [node.id, { x: 0, y: 0 }]));
   const plain = window.cytoscape({
     headless: true, styleEnabled: true,
     elements: [
-      ...graph.nodes.map((node) => ({ data: { id: node.id } })),
-      ...graph.edges.filter((edge) => edge.from !== edge.to).map((edge, index) => ({ data: { id: `e${index}`, source: edge.from, target: edge.to } })),
+      ...nodes.map((node) => ({ data: { id: node.id } })),
+      ...edges.map((edge, index) => ({ data: { id: `edge ${index}`, source: edge.from, target: edge.to } })),
     ],
-    style: [{ selector: "node", style: { width: 40, height: 20 } }],
+    style: [{ selector: "node", style: { width: CARD.width, height: CARD.height } }],
   });
   try {
-    plain.layout({ name: "dagre", rankDir: "TB", nodeSep: 10, rankSep: 30, animate: false, fit: false }).run();
-    plain.nodes().forEach((node) => { across.set(node.id(), Math.round(node.position("x"))); });
+    plain.layout({ name: "dagre", rankDir: "TB", ...spacing, animate: false, fit: false }).run();
+    return new Map(plain.nodes().map((node) => [node.id(), { x: Math.round(node.position("x")), y: Math.round(node.position("y")) }]));
   } finally {
     plain.destroy();
   }
-  return across;
 }

@@ -1,9 +1,9 @@
 // The map: what there is, what needs what, and what breaks.
 
 import { api } from "./api.js";
-import { ciLink, css, debounce, failure, fill, h, severity, tag } from "./dom.js";
+import { ciLink, debounce, failure, fill, h, severity, tag } from "./dom.js";
 import * as format from "./format.js";
-import { colourOf, drawLegend, resetColours } from "./kinds.js";
+import { colourOf, drawLegend, resetColours, tintOf } from "./kinds.js";
 import { arrange, BANDS } from "./layout.js";
 import { style } from "./mapstyle.js";
 import { impactList, mark, unmark } from "./impact.js";
@@ -13,7 +13,9 @@ let place = {};
 let known = { nodes: [], edges: [] };
 let detail = "services";
 let selected = null;
+let moved = false;
 let announce;
+const SIDE = 16;
 let first = new Promise((resolve) => { announce = resolve; });
 
 export const ready = () => first;
@@ -37,25 +39,29 @@ export async function show(root, { params }) {
   fill(place.details, details.map((one) => h("button", { "aria-pressed": String(one === detail), onclick: () => setDetail(one) }, one)));
   place.search.addEventListener("input", debounce(120, () => find(place.search.value)));
   place.search.addEventListener("keydown", (event) => { if (event.key === "Enter") openFound(); });
+  place.tools = h("div", { class: "map-tools" }, place.search, place.names, place.details,
+    h("button", { title: "Fit the map (f)", onclick: () => fit() }, "Fit"),
+    h("span", { class: "dim" }, place.count, " items", place.links));
   fill(root,
-    h("div", { class: "map-wrap" }, place.canvas, place.empty,
-      h("div", { class: "map-tools" }, place.search, place.names, place.details,
-        h("button", { title: "Fit the map (f)", onclick: () => fit() }, "Fit"),
-        h("span", { class: "dim" }, place.count, " items", place.links)),
-      place.legend),
+    h("div", { class: "map-wrap" }, place.canvas, place.empty, place.tools, place.legend),
     place.panel);
   cy = window.cytoscape({ container: place.canvas, style: style(), minZoom: 0.08, maxZoom: 2.5, boxSelectionEnabled: false });
   cy.on("tap", "node[!band]", (event) => select(event.target.id()).catch((error) => fill(place.panel, failure(error))));
   cy.on("tap", (event) => { if (event.target === cy) escape(); });
   cy.on("mouseover", "node[!band]", (event) => { event.target.addClass("hover"); event.target.connectedEdges().addClass("hover"); place.canvas.style.cursor = "pointer"; });
   cy.on("mouseout", "node[!band]", (event) => { event.target.removeClass("hover"); event.target.connectedEdges().removeClass("hover"); place.canvas.style.cursor = ""; });
+  cy.on("dragpan scrollzoom pinchzoom", () => { moved = true; });
+  sizes.observe(place.canvas);
   known = { nodes: [], edges: [] };
   await load(true);
   const wanted = params.get("select");
   if (wanted) await select(wanted);
 }
 
+const sizes = new ResizeObserver(() => settle());
+
 export function leave() {
+  sizes.disconnect();
   cy?.destroy();
   cy = null;
   selected = null;
@@ -70,7 +76,7 @@ export function theme() {
   resetColours();
   if (!cy) return;
   cy.style(style());
-  cy.nodes("[!band]").forEach((node) => { node.data("colour", colourOf(node.data("kind"))); });
+  cy.nodes("[!band]").forEach((node) => { node.data({ colour: colourOf(node.data("kind")), tint: tintOf(node.data("kind")) }); });
   drawLegend(place.legend, known.nodes);
 }
 
@@ -86,7 +92,7 @@ export function escape() {
   place.panel.hidden = true;
   place.search.value = "";
   find("");
-  cy.resize();
+  settle();
 }
 
 async function setDetail(to) {
@@ -122,7 +128,7 @@ async function load(refit) {
 
 const dataOf = (node) => ({
   id: node.id, name: node.name, kind: node.kind, layer: node.layer, state: node.state ?? "",
-  severity: node.severity ?? "", loose: node.loose_end ? 1 : 0, colour: colourOf(node.kind),
+  severity: node.severity ?? "", loose: node.loose_end ? 1 : 0, colour: colourOf(node.kind), tint: tintOf(node.kind),
   label: node.name.length > 26 ? `${node.name.slice(0, 12)}…${node.name.slice(-12)}` : node.name,
 });
 
@@ -141,12 +147,17 @@ function hubs(edges) {
 function rebuild(graph) {
   const hub = hubs(graph.edges);
   const box = place.canvas.getBoundingClientRect();
-  const { positions, bands } = arrange(graph, (box.width || 1200) / (box.height || 800));
+  const [top, bottom] = covered();
+  const { positions, bands } = arrange(graph, (box.width || 1200) / Math.max((box.height || 800) - top - bottom, 80), hub);
   cy.batch(() => {
     cy.elements().remove();
     cy.add(bands.map((band) => ({
-      group: "nodes", data: { id: `band ${band.layer}`, band: 1, label: BANDS[band.layer] ?? band.layer, width: band.width, height: band.height },
+      group: "nodes", data: { id: `band ${band.layer}`, band: 1, width: band.width, height: band.height },
       position: { x: band.x, y: band.y }, selectable: false, grabbable: false, pannable: true,
+    })));
+    cy.add(bands.map((band) => ({
+      group: "nodes", data: { id: `band ${band.layer} name`, band: 2, label: BANDS[band.layer] ?? band.layer },
+      position: { x: band.left, y: band.y }, selectable: false, grabbable: false, pannable: true,
     })));
     cy.add(graph.nodes.map((node) => ({ group: "nodes", data: dataOf(node), position: positions.get(node.id) })));
     cy.add(graph.edges.map((edge) => ({
@@ -156,12 +167,27 @@ function rebuild(graph) {
   for (const id of selected ? [selected.id] : []) cy.getElementById(id).select();
 }
 
+/** What the tools above and the legend below cover. */
+const covered = () => [place.tools.offsetTop + place.tools.offsetHeight + 14, place.legend.offsetHeight + 22];
+
+/** Shows everything between the tools above and the legend below. */
 function fit() {
   if (!cy || cy.nodes().empty()) return;
+  moved = false;
   cy.resize();
-  cy.fit(cy.elements(), 16);
+  const box = cy.nodes().boundingBox({ includeLabels: false });
+  const [top, bottom] = covered();
+  const [width, height] = [cy.width() - 2 * SIDE, Math.max(cy.height() - top - bottom, 80)];
   // A handful of items need not fill the screen.
-  if (cy.zoom() > 1.25) { cy.zoom(1.25); cy.center(); }
+  const zoom = Math.max(cy.minZoom(), Math.min(width / box.w, height / box.h, 1.35));
+  cy.viewport({ zoom, pan: { x: SIDE + (width - box.w * zoom) / 2 - box.x1 * zoom, y: top + (height - box.h * zoom) / 2 - box.y1 * zoom } });
+}
+
+/** After the room has changed: everything stays in sight unless somebody has chosen another view. */
+function settle() {
+  if (!cy) return;
+  cy.resize();
+  if (!moved) fit();
 }
 
 const matching = (text) => {
@@ -198,9 +224,8 @@ export async function select(id) {
   cy.nodes().unselect();
   const element = cy.getElementById(id);
   element.select();
-  const opening = place.panel.hidden;
   place.panel.hidden = false;
-  if (opening) cy.resize();
+  settle();
   const summary = h("div", { class: "summary" }, h("p", { class: "dim" }, "…"));
   const impactPlace = h("div", {}, h("p", { class: "dim" }, "Working out what would break…"));
   fill(place.panel,
@@ -226,7 +251,7 @@ export async function select(id) {
 /** Moves the map only when the item would be hidden. */
 function reveal(element) {
   if (element.empty()) return;
-  const box = element.renderedBoundingBox();
+  const box = element.renderedBoundingBox({ includeLabels: false });
   if (box.x1 < 0 || box.y1 < 60 || box.x2 > cy.width() || box.y2 > cy.height()) cy.animate({ center: { eles: element } }, { duration: 180 });
 }
 
