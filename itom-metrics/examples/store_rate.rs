@@ -42,6 +42,31 @@ fn value(series: u64, n: u64, state: &mut u64) -> f64 {
     }
 }
 
+/// Bytes a sample of sealed runs, for each sort alone.
+fn bytes_by_sort(start: Timestamp) -> Result<(), Box<dyn std::error::Error>> {
+    for (sort, what) in
+        ["uneven counter", "hundredths", "almost constant", "full precision"].iter().enumerate()
+    {
+        let store = SeriesStore::new(StoreConfig::default());
+        let metric = MetricName::new("example_metric")?;
+        let mut state = 7;
+        let mut bare = 0;
+        for series in 0..500_u64 {
+            let labels = Labels::from_pairs([("n", series.to_string())])?;
+            let before = store.stats().memory_bytes;
+            let mut handle = store.series(&metric, &labels, SampleKind::Gauge, None)?;
+            bare += store.stats().memory_bytes - before;
+            for n in 0..=SAMPLES {
+                let at = start + Duration::from_millis(n * 15_000 + next(&mut state) % 6);
+                store.append_to(at, &mut handle, at, value(series * 4 + sort as u64, n, &mut state))?;
+            }
+        }
+        let stats = store.stats();
+        println!("{what}: {:.2} B a sample", (stats.memory_bytes - bare) as f64 / stats.samples as f64);
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Timestamp::from_secs(1_700_000_000);
     let metrics: Vec<MetricName> =
@@ -91,22 +116,29 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (resident_kb() - before) * 1024 / SERIES,
     );
 
-    now = now + Duration::from_secs(15);
-    let batch: Vec<NewSample> = (0..SERIES)
-        .map(|n| NewSample {
-            metric: name(n).clone(),
-            labels: labels[n as usize].clone(),
-            kind: kind(n),
-            subject: None,
-            at: now,
-            value: value(n, SAMPLES, &mut state),
-        })
-        .collect();
-    let clock = Instant::now();
-    let report = store.append(now, &batch);
+    // The first of these batches finds every run full and seals it, the second is the ordinary case.
+    for (what, n) in [("sealing every run", SAMPLES), ("ordinary", SAMPLES + 1)] {
+        now = now + Duration::from_secs(15);
+        let batch: Vec<NewSample> = (0..SERIES)
+            .map(|series| NewSample {
+                metric: name(series).clone(),
+                labels: labels[series as usize].clone(),
+                kind: kind(series),
+                subject: None,
+                at: now,
+                value: value(series, n, &mut state),
+            })
+            .collect();
+        let clock = Instant::now();
+        let report = store.append(now, &batch);
+        let rate = report.stored as f64 / clock.elapsed().as_secs_f64();
+        println!("append by labels ({what}): {:.2} M samples/s", rate / 1e6);
+    }
+    let stats = store.stats();
     println!(
-        "append by labels: {:.2} M samples/s",
-        report.stored as f64 / clock.elapsed().as_secs_f64() / 1e6
+        "with all runs sealed: {:.2} B a sample, {} B a series in all",
+        (stats.memory_bytes - empty) as f64 / stats.samples as f64,
+        stats.memory_bytes / SERIES,
     );
 
     let clock = Instant::now();
@@ -139,5 +171,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let clock = Instant::now();
     store.maintain(now + Duration::from_secs(3600));
     println!("retention: {:?}, {} samples left", clock.elapsed(), store.stats().samples);
-    Ok(())
+    bytes_by_sort(start)
 }

@@ -112,7 +112,8 @@ enum Step {
     },
     Advance(i64),
     Maintain,
-    Read(Matchers, i64, i64),
+    /// Reads between two sample times (by their place among all), a microsecond more or less.
+    Read(Matchers, [(usize, i64); 2]),
 }
 
 fn labels() -> impl Strategy<Value = Labels> {
@@ -172,6 +173,10 @@ fn matchers() -> impl Strategy<Value = Matchers> {
     prop::collection::vec((prop_oneof![Just("a"), Just("b"), Just("c")], op, value), 0..4)
 }
 
+fn bound() -> impl Strategy<Value = (usize, i64)> {
+    (any::<usize>(), -1..=1_i64)
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => prop::collection::vec(sample(), 1..40).prop_map(Step::Append),
@@ -179,11 +184,20 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(labels, count, every)| Step::Run { labels, count, every }),
         2 => (0..600_000_i64).prop_map(Step::Advance),
         2 => Just(Step::Maintain),
-        4 => (matchers(), 8_000_000..13_000_000_i64, 0..3_000_000_i64).prop_map(|(m, from, span)| Step::Read(m, from, span)),
+        4 => (matchers(), [bound(), bound()]).prop_map(|(matchers, bounds)| Step::Read(matchers, bounds)),
     ]
 }
 
-fn compare(store: &SeriesStore, model: &Model, matchers: &Matchers, from: i64, span: i64) {
+/// Two times around which samples lie, in microseconds; before and after everything when there are none.
+fn edges(model: &Model, bounds: [(usize, i64); 2]) -> (i64, i64) {
+    let times: Vec<i64> = model.series.values().flat_map(|series| series.samples.keys().copied()).collect();
+    let [a, b] =
+        bounds.map(|(place, off)| times.get(place % times.len().max(1)).map_or(0, |at| at * 1000 + off));
+    (a.min(b), a.max(b))
+}
+
+/// Reads `[from, to)` and the latest in `(from, to]`, both in microseconds.
+fn compare(store: &SeriesStore, model: &Model, matchers: &Matchers, from: i64, to: i64) {
     for metric in METRICS.map(MetricName::literal) {
         let selector = selector(&metric, matchers);
         let matching = || {
@@ -193,11 +207,7 @@ fn compare(store: &SeriesStore, model: &Model, matchers: &Matchers, from: i64, s
                 .filter(|((have, labels), _)| *have == metric && holds(labels, matchers))
                 .map(|((_, labels), series)| (labels, series))
         };
-        // Bounds that are no whole milliseconds: rounding must not gain or lose a sample.
-        let range = Interval::new(
-            Timestamp::from_micros(from * 1000 + 1),
-            Timestamp::from_micros((from + span) * 1000 + 1),
-        );
+        let range = Interval::new(Timestamp::from_micros(from), Timestamp::from_micros(to));
         let found: Vec<_> = store
             .select(&selector, range)
             .unwrap()
@@ -220,15 +230,15 @@ fn compare(store: &SeriesStore, model: &Model, matchers: &Matchers, from: i64, s
         assert_eq!(found, expected, "{selector}");
 
         let latest: Vec<_> = store
-            .latest(&selector, ms(from + span), Duration::from_millis(span as u64))
+            .latest(&selector, Timestamp::from_micros(to), Duration::from_micros((to - from) as u64))
             .unwrap()
             .into_iter()
             .map(|one| (one.labels, one.at.as_millis(), one.value.to_bits()))
             .collect();
         let expected: Vec<_> = matching()
             .filter_map(|(labels, series)| {
-                let (at, bits) = series.samples.range(..=from + span).next_back()?;
-                (*at > from).then(|| (labels.clone(), *at, *bits))
+                let (at, bits) = series.samples.range(..=to.div_euclid(1000)).next_back()?;
+                (*at * 1000 > from).then(|| (labels.clone(), *at, *bits))
             })
             .collect();
         assert_eq!(latest, expected, "latest of {selector}");
@@ -283,10 +293,13 @@ fn run(steps: Vec<Step>) {
                 model.maintain(now);
                 assert_eq!(store.stats().series, model.series.len() as u64);
             }
-            Step::Read(matchers, from, span) => compare(&store, &model, &matchers, from, span),
+            Step::Read(matchers, bounds) => {
+                let (from, to) = edges(&model, bounds);
+                compare(&store, &model, &matchers, from, to);
+            }
         }
     }
-    compare(&store, &model, &Vec::new(), 0, 1_000_000_000_000);
+    compare(&store, &model, &Vec::new(), 0, 1_000_000_000_000_000);
     let (names, expected): (Vec<_>, Vec<_>) =
         (store.metrics().into_iter().map(|info| info.name).collect(), model.kinds.keys().cloned().collect());
     assert_eq!(names, expected);

@@ -36,21 +36,21 @@ const SHARED_OVERHEAD: usize = 16;
 impl Sealed {
     /// Seals samples that are sorted by time, each time once; `None` when there are none or more than fit.
     pub(crate) fn encode(samples: &[Raw]) -> Option<Self> {
+        Self::seal(&Head::from_samples(samples), samples)
+    }
+
+    /// Seals a run that has grown; `None` when it is empty.
+    pub(crate) fn from_head(head: &Head) -> Option<Self> {
+        Self::seal(head, &head.samples())
+    }
+
+    fn seal(xor: &Head, samples: &[Raw]) -> Option<Self> {
         let (first, last) = (samples.first()?, samples.last()?);
         let count = u16::try_from(samples.len()).ok()?;
-        let xor = Head::from_samples(samples);
-        let mut data = Vec::with_capacity(xor.bytes().len() + 1);
-        match decimal::encode(samples) {
-            Some(packed) if packed.len() < xor.bytes().len() => {
-                data.push(DECIMAL);
-                data.extend_from_slice(&packed);
-            }
-            _ => {
-                data.push(XOR);
-                data.extend_from_slice(xor.bytes());
-            }
-        }
-        Some(Self { min: first.0, max: last.0, count, data: data.into() })
+        let packed = decimal::encode(samples).filter(|packed| packed.len() < xor.bytes().len());
+        let (tag, body) = packed.as_deref().map_or((XOR, xor.bytes()), |packed| (DECIMAL, packed));
+        let data = [&[tag], body].concat().into();
+        Some(Self { min: first.0, max: last.0, count, data })
     }
 
     pub(crate) const fn min(&self) -> i64 {

@@ -342,13 +342,13 @@ impl<'a> Translator<'a> {
                 return Ok(());
             }
             first = false;
-            if self.rest().starts_with("[:") {
-                if let Some(end) = self.rest().find(":]") {
-                    let piece = self.rest().get(..end + 2).unwrap_or("");
-                    self.emit(start, piece);
-                    self.at += piece.len();
-                    continue;
-                }
+            if self.rest().starts_with("[:")
+                && let Some(end) = self.rest().find(":]")
+            {
+                let piece = self.rest().get(..end + 2).unwrap_or("");
+                self.emit(start, piece);
+                self.at += piece.len();
+                continue;
             }
             self.next();
             if c == '\\' {

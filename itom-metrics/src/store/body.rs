@@ -106,7 +106,7 @@ impl Body {
     }
 
     fn seal(&mut self) {
-        if let Some(run) = Sealed::encode(&self.head.samples()) {
+        if let Some(run) = Sealed::from_head(&self.head) {
             self.sealed_bytes += run.heap_bytes();
             self.make_spine_room();
             self.sealed.push(run);
@@ -209,5 +209,42 @@ impl Body {
             self.sealed_bytes = self.sealed.iter().map(Sealed::heap_bytes).sum();
         }
         before - self.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn runs_stay_disjoint_and_their_bytes_are_known(
+            times in prop::collection::vec((0..900_i64, any::<u32>()), 1..600),
+            floor in 0..900_i64,
+        ) {
+            let mut body = Body::default();
+            for (at, value) in times {
+                let (before, worst) = (body.heap_bytes(), body.worst_growth(at));
+                body.insert((at, f64::from(value).to_bits()));
+                prop_assert!(body.heap_bytes() <= before + worst);
+            }
+            for expired in [false, true] {
+                if expired {
+                    body.expire(floor);
+                }
+                prop_assert_eq!(body.sealed_bytes, body.sealed.iter().map(Sealed::heap_bytes).sum::<usize>());
+                let runs: Vec<(i64, i64)> = body.sealed.iter().map(|run| (run.min(), run.max())).collect();
+                prop_assert!(runs.windows(2).all(|pair| pair[0].1 < pair[1].0));
+                for at in runs.iter().flat_map(|run| [run.0, run.1]) {
+                    let found = body.snapshot(at, at).read(at, at);
+                    prop_assert_eq!(found.iter().map(|sample| sample.0).collect::<Vec<_>>(), [at]);
+                    prop_assert_eq!(body.latest(at, at), found.first().copied());
+                }
+                prop_assert!(runs.last().is_none_or(|run| run.1 < body.head.min()));
+                prop_assert!(body.sealed.iter().all(|run| run.count() <= RUN_MAX) && body.head.count() <= RUN);
+            }
+        }
     }
 }

@@ -13,8 +13,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
-use itom_core::{CiId, EvaluateError, Labels, MetricName, SampleKind, SampleSource, Selector, Timestamp};
+use itom_core::{
+    CiId, EvaluateError, LabelName, Labels, MetricName, SampleKind, SampleSource, Selector, Text, Timestamp,
+};
 
 use self::body::Inserted;
 use self::index::Index;
@@ -58,11 +61,17 @@ pub trait Samples: SampleSource {
         &self,
         selector: &Selector,
         at: Timestamp,
-        lookback: std::time::Duration,
+        lookback: Duration,
     ) -> Result<Vec<InstantSample>, EvaluateError>;
 
     /// The metrics that have series, sorted by name.
     fn metrics(&self) -> Vec<MetricInfo>;
+
+    /// The label names that series of a metric have, sorted.
+    fn label_names(&self, metric: &MetricName) -> Vec<LabelName>;
+
+    /// The values that a label has among the series of a metric, sorted.
+    fn label_values(&self, metric: &MetricName, label: &LabelName) -> Vec<Text>;
 
     /// The series of one item, sorted by metric and labels.
     fn series_of(&self, subject: CiId) -> Vec<SeriesInfo>;
@@ -240,10 +249,10 @@ impl SeriesStore {
         if state.retired {
             return Ok(None);
         }
-        if let Some((newest, _)) = state.body.newest() {
-            if at < newest.saturating_sub(window.late) {
-                return Err(Refusal::TooOld);
-            }
+        if let Some((newest, _)) = state.body.newest()
+            && at < newest.saturating_sub(window.late)
+        {
+            return Err(Refusal::TooOld);
         }
         if subject.is_some() {
             state.subject = subject;

@@ -128,20 +128,6 @@ impl SeriesStore {
         }
         out
     }
-
-    /// The label names that series of a metric have, sorted.
-    #[must_use]
-    pub fn label_names(&self, metric: &MetricName) -> Vec<LabelName> {
-        let metric = read(&self.metrics).get(metric).cloned();
-        metric.map_or_else(Vec::new, |metric| read(&metric.index).label_names().cloned().collect())
-    }
-
-    /// The values that a label has among the series of a metric, sorted.
-    #[must_use]
-    pub fn label_values(&self, metric: &MetricName, label: &LabelName) -> Vec<Text> {
-        let metric = read(&self.metrics).get(metric).cloned();
-        metric.map_or_else(Vec::new, |metric| read(&metric.index).label_values(label).cloned().collect())
-    }
 }
 
 impl SampleSource for SeriesStore {
@@ -198,6 +184,16 @@ impl Samples for SeriesStore {
             out[start..].sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         }
         out
+    }
+
+    fn label_names(&self, metric: &MetricName) -> Vec<LabelName> {
+        let metric = read(&self.metrics).get(metric).cloned();
+        metric.map_or_else(Vec::new, |metric| read(&metric.index).label_names().cloned().collect())
+    }
+
+    fn label_values(&self, metric: &MetricName, label: &LabelName) -> Vec<Text> {
+        let metric = read(&self.metrics).get(metric).cloned();
+        metric.map_or_else(Vec::new, |metric| read(&metric.index).label_values(label).cloned().collect())
     }
 
     fn maintain(&self, now: Timestamp) {
