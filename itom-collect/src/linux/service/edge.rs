@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use super::fingerprint;
 use super::group::{Services, place};
 use crate::linux::process::{Process, ProcessTable};
-use crate::linux::socket::{Namespace, Opener, Socket, SocketTable, Transport};
+use crate::linux::socket::{Namespace, Opener, Socket, SocketTable, State, Transport};
 
 /// Ports where a connected UDP socket that was closed at once stands for a question that was asked. Elsewhere it may be
 /// a mere test of which source address the kernel would take: getaddrinfo(3) connects a UDP socket to the port its caller
@@ -49,6 +49,8 @@ pub(super) struct Evidence {
     pub(super) open: u64,
     /// Connections closed since the last round.
     pub(super) closed: u64,
+    /// Connections in TIME_WAIT: closed within the last minute, whether the kernel's news told it or not.
+    pub(super) lingering: u64,
 }
 
 /// From, transport, peer as the client sees it, and what that is.
@@ -96,7 +98,10 @@ pub(super) fn derive(
         found: Dependencies::default(),
         next: Memory { sockets: BTreeMap::new(), peers: memory.peers.clone() },
     };
-    for socket in &sockets.sockets {
+    // Sockets with an owner first: they say who may own the others, whatever the order of the table is.
+    let (owned, ownerless): (Vec<&Socket>, Vec<&Socket>) =
+        sockets.sockets.iter().partition(|socket| !services.holders(socket.inode).is_empty());
+    for socket in owned.into_iter().chain(ownerless) {
         round.open(socket);
     }
     for socket in &sockets.closed {
@@ -145,7 +150,10 @@ impl Round<'_> {
             self.found.clients.extend(holders);
             from
         };
-        self.add(from, to, socket, |evidence| evidence.open += 1);
+        self.add(from, to, socket, |evidence| match socket.state {
+            State::TIME_WAIT => evidence.lingering += 1,
+            _ => evidence.open += 1,
+        });
     }
 
     fn closed(&mut self, socket: &Socket) {

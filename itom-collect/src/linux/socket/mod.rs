@@ -45,6 +45,7 @@ impl State {
     pub(crate) const ESTABLISHED: Self = Self(1);
     pub(crate) const SYN_SENT: Self = Self(2);
     pub(crate) const SYN_RECV: Self = Self(3);
+    pub(crate) const TIME_WAIT: Self = Self(6);
     pub(crate) const CLOSE: Self = Self(7);
     pub(crate) const CLOSE_WAIT: Self = Self(8);
     pub(crate) const LISTEN: Self = Self(10);
