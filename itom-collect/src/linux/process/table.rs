@@ -238,6 +238,16 @@ impl ProcessReader {
         Some(process)
     }
 
+    /// The sockets of one process, if it is still the one that started then.
+    pub(crate) fn sockets_of(&mut self, pid: u32, start_ticks: u64) -> Option<Vec<u64>> {
+        let path = self.root.join("proc").join(pid.to_string());
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(&path, flags, Mode::empty()).ok()?;
+        self.fill(directory.as_fd(), "stat").ok()?;
+        let same = parse::stat(&self.buffer)?.start_ticks == start_ticks;
+        if same { Some(self.descriptors(directory.as_fd()).ok()?.1) } else { None }
+    }
+
     /// Counts the descriptors and lists the inodes of sockets among them.
     fn descriptors(&mut self, directory: BorrowedFd<'_>) -> rustix::io::Result<(u64, Vec<u64>)> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -69,7 +69,7 @@ fn open(inode: u64, local: &str, remote: &str) -> Socket {
 fn network(sockets: Vec<Socket>, closed: Vec<Socket>) -> SocketTable {
     let addresses = vec!["10.0.0.5".parse().expect("an address"), "127.0.0.1".parse().expect("an address")];
     let own = Namespace { own: true, addresses, port_range: (32_768, 60_999), complete: true };
-    SocketTable { namespaces: [(OWN, own)].into(), sockets, closed }
+    SocketTable { namespaces: [(OWN, own)].into(), sockets, closed, caught: Vec::new() }
 }
 
 fn edges(found: &Dependencies) -> Vec<(From, To, String)> {

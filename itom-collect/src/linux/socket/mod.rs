@@ -13,6 +13,7 @@ mod destroy;
 mod netlink;
 mod procnet;
 mod source;
+mod watch;
 
 use std::net::SocketAddr;
 
@@ -20,6 +21,7 @@ pub use collector::SocketCollector;
 pub use source::{DestroyEvents, Namespaces};
 
 pub(crate) use source::{Namespace, SocketSource, SocketTable};
+pub(crate) use watch::{Caught, Watch};
 
 /// The transport protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
