@@ -75,7 +75,6 @@ const SHORT: &[(&str, &[&str])] = &[
     ("redis-cli", &["-a"]),
     ("sshpass", &["-p"]),
     ("curl", &["-u", "-U", "-H", "-b", "-E"]),
-    ("wget", &["--user"]),
     ("mosquitto", &["-P"]),
     ("ldap", &["-w", "-y"]),
     ("mongo", &["-p"]),
@@ -92,9 +91,7 @@ const SHORT: &[(&str, &[&str])] = &[
     ("podman", &["-p"]),
     ("helm", &["-p"]),
     ("az", &["-p"]),
-    ("svn", &["--password"]),
     ("xfreerdp", &["/p"]),
-    ("clickhouse", &["--password"]),
     ("cqlsh", &["-p"]),
     ("sqlcmd", &["-P"]),
     ("bcp", &["-P"]),
@@ -104,7 +101,6 @@ const SHORT: &[(&str, &[&str])] = &[
     ("lftp", &["-u"]),
     ("http", &["-a"]),
     ("vault", &["-p"]),
-    ("wpa_passphrase", &[]),
 ];
 
 /// Beginnings of tokens whose form is published by those who issue them.

@@ -116,7 +116,7 @@ impl Faults {
     }
 }
 
-/// Whether something is looked at.
+/// Whether kernel threads count as processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum KernelThreads {

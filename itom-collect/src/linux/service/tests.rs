@@ -12,7 +12,7 @@ use super::ServiceCollector;
 use super::edge::{Dependencies, Evidence, From, Memory, To, derive};
 use super::group::Services;
 use crate::linux::process::{Process, ProcessTable};
-use crate::linux::socket::{Namespace, Opener, Socket, SocketTable, State, Transport};
+use crate::linux::socket::{Caught, Namespace, Opener, Socket, SocketTable, State, Transport};
 use crate::{Cancel, CollectContext, Collector};
 
 const OWN: u64 = 1;
@@ -177,6 +177,22 @@ fn closed_connections_go_to_who_is_known_or_to_the_host() {
     // The program is gone, and nobody else gets its connection.
     let (found, _) = derive(&machine(vec![]), &second, &services, &memory);
     assert!(found.edges.keys().all(|(from, ..)| *from == From::Host));
+}
+
+#[test]
+fn a_caught_connection_names_its_program() {
+    let processes = machine(vec![process(5, 1, "/usr/bin/app", &[])]);
+    let short = open(20, "10.0.0.5:40000", "10.0.0.8:80");
+    let mut sockets = network(Vec::new(), vec![Socket { inode: 0, ..short.clone() }]);
+    let (_, found, _) = once(&processes, &sockets);
+    assert_eq!(edges(&found)[0].0, From::Host);
+    assert_eq!(found.unknown.len(), 1);
+    // A pid that was used again is another process: the host keeps the edge.
+    for (start, expected) in [(5, From::Program("prog:app:uid:0".into())), (4, From::Host)] {
+        sockets.caught = vec![Caught { socket: short.clone(), holders: vec![(5, start)] }];
+        let (_, found, _) = once(&processes, &sockets);
+        assert_eq!(edges(&found), [(expected, To::Remote, "10.0.0.8:80".into())]);
+    }
 }
 
 #[test]

@@ -16,8 +16,10 @@ use crate::linux::process::{KernelThreads, ProcessReader};
 
 /// Pause between two looks, in milliseconds.
 pub(super) const PAUSE_MS: i64 = 5;
-/// Looks for each watch: with the pause, one to two seconds of each round.
-const LOOKS: u32 = 200;
+/// Most looks of a watch: with the pause, one to two seconds of each round.
+const LOOKS: usize = 200;
+/// Most dumps of a watch, shared by the namespaces it looks into: some 50 ms of CPU time.
+const DUMPS: usize = 400;
 /// Looks that lead to reading descriptors.
 const SCANS: u32 = 12;
 /// Most connections kept for the next round.
@@ -38,7 +40,7 @@ pub(crate) struct Watch {
     peers: BTreeSet<(u64, SocketAddr)>,
     /// The processes of these namespaces: pid and start.
     processes: BTreeMap<u64, Vec<(u32, u64)>>,
-    looks: u32,
+    looks: usize,
     scans: u32,
 }
 
@@ -48,7 +50,8 @@ impl Watch {
         peers: BTreeSet<(u64, SocketAddr)>,
         processes: BTreeMap<u64, Vec<(u32, u64)>>,
     ) -> Self {
-        let looks = if peers.is_empty() { 0 } else { LOOKS };
+        let namespaces = peers.iter().map(|(id, _)| *id).collect::<BTreeSet<u64>>().len();
+        let looks = DUMPS.checked_div(namespaces).map_or(0, |looks| looks.min(LOOKS));
         Self { root, peers, processes, looks, scans: SCANS }
     }
 
