@@ -116,7 +116,7 @@ impl Faults {
     }
 }
 
-/// Whether something is looked at.
+/// Whether kernel threads count as processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum KernelThreads {
@@ -236,6 +236,16 @@ impl ProcessReader {
             Err(error) => faults.note("/proc/PID/fd", ErrorKind::of_io(&error.into())),
         }
         Some(process)
+    }
+
+    /// The sockets of one process, if it is still the one that started then.
+    pub(crate) fn sockets_of(&mut self, pid: u32, start_ticks: u64) -> Option<Vec<u64>> {
+        let path = self.root.join("proc").join(pid.to_string());
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(&path, flags, Mode::empty()).ok()?;
+        self.fill(directory.as_fd(), "stat").ok()?;
+        let same = parse::stat(&self.buffer)?.start_ticks == start_ticks;
+        if same { Some(self.descriptors(directory.as_fd()).ok()?.1) } else { None }
     }
 
     /// Counts the descriptors and lists the inodes of sockets among them.

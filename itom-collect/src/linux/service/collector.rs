@@ -17,6 +17,9 @@ use crate::linux::process::{self, Arguments, Faults, KernelThreads, ProcessTable
 use crate::linux::socket::{DestroyEvents, Namespaces, SocketSource, SocketTable};
 use crate::{CollectContext, CollectError, Collector, Descriptor};
 
+/// Up to how many sockets the programs of short connections are watched for: each look dumps all of them.
+const WATCH_LIMIT: usize = 5_000;
+
 /// Which processes are reported beside the services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -259,8 +262,14 @@ impl Collector for ServiceCollector {
         self.source.drain(&mut sockets, &mut faults);
         let services = Services::group(&processes, &sockets);
         let memory = self.lock().memory.clone();
-        let (found, memory) = edge::derive(&processes, &sockets, &services, &memory);
+        let (mut found, memory) = edge::derive(&processes, &sockets, &services, &memory);
         self.lock().memory = memory;
+        let watched = if sockets.sockets.len() > WATCH_LIMIT || faults.has("/proc/PID/fd") {
+            BTreeSet::new()
+        } else {
+            std::mem::take(&mut found.unknown)
+        };
+        self.source.watch(watched, &processes);
         self.push(batch, &processes, &sockets, &services, &found);
         let coverage = self.coverage(&processes, &sockets, &faults);
         faults.report(batch);

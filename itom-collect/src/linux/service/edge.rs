@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use super::fingerprint;
 use super::group::{Services, place};
 use crate::linux::process::{Process, ProcessTable};
-use crate::linux::socket::{Namespace, Opener, Socket, SocketTable, Transport};
+use crate::linux::socket::{Caught, Namespace, Opener, Socket, SocketTable, State, Transport};
 
 /// Ports where a connected UDP socket that was closed at once stands for a question that was asked. Elsewhere it may be
 /// a mere test of which source address the kernel would take: getaddrinfo(3) connects a UDP socket to the port its caller
@@ -49,6 +49,8 @@ pub(super) struct Evidence {
     pub(super) open: u64,
     /// Connections closed since the last round.
     pub(super) closed: u64,
+    /// Connections in TIME_WAIT: closed within the last minute, whether the kernel's news told it or not.
+    pub(super) lingering: u64,
 }
 
 /// From, transport, peer as the client sees it, and what that is.
@@ -77,6 +79,8 @@ pub(super) struct Dependencies {
     pub(super) programs: BTreeMap<String, Program>,
     /// Processes at the client's end of a connection.
     pub(super) clients: BTreeSet<u32>,
+    /// TCP peers, by namespace, of connections whose process is not known.
+    pub(super) unknown: BTreeSet<(u64, SocketAddr)>,
 }
 
 /// Derives dependencies; returns what to remember for the next round.
@@ -96,7 +100,13 @@ pub(super) fn derive(
         found: Dependencies::default(),
         next: Memory { sockets: BTreeMap::new(), peers: memory.peers.clone() },
     };
-    for socket in &sockets.sockets {
+    for caught in &sockets.caught {
+        round.caught(caught);
+    }
+    // Sockets with an owner first: they say who may own the others, whatever the order of the table is.
+    let (owned, ownerless): (Vec<&Socket>, Vec<&Socket>) =
+        sockets.sockets.iter().partition(|socket| !services.holders(socket.inode).is_empty());
+    for socket in owned.into_iter().chain(ownerless) {
         round.open(socket);
     }
     for socket in &sockets.closed {
@@ -138,14 +148,38 @@ impl Round<'_> {
             if socket.cookie != 0 {
                 self.next.sockets.insert((socket.namespace, socket.cookie), from.clone());
             }
-            let peer = (socket.namespace, socket.transport, socket.remote);
-            if self.next.peers.len() < MAX_REMEMBERED || self.next.peers.contains_key(&peer) {
-                self.next.peers.entry(peer).or_default().insert(from.clone());
-            }
+            self.remember(socket, from.clone());
             self.found.clients.extend(holders);
             from
         };
-        self.add(from, to, socket, |evidence| evidence.open += 1);
+        self.add(from, to, socket, |evidence| match socket.state {
+            State::TIME_WAIT => evidence.lingering += 1,
+            _ => evidence.open += 1,
+        });
+    }
+
+    /// A short connection that was caught between two rounds: its peer is remembered, its end is told as all others.
+    fn caught(&mut self, caught: &Caught) {
+        let still = |(pid, start): &(u32, u64)| {
+            self.processes
+                .processes
+                .get(pid)
+                .is_some_and(|process| process.start_ticks == *start)
+                .then_some(*pid)
+        };
+        let holders: Vec<u32> = caught.holders.iter().filter_map(still).collect();
+        if holders.is_empty() || self.target(&caught.socket).is_none() {
+            return;
+        }
+        let from = self.owner(&holders);
+        self.remember(&caught.socket, from);
+    }
+
+    fn remember(&mut self, socket: &Socket, from: From) {
+        let peer = (socket.namespace, socket.transport, socket.remote);
+        if self.next.peers.len() < MAX_REMEMBERED || self.next.peers.contains_key(&peer) {
+            self.next.peers.entry(peer).or_default().insert(from);
+        }
     }
 
     fn closed(&mut self, socket: &Socket) {
@@ -166,6 +200,9 @@ impl Round<'_> {
         // A service that talks to itself depends on nothing.
         if matches!((&from, &to), (From::Service(one), To::Service(other)) if one == other) {
             return;
+        }
+        if matches!(from, From::Host | From::Container(_)) && socket.transport == Transport::Tcp {
+            self.found.unknown.insert((socket.namespace, socket.remote));
         }
         count(self.found.edges.entry((from, to, socket.transport, socket.remote)).or_default());
     }

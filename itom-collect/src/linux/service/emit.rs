@@ -207,7 +207,7 @@ pub(super) fn dependencies(
             To::Remote => Subject::Key(key().in_realm(naming.realm.clone())),
             To::Loopback(namespace) => Subject::Key(key().in_realm(naming.inside(*namespace))),
         };
-        let observed = match (evidence.open, evidence.closed) {
+        let observed = match (evidence.open + evidence.lingering, evidence.closed) {
             (_, 0) => "poll",
             (0, _) => "destroy_event",
             _ => "poll,destroy_event",
@@ -220,7 +220,7 @@ pub(super) fn dependencies(
                 .attr(attr::NETWORK_PEER_ADDRESS, peer.ip().to_string())
                 .attr(attr::NETWORK_PEER_PORT, peer.port())
                 .attr(CONNECTIONS_OPEN, evidence.open)
-                .attr(CONNECTIONS_CLOSED, evidence.closed)
+                .attr(CONNECTIONS_CLOSED, evidence.closed.max(evidence.lingering))
                 .attr(OBSERVED, observed);
         }
     }

@@ -12,7 +12,7 @@ use super::ServiceCollector;
 use super::edge::{Dependencies, Evidence, From, Memory, To, derive};
 use super::group::Services;
 use crate::linux::process::{Process, ProcessTable};
-use crate::linux::socket::{Namespace, Opener, Socket, SocketTable, State, Transport};
+use crate::linux::socket::{Caught, Namespace, Opener, Socket, SocketTable, State, Transport};
 use crate::{Cancel, CollectContext, Collector};
 
 const OWN: u64 = 1;
@@ -69,7 +69,7 @@ fn open(inode: u64, local: &str, remote: &str) -> Socket {
 fn network(sockets: Vec<Socket>, closed: Vec<Socket>) -> SocketTable {
     let addresses = vec!["10.0.0.5".parse().expect("an address"), "127.0.0.1".parse().expect("an address")];
     let own = Namespace { own: true, addresses, port_range: (32_768, 60_999), complete: true };
-    SocketTable { namespaces: [(OWN, own)].into(), sockets, closed }
+    SocketTable { namespaces: [(OWN, own)].into(), sockets, closed, caught: Vec::new() }
 }
 
 fn edges(found: &Dependencies) -> Vec<(From, To, String)> {
@@ -173,10 +173,26 @@ fn closed_connections_go_to_who_is_known_or_to_the_host() {
         edges(&found),
         [(app, To::Remote, "10.0.0.8:5432".into()), (From::Host, To::Remote, "10.0.0.8:80".into())]
     );
-    assert!(found.edges.values().all(|evidence| *evidence == Evidence { open: 0, closed: 1 }));
+    assert!(found.edges.values().all(|evidence| *evidence == Evidence { open: 0, closed: 1, lingering: 0 }));
     // The program is gone, and nobody else gets its connection.
     let (found, _) = derive(&machine(vec![]), &second, &services, &memory);
     assert!(found.edges.keys().all(|(from, ..)| *from == From::Host));
+}
+
+#[test]
+fn a_caught_connection_names_its_program() {
+    let processes = machine(vec![process(5, 1, "/usr/bin/app", &[])]);
+    let short = open(20, "10.0.0.5:40000", "10.0.0.8:80");
+    let mut sockets = network(Vec::new(), vec![Socket { inode: 0, ..short.clone() }]);
+    let (_, found, _) = once(&processes, &sockets);
+    assert_eq!(edges(&found)[0].0, From::Host);
+    assert_eq!(found.unknown.len(), 1);
+    // A pid that was used again is another process: the host keeps the edge.
+    for (start, expected) in [(5, From::Program("prog:app:uid:0".into())), (4, From::Host)] {
+        sockets.caught = vec![Caught { socket: short.clone(), holders: vec![(5, start)] }];
+        let (_, found, _) = once(&processes, &sockets);
+        assert_eq!(edges(&found), [(expected, To::Remote, "10.0.0.8:80".into())]);
+    }
 }
 
 #[test]
@@ -199,7 +215,7 @@ fn overlapping_namespaces_need_both_ends() {
 
 proptest! {
     #[test]
-    fn l1_order_of_sockets_does_not_matter(order in Just((0..8_usize).collect::<Vec<_>>()).prop_shuffle()) {
+    fn l1_order_of_sockets_does_not_matter(order in Just((0..9_usize).collect::<Vec<_>>()).prop_shuffle()) {
         let processes = machine(vec![
             process(5, 1, "/usr/sbin/nginx", &[10, 20, 21]),
             process(6, 5, "/usr/sbin/nginx", &[10]),
@@ -215,11 +231,14 @@ proptest! {
             open(21, "10.0.0.5:80", "10.0.0.9:50000"),
             open(23, "10.0.0.5:41000", "10.0.0.8:443"),
             open(24, "10.0.0.5:41001", "127.0.0.1:80"),
+            // Without an owner, to a peer that only curl is known with.
+            open(0, "10.0.0.5:41002", "10.0.0.8:443"),
         ];
         let shuffled = order.iter().map(|index| all[*index].clone()).collect();
         let (services, found, _) = once(&processes, &network(all.to_vec(), Vec::new()));
         let (other_services, other_found, _) = once(&processes, &network(shuffled, Vec::new()));
         prop_assert_eq!(edges(&found), edges(&other_found));
+        prop_assert!(found.edges.keys().all(|(from, ..)| *from != From::Host));
         let ids = |services: &Services| services.list.iter().map(|service| service.id.clone()).collect::<Vec<_>>();
         prop_assert_eq!(ids(&services), ids(&other_services));
     }

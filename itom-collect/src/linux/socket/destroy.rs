@@ -6,10 +6,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
 
 use super::decode::decode_dump;
+use super::watch::{Caught, PAUSE_MS, Watch};
 use super::{Socket, Transport};
 
 /// Most events kept between two rounds; further ones are counted.
@@ -36,6 +37,9 @@ struct State {
     events: Vec<Socket>,
     lost: u64,
     stop: bool,
+    dumps: BTreeMap<u64, Arc<OwnedFd>>,
+    watch: Watch,
+    caught: Vec<Caught>,
 }
 
 impl Shared {
@@ -65,15 +69,32 @@ impl DestroyListener {
     }
 
     /// Adds the multicast socket of a namespace.
-    pub(crate) fn add(&self, namespace: u64, socket: OwnedFd) {
-        self.shared.lock().sockets.insert(namespace, Arc::new(socket));
+    pub(crate) fn add(&self, namespace: u64, socket: OwnedFd, dump: Option<OwnedFd>) {
+        let mut state = self.shared.lock();
+        state.sockets.insert(namespace, Arc::new(socket));
+        state.dumps.extend(dump.map(|dump| (namespace, Arc::new(dump))));
+        drop(state);
         self.shared.wake();
     }
 
     /// Forgets the namespaces that are not in use any more, so that the kernel can free them.
     pub(crate) fn retain(&self, keep: impl Fn(u64) -> bool) {
-        self.shared.lock().sockets.retain(|namespace, _| keep(*namespace));
+        let mut state = self.shared.lock();
+        state.sockets.retain(|namespace, _| keep(*namespace));
+        state.dumps.retain(|namespace, _| keep(*namespace));
+        drop(state);
         self.shared.wake();
+    }
+
+    /// Looks for the programs of these peers from now on, instead of those of the last watch.
+    pub(crate) fn watch(&self, watch: Watch) {
+        self.shared.lock().watch = watch;
+        self.shared.wake();
+    }
+
+    /// What the watch has caught since the last call.
+    pub(crate) fn caught(&self) -> Vec<Caught> {
+        std::mem::take(&mut self.shared.lock().caught)
     }
 
     /// What came since the last call: closed sockets, and how many times news were lost.
@@ -102,6 +123,7 @@ impl Drop for DestroyListener {
 
 fn listen(shared: &Shared) {
     let mut buffer = vec![0_u8; 8192];
+    let mut dump_buffer = Vec::new();
     loop {
         let sockets: Vec<(u64, Arc<OwnedFd>)> = {
             let state = shared.lock();
@@ -114,10 +136,23 @@ fn listen(shared: &Shared) {
             .chain(sockets.iter().map(|(_, socket)| socket.as_fd()))
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .collect();
-        match rustix::event::poll(&mut polled, None) {
+        let mut watch = std::mem::take(&mut shared.lock().watch);
+        let pause = Timespec { tv_sec: 0, tv_nsec: PAUSE_MS * 1_000_000 };
+        let pause = if watch.is_over() { None } else { Some(&pause) };
+        match rustix::event::poll(&mut polled, pause) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             // Out of memory or descriptors: without news the rounds still poll.
             Err(_) => return,
+        }
+        if !watch.is_over() {
+            let dumps = shared.lock().dumps.clone();
+            let caught = watch.look(&dumps, &mut dump_buffer);
+            let mut state = shared.lock();
+            state.caught.extend(caught);
+            // A newer watch came meanwhile: it knows better.
+            if state.watch.is_over() {
+                state.watch = watch;
+            }
         }
         let ready: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
         if ready.first() == Some(&true) {
@@ -172,7 +207,7 @@ mod tests {
             return;
         };
         let listener = DestroyListener::start().expect("a thread");
-        listener.add(1, events);
+        listener.add(1, events, None);
         let server = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = server.local_addr().expect("bound");
         let mut client = TcpStream::connect(address).expect("connects");

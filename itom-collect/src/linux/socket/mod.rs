@@ -13,6 +13,7 @@ mod destroy;
 mod netlink;
 mod procnet;
 mod source;
+mod watch;
 
 use std::net::SocketAddr;
 
@@ -20,6 +21,7 @@ pub use collector::SocketCollector;
 pub use source::{DestroyEvents, Namespaces};
 
 pub(crate) use source::{Namespace, SocketSource, SocketTable};
+pub(crate) use watch::{Caught, Watch};
 
 /// The transport protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +47,7 @@ impl State {
     pub(crate) const ESTABLISHED: Self = Self(1);
     pub(crate) const SYN_SENT: Self = Self(2);
     pub(crate) const SYN_RECV: Self = Self(3);
+    pub(crate) const TIME_WAIT: Self = Self(6);
     pub(crate) const CLOSE: Self = Self(7);
     pub(crate) const CLOSE_WAIT: Self = Self(8);
     pub(crate) const LISTEN: Self = Self(10);

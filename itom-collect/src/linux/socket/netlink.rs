@@ -9,8 +9,8 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink as protocol, sockopt,
 };
 
-use super::decode::{Progress, TABLES, decode_dump, dump_request};
-use super::{Socket, address};
+use super::decode::{Family, Progress, TABLES, decode_dump, dump_request};
+use super::{Socket, Transport, address};
 
 /// `SKNLGRP_INET_TCP_DESTROY`, `…_UDP_…`, `SKNLGRP_INET6_TCP_DESTROY`, `…_UDP_…` are groups 1 to 4.
 const DESTROY_GROUPS: u32 = 0b1111;
@@ -25,6 +25,8 @@ pub(crate) struct Opened {
     pub(crate) dump: OwnedFd,
     /// The destroy multicast, unless it was refused or not wanted.
     pub(crate) destroy: Option<OwnedFd>,
+    /// A second socket to dump with, for the thread that listens.
+    pub(crate) watch: Option<OwnedFd>,
     pub(crate) port_range: (u16, u16),
 }
 
@@ -46,8 +48,13 @@ pub(crate) fn open(namespace: Option<File>, destroy: bool) -> io::Result<Opened>
 }
 
 fn open_here(destroy: bool) -> io::Result<Opened> {
-    let dump = socket(0)?;
-    sockopt::set_socket_timeout(&dump, sockopt::Timeout::Recv, Some(PATIENCE))?;
+    let dumping = || -> io::Result<OwnedFd> {
+        let dump = socket(0)?;
+        sockopt::set_socket_timeout(&dump, sockopt::Timeout::Recv, Some(PATIENCE))?;
+        Ok(dump)
+    };
+    let dump = dumping()?;
+    let watch = if destroy { dumping().ok() } else { None };
     let destroy = if destroy { socket(DESTROY_GROUPS).ok() } else { None };
     if let Some(events) = &destroy
         && sockopt::set_socket_recv_buffer_size_force(events, DESTROY_BUFFER).is_err()
@@ -58,7 +65,7 @@ fn open_here(destroy: bool) -> io::Result<Opened> {
     // `/proc/sys/net` shows the namespace of the thread that opens it.
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
     let port_range = range.ok().and_then(|text| address::port_range(&text)).unwrap_or((32_768, 60_999));
-    Ok(Opened { dump, destroy, port_range })
+    Ok(Opened { dump, destroy, watch, port_range })
 }
 
 fn socket(groups: u32) -> io::Result<OwnedFd> {
@@ -80,10 +87,33 @@ pub(crate) fn dump(
     socket: &OwnedFd,
     namespace: u64,
     buffer: &mut Vec<u8>,
+    found: impl FnMut(Socket),
+) -> io::Result<()> {
+    dump_tables(socket, namespace, &TABLES, buffer, found)
+}
+
+/// As [`dump`], TCP only.
+///
+/// # Errors
+/// Those of [`dump`].
+pub(crate) fn dump_tcp(
+    socket: &OwnedFd,
+    namespace: u64,
+    buffer: &mut Vec<u8>,
+    found: impl FnMut(Socket),
+) -> io::Result<()> {
+    dump_tables(socket, namespace, TABLES.get(..2).unwrap_or(&[]), buffer, found)
+}
+
+fn dump_tables(
+    socket: &OwnedFd,
+    namespace: u64,
+    tables: &[(Family, Transport)],
+    buffer: &mut Vec<u8>,
     mut found: impl FnMut(Socket),
 ) -> io::Result<()> {
     buffer.resize(256 * 1024, 0);
-    for (sequence, (family, transport)) in (1_u32..).zip(TABLES) {
+    for (sequence, (family, transport)) in (1_u32..).zip(tables.iter().copied()) {
         let request = dump_request(family, transport, sequence);
         rustix::net::send(socket, &request, SendFlags::empty())?;
         loop {

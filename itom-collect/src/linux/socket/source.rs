@@ -1,8 +1,8 @@
 //! Reading the sockets of all namespaces in one round, and what is kept from round to round for that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use itom_core::ErrorKind;
 
 use super::destroy::DestroyListener;
-use super::{Socket, Transport, address, netlink, procnet};
+use super::{Caught, Socket, Transport, Watch, address, netlink, procnet};
 use crate::linux::process::{Faults, ProcessTable, open_net_namespace};
 
 /// Most namespaces looked into.
@@ -68,6 +68,8 @@ pub(crate) struct SocketTable {
     pub(crate) sockets: Vec<Socket>,
     /// Closed since the last round.
     pub(crate) closed: Vec<Socket>,
+    /// Short connections whose process was caught since the last round.
+    pub(crate) caught: Vec<Caught>,
 }
 
 /// Where sockets are read from.
@@ -160,7 +162,7 @@ impl SocketSource {
                     *listener = Some(DestroyListener::start()?);
                 }
                 if let Some(listener) = listener {
-                    listener.add(id, events);
+                    listener.add(id, events, opened.watch);
                 }
             }
             entry.insert((opened.dump, opened.port_range));
@@ -175,9 +177,26 @@ impl SocketSource {
         result.map(|()| port_range)
     }
 
+    /// Looks until the next round for the programs of these peers.
+    pub(crate) fn watch(&self, peers: BTreeSet<(u64, SocketAddr)>, processes: &ProcessTable) {
+        let namespaces: BTreeSet<u64> = peers.iter().map(|(id, _)| *id).collect();
+        let mut inside: BTreeMap<u64, Vec<(u32, u64)>> = BTreeMap::new();
+        for process in processes.processes.values() {
+            if let Some(id) = process.net_namespace.filter(|id| namespaces.contains(id)) {
+                inside.entry(id).or_default().push((process.pid, process.start_ticks));
+            }
+        }
+        if let Some(listener) = &self.lock().listener {
+            listener.watch(Watch::new(self.root.clone(), peers, inside));
+        }
+    }
+
     /// Adds what was closed since the last round.
     pub(crate) fn drain(&self, table: &mut SocketTable, faults: &mut Faults) {
-        let drained = self.lock().listener.as_ref().map(DestroyListener::drain);
+        let kept = self.lock();
+        let drained = kept.listener.as_ref().map(DestroyListener::drain);
+        table.caught = kept.listener.as_ref().map(DestroyListener::caught).unwrap_or_default();
+        drop(kept);
         if let Some((closed, lost)) = drained {
             table.closed = closed;
             for _ in 0..lost.min(1000) {
