@@ -48,7 +48,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let descriptor = collector.descriptor();
             let source = SourceName::new(format!("{}@{instance}", descriptor.name))?;
             let deadline: Timestamp = clock.now() + descriptor.timeout;
-            let report = run_collector(collector.as_ref(), RunSpec::new(source, Arc::clone(&clock), deadline)).await;
+            let report =
+                run_collector(collector.as_ref(), RunSpec::new(source, Arc::clone(&clock), deadline)).await;
             let mut line = serde_json::to_vec(&report.batch)?;
             line.push(b'\n');
             // A reader that has gone away ends the agent with its I/O error.

@@ -26,7 +26,8 @@ impl Collector for Backups {
 
     async fn collect(&self, cx: &CollectContext, batch: &mut Batch) -> Result<Coverage, CollectError> {
         let what = self.folder.display().to_string();
-        let entries = std::fs::read_dir(&self.folder).map_err(|error| CollectError::io(what.clone(), error))?;
+        let entries =
+            std::fs::read_dir(&self.folder).map_err(|error| CollectError::io(what.clone(), error))?;
         for entry in entries.flatten() {
             cx.checkpoint().await?;
             let (Ok(name), Ok(meta)) = (entry.file_name().into_string(), entry.metadata()) else {

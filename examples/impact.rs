@@ -66,8 +66,10 @@ fn run(args: &Args) -> Result<String, Box<dyn Error>> {
         let impact = graph.impact(&failed);
         let chain = |id: CiId| match impact.path(id) {
             Some((root, steps)) => {
-                let steps: Vec<String> =
-                    steps.iter().map(|Step { relation, ci, .. }| format!("{} ({relation})", name(*ci))).collect();
+                let steps: Vec<String> = steps
+                    .iter()
+                    .map(|Step { relation, ci, .. }| format!("{} ({relation})", name(*ci)))
+                    .collect();
                 format!("{} → {}", name(root), steps.join(" → "))
             }
             None => name(id),
@@ -86,7 +88,9 @@ fn run(args: &Args) -> Result<String, Box<dyn Error>> {
         answer["redundancy_lost"] = impact
             .redundancy_lost()
             .iter()
-            .map(|lost| json!({"id": lost.ci, "name": name(lost.ci), "left": lost.standing, "of": lost.total}))
+            .map(
+                |lost| json!({"id": lost.ci, "name": name(lost.ci), "left": lost.standing, "of": lost.total}),
+            )
             .collect();
         if let Some(path) = &args.map {
             let coloured = document.clone().with_impact(&impact);
@@ -95,7 +99,11 @@ fn run(args: &Args) -> Result<String, Box<dyn Error>> {
                 Some("svg") => coloured.to_svg(),
                 Some("dot") => coloured.to_dot(),
                 Some("mmd") => coloured.to_mermaid(),
-                _ => return Err(format!("{}: the name ends in .html, .svg, .dot or .mmd", path.display()).into()),
+                _ => {
+                    return Err(
+                        format!("{}: the name ends in .html, .svg, .dot or .mmd", path.display()).into()
+                    );
+                }
             };
             std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         }

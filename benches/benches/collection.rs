@@ -28,7 +28,10 @@ fn collection(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let deadline = clock.now() + Duration::from_secs(60);
                 let source = SourceName::literal("bench");
-                black_box(block_on(run_collector(collector.as_ref(), RunSpec::new(source, clock.clone(), deadline))))
+                black_box(block_on(run_collector(
+                    collector.as_ref(),
+                    RunSpec::new(source, clock.clone(), deadline),
+                )))
             });
         });
     }

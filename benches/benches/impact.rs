@@ -32,12 +32,16 @@ fn impact(criterion: &mut Criterion) {
     group.bench_function("graph, 1 failure, count", |bencher| {
         let (mut seeds, mut scratch) = (seeds.iter().cycle(), ImpactScratch::default());
         bencher.iter(|| {
-            seeds.next().map(|seed| black_box(graph.brings_down_count(&BTreeSet::from([*seed]), &mut scratch)))
+            seeds
+                .next()
+                .map(|seed| black_box(graph.brings_down_count(&BTreeSet::from([*seed]), &mut scratch)))
         });
     });
     group.bench_function("graph, 1 failure, ids in order", |bencher| {
         let (mut seeds, mut scratch) = (seeds.iter().cycle(), ImpactScratch::default());
-        bencher.iter(|| seeds.next().map(|seed| black_box(graph.brings_down(&BTreeSet::from([*seed]), &mut scratch))));
+        bencher.iter(|| {
+            seeds.next().map(|seed| black_box(graph.brings_down(&BTreeSet::from([*seed]), &mut scratch)))
+        });
     });
     let pairs: Vec<(CiId, CiId)> = (0..10_000)
         .map(|_| (estate.cis[dice.below(estate.cis.len())].0, estate.cis[dice.below(estate.cis.len())].0))

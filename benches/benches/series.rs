@@ -8,7 +8,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use itom::core::{Interval, LabelName, Labels, MatchOp, MetricName, SampleKind, SampleSource as _, Selector, Timestamp};
+use itom::core::{
+    Interval, LabelName, Labels, MatchOp, MetricName, SampleKind, SampleSource as _, Selector, Timestamp,
+};
 use itom::metrics::{NewSample, Samples as _, SeriesStore, StoreConfig};
 
 const METRIC: MetricName = MetricName::literal("node_cpu_seconds_total");
@@ -34,10 +36,17 @@ fn at(round: i64) -> Timestamp {
 
 fn series(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("series");
-    group.sample_size(20).measurement_time(Duration::from_secs(8)).throughput(Throughput::Elements(SERIES as u64));
+    group
+        .sample_size(20)
+        .measurement_time(Duration::from_secs(8))
+        .throughput(Throughput::Elements(SERIES as u64));
     let prepared: Vec<NewSample> = round(at(0));
     let moved = |now: Timestamp| -> Vec<NewSample> {
-        prepared.iter().cloned().map(|sample| NewSample { at: now, value: now.as_secs() as f64, ..sample }).collect()
+        prepared
+            .iter()
+            .cloned()
+            .map(|sample| NewSample { at: now, value: now.as_secs() as f64, ..sample })
+            .collect()
     };
     group.bench_function("append a round", |bencher| {
         let store = SeriesStore::new(StoreConfig::default());

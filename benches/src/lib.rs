@@ -20,7 +20,8 @@ impl Rows {
     /// The rows of an estate under the default model.
     #[must_use]
     pub fn new(estate: &Estate) -> Self {
-        let numbers: BTreeMap<CiId, u32> = estate.cis.iter().zip(0..).map(|((id, _, _), at)| (*id, at)).collect();
+        let numbers: BTreeMap<CiId, u32> =
+            estate.cis.iter().zip(0..).map(|((id, _, _), at)| (*id, at)).collect();
         let model = RelationModel::default();
         let mut arcs = Vec::new();
         for (kind, from, to) in &estate.relations {

@@ -10,8 +10,8 @@ use itom::alert::{AlertView, Explanation};
 use itom::cmdb::graph::Step;
 use itom::cmdb::view::{Ci, Claim, View};
 use itom::core::{
-    AlertId, ChangeKind, ChangeSource as _, CiChange, CiId, CiKind, Interval, MetricName, SampleKind, SampleSource as _, Selector, Severity,
-    Text, Timestamp, Value as Attribute, attr, kind,
+    AlertId, ChangeKind, ChangeSource as _, CiChange, CiId, CiKind, Interval, MetricName, SampleKind,
+    SampleSource as _, Selector, Severity, Text, Timestamp, Value as Attribute, attr, kind,
 };
 use itom::map::{Detail, map};
 use itom::metrics::{Samples as _, reading};
@@ -157,19 +157,27 @@ pub(crate) fn map_json(engine: &EngineHandle, detail: &str) -> Result<Value, Ref
             })
         })
         .collect();
-    let edges: Vec<Value> =
-        document.edges.iter().map(|edge| json!({"kind": edge.kind, "from": edge.from, "to": edge.to})).collect();
+    let edges: Vec<Value> = document
+        .edges
+        .iter()
+        .map(|edge| json!({"kind": edge.kind, "from": edge.from, "to": edge.to}))
+        .collect();
     Ok(json!({"nodes": nodes, "edges": edges}))
 }
 
 pub(crate) fn cis(engine: &EngineHandle, query: &CisQuery) -> Value {
     let view = engine.view();
-    let wanted = query.kind.as_deref().filter(|kind| !kind.is_empty()).and_then(|kind| CiKind::new(kind).ok());
+    let wanted =
+        query.kind.as_deref().filter(|kind| !kind.is_empty()).and_then(|kind| CiKind::new(kind).ok());
     let needle = query.q.as_deref().unwrap_or_default().to_lowercase();
     let mut found: Vec<&Ci> = view
         .cis()
         .filter(|ci| wanted.as_ref().is_none_or(|kind| ci.kind().is_a(kind)))
-        .filter(|ci| needle.is_empty() || ci.name().to_lowercase().contains(&needle) || ci.kind().as_str().contains(&needle))
+        .filter(|ci| {
+            needle.is_empty()
+                || ci.name().to_lowercase().contains(&needle)
+                || ci.kind().as_str().contains(&needle)
+        })
         .collect();
     found.sort_by_key(|ci| (!ci.state().is_active(), ci.kind(), ci.name(), ci.id()));
     let items: Vec<Value> = found
@@ -223,12 +231,8 @@ pub(crate) fn impact(engine: &EngineHandle, id: CiId) -> Result<Value, Refusal> 
         .iter()
         .map(|lost| {
             let mut entry = mention(&view, lost.ci);
-            entry["reason"] = json!(format!(
-                "{} of {} left, {} more may fail",
-                lost.standing,
-                lost.total,
-                lost.margin()
-            ));
+            entry["reason"] =
+                json!(format!("{} of {} left, {} more may fail", lost.standing, lost.total, lost.margin()));
             entry["path"] = json!([]);
             entry
         })
@@ -247,7 +251,9 @@ fn change(view: &View, change: &CiChange) -> Value {
         ChangeKind::Retired => json!("retired"),
         ChangeKind::Returned => json!("returned"),
         ChangeKind::Attribute(name) => json!(name),
-        ChangeKind::Related { kind, to } => json!(format!("{kind} {}", mention(view, *to)["name"].as_str().unwrap_or_default())),
+        ChangeKind::Related { kind, to } => {
+            json!(format!("{kind} {}", mention(view, *to)["name"].as_str().unwrap_or_default()))
+        }
         ChangeKind::Unrelated { kind, to } => {
             json!(format!("no longer {kind} {}", mention(view, *to)["name"].as_str().unwrap_or_default()))
         }
@@ -320,8 +326,12 @@ pub(crate) fn ci(engine: &EngineHandle, id: CiId) -> Result<Value, Refusal> {
             json!({"metric": series.metric, "labels": series.labels, "kind": series.kind, "last": number(series.last.map(|(_, value)| value))})
         })
         .collect();
-    let alerts: Vec<Value> =
-        engine.alerts().iter().filter(|shown| shown.alert.instance.ci == Some(id)).map(|shown| alert_json(&view, shown)).collect();
+    let alerts: Vec<Value> = engine
+        .alerts()
+        .iter()
+        .filter(|shown| shown.alert.instance.ci == Some(id))
+        .map(|shown| alert_json(&view, shown))
+        .collect();
     Ok(json!({
         "id": id,
         "kind": ci.kind(),

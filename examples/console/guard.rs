@@ -62,12 +62,18 @@ impl Guard {
     ) -> Result<(), (StatusCode, &'static str)> {
         let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !self.host_allowed(host) {
-            return Err((StatusCode::MISDIRECTED_REQUEST, "unknown Host header; start with --allow-host NAME to allow it"));
+            return Err((
+                StatusCode::MISDIRECTED_REQUEST,
+                "unknown Host header; start with --allow-host NAME to allow it",
+            ));
         }
         if let Some(token) = &self.token
             && !presented(headers, query).is_some_and(|given| token.matches(&given))
         {
-            return Err((StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN"));
+            return Err((
+                StatusCode::UNAUTHORIZED,
+                "a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN",
+            ));
         }
         if *method != Method::GET && *method != Method::HEAD {
             // A form or script of another origin sends its own Origin.
@@ -137,7 +143,8 @@ mod tests {
         assert_eq!(status(&guard, &Method::GET, &[(header::HOST, "127.0.0.1:8642")]), None);
         assert_eq!(status(&guard, &Method::GET, &[(header::HOST, "LOCALHOST:8642")]), None);
         assert_eq!(status(&guard, &Method::GET, &[(header::HOST, "[::1]:8642")]), None);
-        for evil in ["evil.example:8642", "", "127.0.0.1.evil.example", "localhost.evil:80", "10.0.0.1:8642"] {
+        for evil in ["evil.example:8642", "", "127.0.0.1.evil.example", "localhost.evil:80", "10.0.0.1:8642"]
+        {
             assert_eq!(
                 status(&guard, &Method::GET, &[(header::HOST, evil)]),
                 Some(StatusCode::MISDIRECTED_REQUEST),
@@ -156,10 +163,7 @@ mod tests {
             refused
         );
         assert_eq!(status(&guard, &Method::POST, &[host.clone(), (header::ORIGIN, "null")]), refused);
-        assert_eq!(
-            status(&guard, &Method::POST, &[host, (header::ORIGIN, "http://127.0.0.1:8642")]),
-            None
-        );
+        assert_eq!(status(&guard, &Method::POST, &[host, (header::ORIGIN, "http://127.0.0.1:8642")]), None);
     }
 
     #[test]
@@ -184,7 +188,11 @@ mod tests {
         }
         assert!(guard.check(&Method::GET, &headers(&[host]), Some("x=1&token=0123456789abcdef")).is_ok());
         assert_eq!(
-            status(&guard, &Method::GET, &[(header::HOST, "evil.example:8642"), (header::AUTHORIZATION, "Bearer 0123456789abcdef")]),
+            status(
+                &guard,
+                &Method::GET,
+                &[(header::HOST, "evil.example:8642"), (header::AUTHORIZATION, "Bearer 0123456789abcdef")]
+            ),
             Some(StatusCode::MISDIRECTED_REQUEST)
         );
     }

@@ -59,8 +59,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
 fn rules(args: &Args) -> Result<Vec<Rule>, Box<dyn Error>> {
     let Some(path) = &args.rules else { return Ok(default_rules()) };
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let rules =
-        parse_rules(&text).map_err(|error| format!("{}: {}", path.display(), ErrorChain(&error)))?;
+    let rules = parse_rules(&text).map_err(|error| format!("{}: {}", path.display(), ErrorChain(&error)))?;
     Ok(rules)
 }
 
@@ -110,15 +109,16 @@ async fn serve(args: &Args, rules: Vec<Rule>) -> Result<(), Box<dyn Error>> {
     if !args.memory {
         let folder = data_folder(args)?;
         let file = folder.join("console.db");
-        builder = builder.store(SqliteStore::open(&file)?).journal(FileJournal::new(folder.join("outbox.jsonl")));
+        builder =
+            builder.store(SqliteStore::open(&file)?).journal(FileJournal::new(folder.join("outbox.jsonl")));
         kept = file.display().to_string();
     }
     let engine = builder.build()?;
     let handle = engine.handle();
     // Bound before the engine starts: an address in use is said at once.
-    let listener = tokio::net::TcpListener::bind(args.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}; choose another with --listen", args.listen))?;
+    let listener = tokio::net::TcpListener::bind(args.listen).await.map_err(|error| {
+        format!("cannot listen on {}: {error}; choose another with --listen", args.listen)
+    })?;
     eprintln!("console: http://{}  (history: {kept}; Ctrl-C ends)", listener.local_addr()?);
 
     let (stop, stopped) = tokio::sync::watch::channel(false);

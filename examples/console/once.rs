@@ -59,7 +59,12 @@ fn write_map(engine: &EngineHandle, path: &Path, detail: args::Detail) -> Result
         }
     };
     std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-    eprintln!("console: {} items and {} relations in {}", document.nodes.len(), document.edges.len(), path.display());
+    eprintln!(
+        "console: {} items and {} relations in {}",
+        document.nodes.len(),
+        document.edges.len(),
+        path.display()
+    );
     Ok(())
 }
 
@@ -155,7 +160,12 @@ fn tables(engine: &EngineHandle) -> String {
     for own in engine.status().collectors {
         if let Some(Err((kind, why))) = &own.outcome {
             any = true;
-            faults.add_row([own.name.to_string(), "the whole run".to_owned(), format!("{kind}: {why}"), "1".to_owned()]);
+            faults.add_row([
+                own.name.to_string(),
+                "the whole run".to_owned(),
+                format!("{kind}: {why}"),
+                "1".to_owned(),
+            ]);
         }
         for fault in &own.faults {
             any = true;
@@ -190,7 +200,12 @@ fn services(view: &View) -> String {
             ci.name().to_string(),
             shown(ci, &attr::SERVICE_TYPE),
             shown(ci, &attr::SERVICE_VERSION),
-            format!("{} {}:{}", shown(ci, &attr::NETWORK_TRANSPORT), shown(ci, &attr::SERVER_ADDRESS), shown(ci, &attr::SERVER_PORT)),
+            format!(
+                "{} {}:{}",
+                shown(ci, &attr::NETWORK_TRANSPORT),
+                shown(ci, &attr::SERVER_ADDRESS),
+                shown(ci, &attr::SERVER_PORT)
+            ),
             needs.join(", "),
         ]);
     }

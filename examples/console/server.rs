@@ -68,7 +68,8 @@ async fn admit(guard: &Guard, request: Request, next: Next) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // The first visit with `?token=` leaves a cookie, so that the page's own requests are let in.
     if let Some(token) = query_token(query.as_deref())
-        && let Ok(value) = HeaderValue::from_str(&format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/"))
+        && let Ok(value) =
+            HeaderValue::from_str(&format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/"))
     {
         headers.insert(header::SET_COOKIE, value);
     }

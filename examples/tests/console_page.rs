@@ -82,7 +82,8 @@ fn the_page_shows_listening_services_and_a_click_shows_the_impact() {
     browser.run("return window.itom.select(arguments[0])", &[host["id"].clone()]);
     let selector = format!("[data-impact-ci=\"{}\"]", redis["id"].as_str().unwrap_or_default());
     let shown = eventually(Duration::from_secs(20), || {
-        (browser.run("return document.querySelectorAll(arguments[0]).length", &[Value::from(selector.as_str())])
+        (browser
+            .run("return document.querySelectorAll(arguments[0]).length", &[Value::from(selector.as_str())])
             .as_u64()
             >= Some(1))
         .then_some(())
@@ -102,7 +103,10 @@ fn is_redis(node: &Value) -> bool {
 fn the_server_refuses_other_hosts_and_other_origins() {
     let Some(console) = console(&["--memory"]) else { return };
     let evil = [("Host", "evil.example:8642")];
-    assert_eq!(http(console.address, "GET", "/api/overview", &evil, None).map(|(status, _)| status).ok(), Some(421));
+    assert_eq!(
+        http(console.address, "GET", "/api/overview", &evil, None).map(|(status, _)| status).ok(),
+        Some(421)
+    );
     let other = [("Origin", "http://evil.example")];
     let path = "/api/alerts/00000000-0000-0000-0000-000000000000/ack";
     let by = serde_json::json!({"by": "test"});
@@ -111,6 +115,9 @@ fn the_server_refuses_other_hosts_and_other_origins() {
         Some(403)
     );
     assert_eq!(http(console.address, "POST", path, &[], Some(&by)).map(|(status, _)| status).ok(), Some(404));
-    assert_eq!(http(console.address, "GET", "/api/ci/nonsense", &[], None).map(|(status, _)| status).ok(), Some(400));
+    assert_eq!(
+        http(console.address, "GET", "/api/ci/nonsense", &[], None).map(|(status, _)| status).ok(),
+        Some(400)
+    );
     assert_eq!(http(console.address, "GET", "/nothing", &[], None).map(|(status, _)| status).ok(), Some(404));
 }

@@ -8,91 +8,90 @@ use serde::Deserialize;
 
 /// A running lab; it is taken down when dropped.
 #[derive(Debug)]
-pub struct Lab {
+pub(crate) struct Lab {
     script: PathBuf,
     run: PathBuf,
     /// What is really there.
-    pub truth: Truth,
+    pub(crate) truth: Truth,
 }
 
 /// What the lab says of itself.
 #[derive(Debug, Deserialize)]
-pub struct Truth {
+pub(crate) struct Truth {
     /// The hosts.
-    pub hosts: Vec<Host>,
+    pub(crate) hosts: Vec<Host>,
     /// Who uses whom.
-    pub edges: Vec<Edge>,
+    pub(crate) edges: Vec<Edge>,
 }
 
 /// One host.
 #[derive(Debug, Deserialize)]
-pub struct Host {
+pub(crate) struct Host {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its address.
-    pub address: String,
+    pub(crate) address: String,
     /// Whether an agent may run on it.
-    pub managed: bool,
+    pub(crate) managed: bool,
     /// What runs on it.
-    pub processes: Vec<Process>,
+    pub(crate) processes: Vec<Process>,
 }
 
 /// One process.
 #[derive(Debug, Deserialize)]
-pub struct Process {
+pub(crate) struct Process {
     /// Its executable.
-    pub exe: Option<String>,
+    pub(crate) exe: Option<String>,
     /// What it listens on.
-    pub listen: Vec<Listen>,
+    pub(crate) listen: Vec<Listen>,
 }
 
 /// One listening socket.
 #[derive(Debug, Deserialize)]
-pub struct Listen {
+pub(crate) struct Listen {
     /// `tcp` or `udp`.
-    pub proto: String,
+    pub(crate) proto: String,
     /// Address.
-    pub addr: String,
+    pub(crate) addr: String,
     /// Port.
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 /// One dependency.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Edge {
+pub(crate) struct Edge {
     /// Host of the client.
-    pub client: String,
+    pub(crate) client: String,
     /// Program of the client.
-    pub client_process: String,
+    pub(crate) client_process: String,
     /// Host of the server.
-    pub server: String,
+    pub(crate) server: String,
     /// Program of the server, as the kernel cuts it.
-    pub server_process: String,
+    pub(crate) server_process: String,
     /// Port the client connects to.
-    pub port: u16,
+    pub(crate) port: u16,
     /// `tcp` or `udp`.
-    pub proto: String,
+    pub(crate) proto: String,
     /// Address the client connects to.
-    pub dst_addr: String,
+    pub(crate) dst_addr: String,
     /// `service`, `replication`, `monitoring`, `local`, `dns`, `logging` or `external`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// `persistent`, `pooled`, `short` or `one-way`.
-    pub style: String,
+    pub(crate) style: String,
 }
 
 impl Lab {
     /// Brings the lab up for at most `ttl`; the reason when that is not possible here.
-    pub fn up(run: &Path, ttl: Duration) -> Result<Self, String> {
-        let folder = std::env::var_os("ITOM_LAB").map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/lab"),
-            PathBuf::from,
-        );
+    pub(crate) fn up(run: &Path, ttl: Duration) -> Result<Self, String> {
+        let folder = std::env::var_os("ITOM_LAB")
+            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/lab"), PathBuf::from);
         let script = folder.join("lab.sh");
         if !script.is_file() {
             return Err(format!("there is no lab at {} (set ITOM_LAB)", folder.display()));
         }
         let script = script.canonicalize().map_err(|error| error.to_string())?;
-        let mut lab = Self { script, run: run.to_owned(), truth: Truth { hosts: Vec::new(), edges: Vec::new() } };
+        let mut lab =
+            Self { script, run: run.to_owned(), truth: Truth { hosts: Vec::new(), edges: Vec::new() } };
         let ttl = ttl.as_secs().to_string();
         let said = lab.call(&["up", &ttl])?;
         if said.contains("DOWN") || !said.contains("listening:") {
@@ -122,7 +121,12 @@ impl Lab {
     }
 
     /// Runs a program inside a host, its output going to a file.
-    pub fn spawn(&self, host: &str, program: &[&str], output: std::fs::File) -> std::io::Result<Child> {
+    pub(crate) fn spawn(
+        &self,
+        host: &str,
+        program: &[&str],
+        output: std::fs::File,
+    ) -> std::io::Result<Child> {
         self.command().args(["exec", host]).args(program).stdout(output).stderr(Stdio::null()).spawn()
     }
 }

@@ -1,8 +1,8 @@
 //! What the tests of the reference tools share: real child processes and a plain HTTP client.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub mod lab;
-pub mod webdriver;
+pub(crate) mod lab;
+pub(crate) mod webdriver;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 /// A child process that ends with the test.
 #[derive(Debug)]
-pub struct Running(pub Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -24,7 +24,7 @@ impl Drop for Running {
 }
 
 /// Starts a program; `None` when it is not installed.
-pub fn start(program: &str, args: &[&str]) -> Option<Running> {
+pub(crate) fn start(program: &str, args: &[&str]) -> Option<Running> {
     Command::new(program)
         .args(args)
         .stdin(Stdio::null())
@@ -36,20 +36,20 @@ pub fn start(program: &str, args: &[&str]) -> Option<Running> {
 }
 
 /// A loopback port nobody listens on just now.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
     listener.local_addr().expect("a bound listener has an address").port()
 }
 
 /// The built example `name` beside this test's binary; `None` when only this test was built.
-pub fn example(name: &str) -> Option<PathBuf> {
+pub(crate) fn example(name: &str) -> Option<PathBuf> {
     let test = std::env::current_exe().ok()?;
     let path = test.parent()?.parent()?.join("examples").join(name);
     path.is_file().then_some(path)
 }
 
 /// An installed program, looked up as a shell would, with the places Debian keeps daemons.
-pub fn installed(program: &str) -> Option<PathBuf> {
+pub(crate) fn installed(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin", "/usr/lib/chromium"].iter().map(PathBuf::from))
@@ -58,7 +58,7 @@ pub fn installed(program: &str) -> Option<PathBuf> {
 }
 
 /// Asks again every 50 ms until `probe` answers or `patience` is over.
-pub fn eventually<T>(patience: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn eventually<T>(patience: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let step = Duration::from_millis(50);
     for _ in 0..(patience.as_millis() / step.as_millis()).max(1) {
         if let Some(found) = probe() {
@@ -75,7 +75,7 @@ fn wait(span: Duration) {
 }
 
 /// One HTTP/1.1 exchange: status and body.
-pub fn http(
+pub(crate) fn http(
     address: SocketAddr,
     method: &str,
     path: &str,
@@ -85,7 +85,8 @@ pub fn http(
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let body = body.map(Value::to_string).unwrap_or_default();
-    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    let mut request =
+        format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         request.push_str(&format!("Host: {address}\r\n"));
     }
@@ -123,13 +124,13 @@ fn unchunk(body: &str) -> String {
 }
 
 /// The answer to a GET as JSON; `None` when there is none yet.
-pub fn get_json(address: SocketAddr, path: &str) -> Option<Value> {
+pub(crate) fn get_json(address: SocketAddr, path: &str) -> Option<Value> {
     let (status, body) = http(address, "GET", path, &[], None).ok()?;
     if status != 200 { None } else { serde_json::from_str(&body).ok() }
 }
 
 /// A fresh folder under the build directory.
-pub fn scratch(name: &str) -> PathBuf {
+pub(crate) fn scratch(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&path);
     std::fs::create_dir_all(&path).expect("the build directory is writable");

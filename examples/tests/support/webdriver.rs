@@ -10,7 +10,7 @@ use super::{Running, eventually, free_port, http, installed, start};
 
 /// A headless browser with one window.
 #[derive(Debug)]
-pub struct Browser {
+pub(crate) struct Browser {
     address: SocketAddr,
     session: String,
     _driver: Running,
@@ -18,7 +18,7 @@ pub struct Browser {
 
 impl Browser {
     /// Starts one; the reason when that is not possible here.
-    pub fn start(profile: &Path) -> Result<Self, String> {
+    pub(crate) fn start(profile: &Path) -> Result<Self, String> {
         let chromium = installed("chromium").ok_or("chromium is not installed")?;
         let driver = installed("chromedriver").ok_or("chromedriver is not installed")?;
         let port = free_port();
@@ -61,24 +61,25 @@ impl Browser {
 
     fn call(&self, path: &str, body: &Value) -> Value {
         let path = format!("/session/{}/{path}", self.session);
-        let (status, body) = http(self.address, "POST", &path, &[], Some(body)).expect("chromedriver answers");
+        let (status, body) =
+            http(self.address, "POST", &path, &[], Some(body)).expect("chromedriver answers");
         let answer: Value = serde_json::from_str(&body).unwrap_or_default();
         assert_eq!(status, 200, "WebDriver {path}: {answer}");
         answer["value"].clone()
     }
 
     /// Opens a page.
-    pub fn open(&self, url: &str) {
+    pub(crate) fn open(&self, url: &str) {
         self.call("url", &json!({"url": url}));
     }
 
     /// Runs a function body in the page; its promise is awaited.
-    pub fn run(&self, script: &str, args: &[Value]) -> Value {
+    pub(crate) fn run(&self, script: &str, args: &[Value]) -> Value {
         self.call("execute/sync", &json!({"script": script, "args": args}))
     }
 
     /// What the window shows, as PNG in base64.
-    pub fn screenshot(&self) -> String {
+    pub(crate) fn screenshot(&self) -> String {
         let path = format!("/session/{}/screenshot", self.session);
         let (_, body) = http(self.address, "GET", &path, &[], None).expect("chromedriver answers");
         let answer: Value = serde_json::from_str(&body).unwrap_or_default();

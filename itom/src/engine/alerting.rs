@@ -21,7 +21,6 @@ use super::BuildError;
 /// The alert engine and what it wants done that is not done yet.
 pub(super) struct Alerting {
     engine: AlertEngine,
-    evaluator: Option<Arc<dyn Evaluator>>,
     /// In order: a record is durable before a later attempt starts.
     todo: VecDeque<AlertOutput>,
     /// The records of notices that are still to be told.
@@ -39,7 +38,7 @@ impl Alerting {
         now: Timestamp,
         rules: &[Rule],
         receivers: Vec<Receiver>,
-        evaluator: Option<Arc<dyn Evaluator>>,
+        evaluator: Option<&dyn Evaluator>,
     ) -> Result<Self, BuildError> {
         let mut config = AlertConfig::default();
         config.outbox.receivers = receivers;
@@ -49,11 +48,10 @@ impl Alerting {
             if !names.insert(rule.name().clone()) {
                 return Err(BuildError::DuplicateRule { name: rule.name().clone() });
             }
-            engine.handle(now, AlertInput::Rule(rule.compile(evaluator.as_deref())?));
+            engine.handle(now, AlertInput::Rule(rule.compile(evaluator)?));
         }
         Ok(Self {
             engine,
-            evaluator,
             todo: VecDeque::new(),
             open_notices: BTreeSet::new(),
             stuck: None,
@@ -135,15 +133,11 @@ impl Loop {
     /// Evaluates what is due and does what follows from it.
     pub(super) async fn judge(&mut self, now: Timestamp) {
         let (view, changes) = (self.cmdb.view(), self.cmdb.feed());
-        let evaluator = self.alerts.evaluator.clone();
-        let mut ports = Ports::new()
+        let ports = Ports::new()
             .samples(self.parts.samples.as_ref())
             .inventory(&view)
             .changes(&changes)
             .topology(&self.graph);
-        if let Some(evaluator) = &evaluator {
-            ports = ports.evaluator(evaluator.as_ref());
-        }
         if matches!(self.alerts.tick(now, &ports), Judged::Anew) {
             self.publish();
         }

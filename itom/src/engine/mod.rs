@@ -110,7 +110,7 @@ impl Engine {
     fn assemble(parts: Parts) -> Result<Self, BuildError> {
         let cmdb = Cmdb::new(parts.cmdb.clone());
         let (now, receivers) = (parts.clock.now(), parts.receivers.clone());
-        let alerts = alerting::Alerting::new(now, &parts.rules, receivers, parts.evaluator.clone())?;
+        let alerts = alerting::Alerting::new(now, &parts.rules, receivers, parts.evaluator.as_deref())?;
         let names = parts.collectors.keys().cloned().collect();
         let snapshot = ingest::snapshot(&cmdb, &Arc::new(ingest::graph(&cmdb)), &alerts);
         let shared = Arc::new(Shared::new(Arc::clone(&parts.clock), Arc::clone(&parts.samples), names, snapshot));
