@@ -12,11 +12,11 @@ use itom_alert::{AlertConfig, AlertEngine, AlertInput, AlertOutput, AlertView, E
 use itom_core::{AlertId, Classify as _, Deadline, ErrorChain, Evaluator, Text, Timestamp};
 use tracing::{debug, error, info, warn};
 
+use super::BuildError;
 use super::event::EngineEvent;
 use super::run::Loop;
 use super::shared::backoff;
 use super::wake::Delivered;
-use super::BuildError;
 
 /// The alert engine and what it wants done that is not done yet.
 pub(super) struct Alerting {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use itom_cmdb::graph::{GraphError, RelationGraph, RelationModel};
 use itom_cmdb::fact::Fact;
+use itom_cmdb::graph::{GraphError, RelationGraph, RelationModel};
 use itom_cmdb::store::StoreError;
 use itom_cmdb::{Applied, Cmdb, GraphDelta};
 use itom_core::{
-    Batch, Classify as _, Deadline, ErrorChain, LabelName, Labels, MetricName, Observation, Retry, SampleKind,
-    SampleObservation, Text, Timestamp,
+    Batch, Classify as _, Deadline, ErrorChain, LabelName, Labels, MetricName, Observation, Retry,
+    SampleKind, SampleObservation, Text, Timestamp,
 };
 use itom_metrics::{NewSample, Samples as _};
 use tracing::{error, info, warn};
@@ -26,13 +26,7 @@ pub(super) enum Writing {
     /// These are being appended.
     Appending(Load),
     /// The store refused these; they are tried again.
-    Refused {
-        load: Load,
-        attempt: u32,
-        since: Timestamp,
-        retry_at: Timestamp,
-        error: StoreError,
-    },
+    Refused { load: Load, attempt: u32, since: Timestamp, retry_at: Timestamp, error: StoreError },
 }
 
 /// Batches and the facts made of them.
@@ -201,7 +195,8 @@ impl Loop {
     /// Stores the samples of a batch under their target's labels and items.
     pub(super) fn append_samples(&mut self, now: Timestamp, batch: &Batch) {
         let view = self.cmdb.view();
-        let (job, instance) = batch.source().as_str().split_once('@').unwrap_or((batch.source().as_str(), ""));
+        let (job, instance) =
+            batch.source().as_str().split_once('@').unwrap_or((batch.source().as_str(), ""));
         let (job, instance) = (Text::from(job), Text::from(instance));
         let samples: Vec<NewSample> = batch
             .items()
@@ -211,7 +206,8 @@ impl Loop {
                 _ => None,
             })
             .map(|sample| {
-                let subject = sample.subject.as_ref().and_then(|subject| view.resolve(batch.source(), subject));
+                let subject =
+                    sample.subject.as_ref().and_then(|subject| view.resolve(batch.source(), subject));
                 NewSample {
                     metric: sample.metric.clone(),
                     labels: target_labels(&sample.labels, &job, &instance),

@@ -10,8 +10,6 @@ mod limits;
 mod run;
 mod shared;
 mod status;
-#[cfg(test)]
-mod tests;
 mod wake;
 
 use std::collections::BTreeMap;
@@ -113,7 +111,8 @@ impl Engine {
         let alerts = alerting::Alerting::new(now, &parts.rules, receivers, parts.evaluator.as_deref())?;
         let names = parts.collectors.keys().cloned().collect();
         let snapshot = ingest::snapshot(&cmdb, &Arc::new(ingest::graph(&cmdb)), &alerts);
-        let shared = Arc::new(Shared::new(Arc::clone(&parts.clock), Arc::clone(&parts.samples), names, snapshot));
+        let shared =
+            Arc::new(Shared::new(Arc::clone(&parts.clock), Arc::clone(&parts.samples), names, snapshot));
         let commands = mpsc::channel(parts.limits.commands);
         let submitted = batch_queue(parts.limits.submitted);
         Ok(Self { parts, cmdb, alerts, shared, commands, submitted })
@@ -138,7 +137,10 @@ impl Engine {
     /// # Errors
     /// [`RunError`] when the stored facts cannot be read (nothing is changed then), or when the last facts cannot be
     /// stored.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<EngineSummary, RunError> {
+    pub async fn run(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<EngineSummary, RunError> {
         Loop::open(self, Mode::UntilShutdown(Box::pin(shutdown))).await?.run().await
     }
 

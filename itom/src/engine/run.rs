@@ -9,8 +9,8 @@ use futures::stream::FuturesUnordered;
 use itom_cmdb::graph::RelationGraph;
 use itom_collect::scheduler::{Input as Schedule, Output as Order};
 use itom_collect::{Cancel, CollectContext, Collector, RunSpec, Scheduler, run_collector};
-use itom_metrics::Samples as _;
 use itom_core::{Batch, Deadline, ErrorChain, Machine as _, SourceName, Text, Timestamp};
+use itom_metrics::Samples as _;
 use tracing::{debug, info, warn};
 
 use super::event::EngineEvent;
@@ -233,7 +233,8 @@ impl Loop {
         if let Some(error) = &report.error {
             warn!(collector = %target, error = %ErrorChain(error), "run failed");
         }
-        self.scheduler.handle(now, Schedule::Finished { target: target.clone(), run, outcome: report.outcome });
+        self.scheduler
+            .handle(now, Schedule::Finished { target: target.clone(), run, outcome: report.outcome });
         self.shared.count_dropped(Text::literal("observations"), report.batch.dropped());
         self.pending.push_back(report.batch);
         if let Some(waiting) = &mut self.once {
@@ -299,7 +300,11 @@ impl Loop {
     /// While the store accepts, a full queue holds collectors back; when it refuses, they go on for the sake of metrics
     /// and alerts, and the facts of what does not fit are dropped and counted.
     fn room(&self) -> Room {
-        if self.pending.len() < self.parts.limits.batches || self.writing.refuses() { Room::Some } else { Room::None }
+        if self.pending.len() < self.parts.limits.batches || self.writing.refuses() {
+            Room::Some
+        } else {
+            Room::None
+        }
     }
 
     /// Whether this is one look only: nothing is remembered of alerts and nobody is told.

@@ -68,7 +68,12 @@ impl Waits {
         poll_fn(|cx| self.poll(cx, room, sleep.as_mut())).await
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, room: Room, sleep: Pin<&mut impl Future<Output = ()>>) -> Poll<Wake> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: Room,
+        sleep: Pin<&mut impl Future<Output = ()>>,
+    ) -> Poll<Wake> {
         if let Some(shutdown) = &mut self.shutdown
             && shutdown.as_mut().poll(cx).is_ready()
         {
