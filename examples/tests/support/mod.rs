@@ -99,13 +99,33 @@ pub(crate) fn http(
     request.push_str("\r\n");
     request.push_str(&body);
     stream.write_all(request.as_bytes())?;
-    let mut raw = Vec::new();
-    stream.read_to_end(&mut raw)?;
+    let raw = answer(&mut stream)?;
     let text = String::from_utf8_lossy(&raw);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
     Ok((status, if chunked { unchunk(body) } else { body.to_owned() }))
+}
+
+/// Everything up to the end of the answer. A server that says how long it is may keep the connection open.
+fn answer(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut raw = Vec::new();
+    let mut piece = [0; 16 * 1024];
+    loop {
+        let read = stream.read(&mut piece)?;
+        raw.extend_from_slice(&piece[..read]);
+        if read == 0 || declared_end(&raw).is_some_and(|end| raw.len() >= end) {
+            return Ok(raw);
+        }
+    }
+}
+
+/// Where the answer ends by its own account.
+fn declared_end(raw: &[u8]) -> Option<usize> {
+    let head = raw.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let text = String::from_utf8_lossy(&raw[..head]).to_ascii_lowercase();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok())?;
+    Some(head + 4 + length)
 }
 
 fn unchunk(body: &str) -> String {
