@@ -34,6 +34,25 @@ pub enum Idempotence {
 /// Contract: one attempt, no retries and no waiting inside beyond the attempt's own timeout; dropping the future at any
 /// await leaves at most the doubt whether the notice arrived. Run `notify::testing::check_notifier` (feature `testing`)
 /// over your own.
+///
+/// ```
+/// use itom_alert::notify::{Idempotence, Notice, Notifier, NotifyError};
+///
+/// #[derive(Debug)]
+/// struct Bell;
+///
+/// #[async_trait::async_trait]
+/// impl Notifier for Bell {
+///     async fn notify(&self, notice: &Notice) -> Result<(), NotifyError> {
+///         println!("\x07{}: {}", notice.severity, notice.summary);
+///         Ok(())
+///     }
+///
+///     fn idempotence(&self) -> Idempotence {
+///         Idempotence::None
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Notifier: Send + Sync + Debug + 'static {
     /// Makes one attempt.
