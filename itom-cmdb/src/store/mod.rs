@@ -21,7 +21,41 @@ pub use sqlite::{SqliteOptions, SqliteStore};
 /// Keeps facts.
 ///
 /// Contract: `append` is atomic and durable when it returns `Ok`; appending a known fact keeps the earliest times and is
-/// no error; dropping a future at any point leaves either all or none of its facts; nothing acknowledged is lost.
+/// no error; dropping a future at any point leaves either all or none of its facts; nothing acknowledged is lost. Run
+/// `testing::check_store` (feature `testing`) over your own.
+///
+/// A store around another that counts what it acknowledged:
+///
+/// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// use itom_cmdb::fact::Fact;
+/// use itom_cmdb::store::{Cursor, Description, MemoryStore, Page, Store, StoreError};
+///
+/// #[derive(Debug, Default)]
+/// struct Counted {
+///     inner: MemoryStore,
+///     facts: AtomicUsize,
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl Store for Counted {
+///     async fn append(&self, facts: &[Fact]) -> Result<(), StoreError> {
+///         self.inner.append(facts).await?;
+///         self.facts.fetch_add(facts.len(), Ordering::Relaxed);
+///         Ok(())
+///     }
+///     async fn load(&self, after: Option<Cursor>, page: usize) -> Result<Page, StoreError> {
+///         self.inner.load(after, page).await
+///     }
+///     async fn describe(&self) -> Result<Description, StoreError> {
+///         self.inner.describe().await
+///     }
+///     async fn flush(&self) -> Result<(), StoreError> {
+///         self.inner.flush().await
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Adds facts. When it returns `Ok`, they are durable.
