@@ -292,3 +292,30 @@ fn an_alert_survives_json() {
     assert_eq!(alert.labels.to_string(), r#"{alertname="r",team="db"}"#);
     let _: (Duration, Timestamp) = (secs(1), alert.since);
 }
+
+/// Each case plays its script dozens of times on clones: fewer cases than elsewhere, `PROPTEST_CASES` raises them.
+fn few() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(24);
+    ProptestConfig { cases, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(few())]
+
+    #[test]
+    fn alert_machine_obeys_the_machine_laws(
+        steps in prop::collection::vec((verdicts(), 1..400_i64), 1..20), hold in 0..200_u64, keep in 0..200_u64,
+    ) {
+        let rule = rule(|rule| rule.hold_for(secs(hold)).keep_firing_for(secs(keep)));
+        let mut second = 0;
+        let mut script = Vec::new();
+        for (verdict, pause) in &steps {
+            let outcomes = vec![Outcome::new(instance(), verdict.clone())];
+            script.push((at(second), LifeInput::Outcomes { rule: rule.clone(), outcomes }));
+            script.push((at(second), LifeInput::Look(Sight::default())));
+            second += pause;
+        }
+        let make = || AlertMachine::new(LifeConfig::default());
+        prop_assert_eq!(itom_core::machine::testing::check_laws(make, &script, |_| Vec::new()), Ok(()));
+    }
+}

@@ -201,3 +201,39 @@ proptest! {
         prop_assert!(outbox.poll_deadline().is_none());
     }
 }
+
+/// Each case plays its script dozens of times on clones: fewer cases than elsewhere, `PROPTEST_CASES` raises them.
+fn few() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(24);
+    ProptestConfig { cases, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(few())]
+
+    #[test]
+    fn outbox_obeys_the_machine_laws(
+        steps in prop::collection::vec((0..3_u8, 0..600_i64, any::<bool>()), 1..12), fails in 0..5_u32, silent: bool,
+    ) {
+        let mut second = 0;
+        let mut script = Vec::new();
+        for (episode, pause, bad) in &steps {
+            let severity = if *bad { Severity::Critical } else { Severity::Warning };
+            for (kind, after) in [(NoticeKind::Open, 0), (NoticeKind::Update, 7), (NoticeKind::Close, 90)] {
+                let notice = notice(&format!("e{episode}"), kind, severity, second + after);
+                script.push((at(second + after), OutboxInput::Enqueue(Box::new(notice))));
+            }
+            second += 90 + pause;
+        }
+        let react = |output: &OutboxOutput| match output {
+            // A receiver that never answers, or one that fails a few times first.
+            OutboxOutput::Send(send) if !silent => {
+                let result = if send.attempt <= fails { failure(Retry::Backoff) } else { Ok(()) };
+                let (key, attempt) = (send.notice.key.clone(), send.attempt);
+                vec![(secs(1), OutboxInput::Sent { key, attempt, result })]
+            }
+            _ => Vec::new(),
+        };
+        prop_assert_eq!(itom_core::machine::testing::check_laws(outbox, &script, react), Ok(()));
+    }
+}

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+use itom_core::machine::testing::check_laws;
 use itom_core::{ErrorKind, Machine, Retry, SourceName, Timestamp};
 use proptest::prelude::*;
 
@@ -293,58 +294,6 @@ proptest! {
     }
 
     #[test]
-    fn scheduler_obeys_the_machine_laws(seed: u64, steps in prop::collection::vec(any_step(), 1..40)) {
-        // Deterministic: the same script gives the same outputs.
-        let (once, twice) = (play(seed, &steps), play(seed, &steps));
-        prop_assert_eq!(&once.trace, &twice.trace);
-
-        // Idle calls are free, a clone continues as the original would, and outputs do not depend on when they are
-        // taken: play on three ways.
-        let mut plain = once.scheduler.clone();
-        let mut nagged = once.scheduler.clone();
-        let mut hoarder = once.scheduler.clone();
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        let mut now = once.now;
-        for _ in 0..100 {
-            let Some(deadline) = plain.poll_deadline() else { break };
-            prop_assert_eq!(Some(deadline.clone()), nagged.poll_deadline());
-            prop_assert_eq!(Some(deadline.clone()), hoarder.poll_deadline());
-            for early in [now, deadline.at - Duration::from_micros(1)] {
-                if early < deadline.at && early >= now {
-                    nagged.handle_deadline(early);
-                    prop_assert_eq!(nagged.poll_output(), None);
-                }
-            }
-            now = now.max(deadline.at);
-            let mut finish = Vec::new();
-            for (machine, outputs) in [(&mut plain, Some(&mut a)), (&mut nagged, Some(&mut b)), (&mut hoarder, None)] {
-                machine.handle_deadline(now);
-                let after = machine.poll_deadline();
-                prop_assert!(after.is_none_or(|after| after.at > now), "no spinning");
-                let Some(outputs) = outputs else { continue };
-                finish.clear();
-                while let Some(output) = machine.poll_output() {
-                    if let Output::Start { target, run, .. } = &output {
-                        let (_, outcome) = behaviour(seed, target, *run);
-                        finish.push(Input::Finished { target: target.clone(), run: *run, outcome });
-                    }
-                    outputs.push(output);
-                }
-            }
-            for input in finish {
-                plain.handle(now, input.clone());
-                nagged.handle(now, input.clone());
-                hoarder.handle(now, input);
-            }
-            a.extend(std::iter::from_fn(|| plain.poll_output()));
-            b.extend(std::iter::from_fn(|| nagged.poll_output()));
-        }
-        prop_assert_eq!(&a, &b);
-        let late: Vec<Output> = std::iter::from_fn(|| hoarder.poll_output()).collect();
-        prop_assert_eq!(&a, &late);
-    }
-
-    #[test]
     fn late_is_late_not_lost_and_leaps_do_not_storm(seed: u64, leap_days in 1_u64..4_000) {
         let mut judge = Judge::new(seed);
         for index in 0..8 {
@@ -401,5 +350,55 @@ proptest! {
                 prop_assert!(pair[1] - pair[0] <= 21 * SECOND, "a pause of {:?}", pair[1] - pair[0]);
             }
         }
+    }
+}
+
+/// Each case plays its script dozens of times on clones: fewer cases than elsewhere, `PROPTEST_CASES` raises them.
+fn few() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(16);
+    ProptestConfig { cases, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(few())]
+
+    #[test]
+    fn scheduler_obeys_the_machine_laws(
+        seed: u64,
+        steps in prop::collection::vec(any_step(), 1..40),
+        back in prop::collection::vec(0_u64..100_000, 40),
+    ) {
+        // Some steps go back a little, as clocks do.
+        let mut now = START;
+        let mut script = Vec::new();
+        for (step, back) in steps.iter().zip(back) {
+            match step {
+                Step::Tell(input) => script.push((now, input.clone())),
+                Step::Wait(span) => {
+                    now = now + *span;
+                    if back < 20_000 {
+                        now = now - Duration::from_millis(back);
+                    }
+                }
+            }
+        }
+        let react = |output: &Output| match output {
+            Output::Start { target, run, .. } => {
+                let (took, outcome) = behaviour(seed, target, *run);
+                let finished = Input::Finished { target: target.clone(), run: *run, outcome };
+                if took < 5 * SECOND { vec![(took, finished)] } else { vec![] }
+            }
+            Output::Cancel { target, run, .. } => {
+                let (took, _) = behaviour(seed, target, *run);
+                let outcome = Outcome::Cancelled;
+                let finished = Input::Finished { target: target.clone(), run: *run, outcome };
+                if took >= 5 * SECOND { vec![(Duration::from_millis(300), finished)] } else { vec![] }
+            }
+            _ => vec![],
+        };
+        let make = || Scheduler::new(config());
+        prop_assert_eq!(check_laws(make, &script, react), Ok(()));
+        script.push((now + 100 * SECOND, Input::Shutdown { grace: 2 * SECOND }));
+        prop_assert_eq!(check_laws(make, &script, react), Ok(()));
     }
 }
