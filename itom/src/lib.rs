@@ -55,6 +55,11 @@
 //! | `webhook` | a notifier that posts to an HTTP endpoint |
 //! | `testing` | the conformance suites of all rooms and seeded estates |
 
+/// The README's program compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 mod engine;
 mod journal;
 pub mod map;

@@ -53,7 +53,8 @@ pub enum ContainerAddresses {
 /// A *dependency* (relations `connects_to` and `depends_on`) comes from a connection whose client is on this machine:
 /// from the client's service, or from a `process.program` item (`prog:<program>:<unit>`) if it serves nothing, to the
 /// service on this machine or to the endpoint key of another. Connections that were closed between two runs are
-/// known from the kernel's destroy events; they belong to the program that is known to use that peer, else to the host.
+/// known from the kernel's destroy events; they belong to the program that is known to use that peer, else to the host:
+/// then they are `connects_to` only, since the machine as a whole does not need what somebody on it talked to.
 /// Where the direction of a connection is not certain there is no relation.
 ///
 /// Without privileges other users' sockets have no process: their services have no name, and the coverage is partial.

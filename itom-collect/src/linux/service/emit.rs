@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use itom_core::{AttrName, Batch, CiKind, ErrorKind, Key, Realm, Subject, Text, Value, attr, kind, relation};
+use itom_core::{
+    AttrName, Batch, CiKind, ErrorKind, Key, Realm, RelationKind, Subject, Text, Value, attr, kind, relation,
+};
 
 use super::collector::ContainerAddresses;
 use super::edge::{Dependencies, From, To};
@@ -196,6 +198,13 @@ pub(super) fn dependencies(
         }
     }
     for ((from, to, transport, peer), evidence) in &found.edges {
+        // A connection that is known to come from the machine only says who talked to whom: the machine as a whole does
+        // not need the other end, and everything on it would seem to fall with it.
+        let kinds: &[RelationKind] = match from {
+            From::Host => &[relation::CONNECTS_TO],
+            From::Container(_) if !with_processes => &[relation::CONNECTS_TO],
+            _ => &[relation::CONNECTS_TO, relation::DEPENDS_ON],
+        };
         let from = match from {
             From::Service(id) | From::Program(id) => Subject::from(id.as_str()),
             From::Container(id) if with_processes => Subject::from(format!("container:{id}")),
@@ -212,9 +221,9 @@ pub(super) fn dependencies(
             (0, _) => "destroy_event",
             _ => "poll,destroy_event",
         };
-        for kind in [relation::CONNECTS_TO, relation::DEPENDS_ON] {
+        for kind in kinds {
             batch
-                .relation(kind, from.clone(), to.clone())
+                .relation(kind.clone(), from.clone(), to.clone())
                 .within(CLIENTS)
                 .attr(attr::NETWORK_TRANSPORT, transport.as_str())
                 .attr(attr::NETWORK_PEER_ADDRESS, peer.ip().to_string())
