@@ -259,3 +259,24 @@ fn wire_formats_have_golden_files() {
     }
     assert!(types.len() > 30, "the sources are not read as they are written");
 }
+
+#[test]
+fn the_tests_that_hold_the_invariants_exist() {
+    let architecture = read(&root().join("ARCHITECTURE.md"));
+    let sources = all_sources();
+    let (_, table) = architecture.split_once("## Invariants").expect("ARCHITECTURE.md lists the invariants");
+    for name in table.split('`').skip(1).step_by(2) {
+        let prefix = name.trim_end_matches('…');
+        if !prefix.contains('_')
+            || !prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        {
+            continue;
+        }
+        let (start, whole) = (format!("fn {prefix}"), format!("fn {prefix}("));
+        let wanted = if prefix == name { &whole } else { &start };
+        assert!(
+            sources.iter().any(|(_, text)| text.contains(wanted.as_str())),
+            "ARCHITECTURE.md: there is no test `{name}`; name the one that holds the invariant"
+        );
+    }
+}
