@@ -79,8 +79,11 @@ pub fn map(view: &View, detail: Detail) -> MapDocument {
     let ids: BTreeSet<CiId> = chosen.iter().map(|ci| ci.id()).collect();
     let nodes = chosen.into_iter().map(|ci| {
         let mut node = MapNode::new(ci.id().to_string(), ci.kind().clone()).named(ci.name().clone());
-        node.attributes =
-            ci.attributes().iter().map(|(name, attribute)| (name.clone(), attribute.value().clone())).collect();
+        node.attributes = ci
+            .attributes()
+            .iter()
+            .map(|(name, attribute)| (name.clone(), attribute.value().clone()))
+            .collect();
         node
     });
     let edges = view
@@ -93,8 +96,11 @@ pub fn map(view: &View, detail: Detail) -> MapDocument {
 
 /// The name of the only host, or how many there are.
 fn title(view: &View) -> Text {
-    let hosts: Vec<&Ci> =
-        view.by_kind(&kind::HOST).into_iter().filter(|ci| ci.state().is_active() && !ci.is_loose_end()).collect();
+    let hosts: Vec<&Ci> = view
+        .by_kind(&kind::HOST)
+        .into_iter()
+        .filter(|ci| ci.state().is_active() && !ci.is_loose_end())
+        .collect();
     match hosts.as_slice() {
         [one] => one.name().clone(),
         many => Text::from(format!("{} hosts", many.len())),

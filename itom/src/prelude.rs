@@ -6,8 +6,8 @@ pub use itom_alert::rule::Rule;
 pub use itom_cmdb::store::Store;
 pub use itom_collect::{CollectContext, CollectError, Collector, Descriptor, collector_fn};
 pub use itom_core::{
-    AttrName, Batch, CiKind, Clock as _, Coverage, Key, Labels, MetricName, RelationKind, Scope, Severity, Timestamp,
-    Value, attr, kind, relation,
+    AttrName, Batch, CiKind, Clock as _, Coverage, Key, Labels, MetricName, RelationKind, Scope, Severity,
+    SourceName, Timestamp, Value, attr, kind, relation,
 };
 
 pub use crate::{Engine, EngineHandle};

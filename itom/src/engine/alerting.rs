@@ -5,13 +5,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::{Either, select};
 use itom_alert::life::OperatorAction;
 use itom_alert::notify::Notifier;
 use itom_alert::outbox::{Intent, Receiver, Send, SendFailure};
 use itom_alert::rule::{Ports, Rule};
 use itom_alert::{AlertConfig, AlertEngine, AlertInput, AlertOutput, AlertView, Explanation, Record};
-use futures::FutureExt as _;
-use futures::future::{Either, select};
 use itom_core::{AlertId, Classify as _, Clock, Deadline, ErrorChain, Evaluator, Retry, Text, Timestamp};
 use tracing::{debug, error, info, warn};
 
@@ -246,7 +246,9 @@ impl Loop {
             self.alerts.undelivered.clear();
             return;
         }
-        if self.waits.remembering.is_some() || self.alerts.stuck.as_ref().is_some_and(|stuck| now < stuck.retry_at) {
+        if self.waits.remembering.is_some()
+            || self.alerts.stuck.as_ref().is_some_and(|stuck| now < stuck.retry_at)
+        {
             return;
         }
         while matches!(self.alerts.todo.front(), Some(AlertOutput::Send(_))) {
@@ -255,7 +257,9 @@ impl Loop {
             }
         }
         let records = self.alerts.todo.iter().map_while(|output| match output {
-            AlertOutput::Persist(record) => Some((record.key.to_string(), record.body.as_ref().map(Text::to_string))),
+            AlertOutput::Persist(record) => {
+                Some((record.key.to_string(), record.body.as_ref().map(Text::to_string)))
+            }
             _ => None,
         });
         let changes: Vec<_> = records.collect();
@@ -329,7 +333,9 @@ async fn attempt(
             reason: Text::from(ErrorChain(&error).to_string()),
         }),
         // Tried again all the same: a defect in a notifier must not lose the notice.
-        Either::Left((Err(_), _)) => Err(failure(Retry::Backoff, "the notifier panicked; this is a defect in it")),
+        Either::Left((Err(_), _)) => {
+            Err(failure(Retry::Backoff, "the notifier panicked; this is a defect in it"))
+        }
         Either::Right(_) => Err(failure(Retry::Backoff, "no answer in time; it may have arrived")),
     }
 }

@@ -14,8 +14,8 @@ use itom_core::{Clock, Evaluator, SourceName, SystemClock, Text};
 use itom_metrics::{SeriesStore, StoreConfig};
 
 use super::{Engine, EngineLimits};
-use crate::journal::{Journal, MemoryJournal};
 use crate::BuildError;
+use crate::journal::{Journal, MemoryJournal};
 
 /// Collects the parts of an [`Engine`].
 #[must_use = "a builder does nothing until `build`"]

@@ -89,7 +89,8 @@ impl Loop {
     /// What could not be stored.
     fn unsaved(&mut self, now: Timestamp) -> Option<RunError> {
         let (load, refusal) = self.writing.give_up();
-        let facts = load + self.pending.iter().map(|taken| self.cmdb.plan(&taken.batch, now).len()).sum::<usize>();
+        let facts =
+            load + self.pending.iter().map(|taken| self.cmdb.plan(&taken.batch, now).len()).sum::<usize>();
         if facts == 0 {
             return None;
         }

@@ -173,7 +173,9 @@ mod tests {
         }
         assert!((1..10).contains(&kept));
         broadcast.send(&event(10));
-        assert!(matches!(slow.next().now_or_never(), Some(Some(Delivery::Lagged(missed))) if missed == 10 - kept));
+        assert!(
+            matches!(slow.next().now_or_never(), Some(Some(Delivery::Lagged(missed))) if missed == 10 - kept)
+        );
         assert!(matches!(
             slow.next().now_or_never(),
             Some(Some(Delivery::Event(EngineEvent::ShuttingDown { at }))) if at.as_micros() == 10

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::channel::{mpsc, oneshot};
 use itom_alert::{AlertView, Explanation};
 use itom_cmdb::View;
-use itom_cmdb::history::ChangeFeed;
 use itom_cmdb::graph::RelationGraph;
+use itom_cmdb::history::ChangeFeed;
 use itom_collect::{BatchSink as _, Offer};
 use itom_core::{AlertId, Batch, SourceName, Text, Timestamp};
 use itom_metrics::SeriesStore;
@@ -119,7 +119,9 @@ impl EngineHandle {
         self.command(Command::Acknowledge { alert, by: by.into(), reply })?;
         match answer.await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(HandleError::NotFound { what: "open alert", name: Text::from(alert.to_string()) }),
+            Ok(false) => {
+                Err(HandleError::NotFound { what: "open alert", name: Text::from(alert.to_string()) })
+            }
             Err(_) => Err(HandleError::Ended),
         }
     }

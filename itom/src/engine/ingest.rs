@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use itom_cmdb::graph::{GraphError, RelationGraph, RelationModel};
 use itom_cmdb::fact::Fact;
+use itom_cmdb::graph::{GraphError, RelationGraph, RelationModel};
 use itom_cmdb::store::StoreError;
 use itom_cmdb::{Applied, Cmdb, GraphDelta};
 use itom_core::{Batch, Classify as _, Deadline, ErrorChain, Retry, Text, Timestamp};
@@ -24,13 +24,7 @@ pub(super) enum Writing {
     /// These are being appended.
     Appending(Load),
     /// The store refused these; they are tried again.
-    Refused {
-        load: Load,
-        attempt: u32,
-        since: Timestamp,
-        retry_at: Timestamp,
-        error: StoreError,
-    },
+    Refused { load: Load, attempt: u32, since: Timestamp, retry_at: Timestamp, error: StoreError },
 }
 
 /// Batches and the facts made of them.

@@ -85,7 +85,9 @@ impl Loop {
             let failure = match ended {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some((Text::from(ErrorChain(&error).to_string()), error.retry())),
-                Err(_) => Some((Text::literal("it panicked; this is a defect in the listener"), Retry::Backoff)),
+                Err(_) => {
+                    Some((Text::literal("it panicked; this is a defect in the listener"), Retry::Backoff))
+                }
             };
             ListenerEnd { name, failure }
         }));

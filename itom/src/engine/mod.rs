@@ -129,10 +129,7 @@ impl Engine {
     /// A way to ask it while it runs, and after.
     #[must_use]
     pub fn handle(&self) -> EngineHandle {
-        EngineHandle {
-            shared: Arc::clone(&self.shared),
-            commands: Arc::clone(&self.commands.0),
-        }
+        EngineHandle { shared: Arc::clone(&self.shared), commands: Arc::clone(&self.commands.0) }
     }
 
     /// Runs until `shutdown` completes: loads what is stored, then collects, stores, relates, judges and tells. On
@@ -144,7 +141,10 @@ impl Engine {
     /// # Errors
     /// [`RunError`] when the stored facts cannot be read (nothing is changed then), or when the last facts or records
     /// cannot be stored within the grace.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<EngineSummary, RunError> {
+    pub async fn run(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<EngineSummary, RunError> {
         Loop::open(self, Mode::UntilShutdown(Box::pin(shutdown))).await?.run().await
     }
 

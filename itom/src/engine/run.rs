@@ -267,7 +267,8 @@ impl Loop {
         if let Some(error) = &report.error {
             warn!(collector = %target, error = %ErrorChain(error), "run failed");
         }
-        self.scheduler.handle(now, Schedule::Finished { target: target.clone(), run, outcome: report.outcome });
+        self.scheduler
+            .handle(now, Schedule::Finished { target: target.clone(), run, outcome: report.outcome });
         self.shared.count_dropped(Text::literal("observations"), report.batch.dropped());
         self.take_in(now, report.batch);
         if let Some(waiting) = &mut self.once {
@@ -311,6 +312,10 @@ impl Loop {
     /// While the store accepts, a full queue holds collectors back; when it refuses, they go on for the sake of metrics
     /// and alerts, and the facts of what does not fit are dropped and counted.
     fn room(&self) -> Room {
-        if self.pending.len() < self.parts.limits.batches || self.writing.refuses() { Room::Some } else { Room::None }
+        if self.pending.len() < self.parts.limits.batches || self.writing.refuses() {
+            Room::Some
+        } else {
+            Room::None
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Samples of batches and of the engine itself, into the series store.
 
 use itom_core::{
-    Batch, LabelName, Labels, MetricName, Observation, SampleKind, SampleObservation, SourceName, Text, Timestamp,
+    Batch, LabelName, Labels, MetricName, Observation, SampleKind, SampleObservation, SourceName, Text,
+    Timestamp,
 };
 use itom_metrics::{NewSample, Samples as _};
 
@@ -16,7 +17,8 @@ pub(super) struct Taken {
 
 impl Taken {
     pub(super) fn new(batch: Batch) -> Self {
-        let is_sample = |(index, item): (usize, &Observation)| matches!(item, Observation::Sample(_)).then_some(index);
+        let is_sample =
+            |(index, item): (usize, &Observation)| matches!(item, Observation::Sample(_)).then_some(index);
         let samples = batch.items().iter().enumerate().filter_map(is_sample).collect();
         Self { batch, samples }
     }
@@ -28,7 +30,8 @@ impl Taken {
 
     /// How many of its observations are or lead to facts.
     pub(super) fn statements(&self) -> usize {
-        let is_statement = |item: &&Observation| !matches!(item, Observation::Sample(_) | Observation::Event(_));
+        let is_statement =
+            |item: &&Observation| !matches!(item, Observation::Sample(_) | Observation::Event(_));
         self.batch.items().iter().filter(is_statement).count()
     }
 }
@@ -46,7 +49,8 @@ impl Loop {
     /// Stores the samples of a batch that are not stored yet, under their target's labels and items.
     pub(super) fn store_samples(&self, now: Timestamp, taken: &mut Taken, unknown: Unknown) {
         let (batch, view) = (&taken.batch, self.cmdb.view());
-        let (job, instance) = batch.source().as_str().split_once('@').unwrap_or((batch.source().as_str(), ""));
+        let (job, instance) =
+            batch.source().as_str().split_once('@').unwrap_or((batch.source().as_str(), ""));
         let (job, instance) = (Text::from(job), Text::from(instance));
         let (mut ready, mut wait) = (Vec::with_capacity(taken.samples.len()), Vec::new());
         for &index in &taken.samples {
@@ -110,7 +114,12 @@ impl Loop {
         }
         for (reason, count) in &status.dropped {
             let labels = Labels::empty().to_builder().set(REASON, reason.clone()).build();
-            sample(MetricName::literal("itom_engine_dropped_total"), SampleKind::Counter, *count as f64, labels);
+            sample(
+                MetricName::literal("itom_engine_dropped_total"),
+                SampleKind::Counter,
+                *count as f64,
+                labels,
+            );
         }
         for (metric, kind, labels, value) in self.parts.samples.stats().samples_of_self() {
             sample(metric, kind, value, labels);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use itom_alert::AlertView;
 use itom_cmdb::View;
-use itom_cmdb::history::ChangeFeed;
 use itom_cmdb::graph::RelationGraph;
+use itom_cmdb::history::ChangeFeed;
 use itom_collect::listener::BatchQueue;
 use itom_collect::{Outcome, RunReport};
 use itom_core::{Clock, ErrorChain, ErrorKind, SourceName, Text, Timestamp};
@@ -124,9 +124,7 @@ impl Shared {
             Outcome::Ok => Ok(()),
             Outcome::TimedOut => Err((ErrorKind::Timeout, Text::literal("it took too long and was cut off"))),
             _ => Err(match &report.error {
-                Some(error) => {
-                    (itom_core::Classify::kind(error), Text::from(ErrorChain(error).to_string()))
-                }
+                Some(error) => (itom_core::Classify::kind(error), Text::from(ErrorChain(error).to_string())),
                 None => (ErrorKind::Cancelled, Text::literal("it was told to stop")),
             }),
         });

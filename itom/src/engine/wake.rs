@@ -78,7 +78,12 @@ impl Waits {
         poll_fn(|cx| self.poll(cx, room, sleep.as_mut())).await
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, room: Room, sleep: Pin<&mut impl Future<Output = ()>>) -> Poll<Wake> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: Room,
+        sleep: Pin<&mut impl Future<Output = ()>>,
+    ) -> Poll<Wake> {
         if let Some(()) = poll_slot(&mut self.shutdown, cx) {
             return Poll::Ready(Wake::Shutdown);
         }

@@ -51,11 +51,8 @@ impl FileJournal {
 
     fn open(&self) -> Result<Open, JournalError> {
         let (live, lines, whole) = self.read()?;
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.path)
-            .map_err(self.error("opened"))?;
+        let file =
+            OpenOptions::new().create(true).append(true).open(&self.path).map_err(self.error("opened"))?;
         let length = file.metadata().map_err(self.error("opened"))?.len();
         if whole < length {
             // The tail that a crash cut off was never acknowledged.
@@ -92,7 +89,10 @@ impl FileJournal {
         }
     }
 
-    fn with<T>(&self, act: impl FnOnce(&Self, &mut Open) -> Result<T, JournalError>) -> Result<T, JournalError> {
+    fn with<T>(
+        &self,
+        act: impl FnOnce(&Self, &mut Open) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let open = match state.as_mut() {
             Some(open) => open,
@@ -119,8 +119,7 @@ impl FileJournal {
         if let Some(folder) = self.path.parent().filter(|folder| *folder != Path::new("")) {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(self.error("rewritten"))?;
         }
-        open.file =
-            OpenOptions::new().append(true).open(&self.path).map_err(self.error("opened"))?;
+        open.file = OpenOptions::new().append(true).open(&self.path).map_err(self.error("opened"))?;
         open.lines = open.live.len();
         Ok(())
     }
@@ -181,8 +180,12 @@ mod tests {
     #[test]
     fn what_was_put_is_there_after_opening_again() {
         let path = folder("again").join("outbox.jsonl");
-        block_on(FileJournal::new(&path).apply(vec![put("a", "1"), put("b", "2\n\"x\""), ("a".into(), None)]))
-            .expect("written");
+        block_on(FileJournal::new(&path).apply(vec![
+            put("a", "1"),
+            put("b", "2\n\"x\""),
+            ("a".into(), None),
+        ]))
+        .expect("written");
         let live = block_on(FileJournal::new(&path).load()).expect("read");
         assert_eq!(live.into_iter().collect::<Vec<_>>(), [("b".to_owned(), "2\n\"x\"".to_owned())]);
     }

@@ -27,7 +27,9 @@ pub enum JournalError {
         source: std::io::Error,
     },
     /// A line other than the last is damaged.
-    #[error("the journal {path} is damaged at line {line}; move it away to start without the notices it holds")]
+    #[error(
+        "the journal {path} is damaged at line {line}; move it away to start without the notices it holds"
+    )]
     Corrupt {
         /// The file.
         path: String,
