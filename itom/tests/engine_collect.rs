@@ -155,6 +155,7 @@ fn a_clock_set_back_stops_nothing() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how long it really takes is what is tested")]
 fn five_hundred_collectors_for_an_hour_are_quick_and_bounded() {
     let clock = VirtualClock::new(START);
     let mut limits = EngineLimits::default();

@@ -21,14 +21,14 @@ use itom::metrics::SeriesStore;
 use itom::prelude::*;
 use itom::{EngineBuilder, Journal, JournalError, MemoryJournal};
 
-pub const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+pub(crate) const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
-pub const fn secs(count: u64) -> Duration {
+pub(crate) const fn secs(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
 /// A builder on a virtual clock, whose collectors start at once and are tried again soon.
-pub fn builder(clock: &VirtualClock) -> EngineBuilder {
+pub(crate) fn builder(clock: &VirtualClock) -> EngineBuilder {
     let scheduler = SchedulerConfig::default()
         .first_run_within(Duration::ZERO)
         .backoff(secs(10), secs(10))
@@ -38,13 +38,13 @@ pub fn builder(clock: &VirtualClock) -> EngineBuilder {
 
 /// A gate that lets nobody through while it is shut.
 #[derive(Debug, Clone, Default)]
-pub struct Gate(Arc<Mutex<(bool, Vec<Waker>)>>);
+pub(crate) struct Gate(Arc<Mutex<(bool, Vec<Waker>)>>);
 
 impl Gate {
-    pub fn shut(&self) {
+    pub(crate) fn shut(&self) {
         self.0.lock().unwrap().0 = true;
     }
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         let wakers = {
             let mut state = self.0.lock().unwrap();
             state.0 = false;
@@ -52,7 +52,7 @@ impl Gate {
         };
         wakers.into_iter().for_each(Waker::wake);
     }
-    pub async fn pass(&self) {
+    pub(crate) async fn pass(&self) {
         poll_fn(|cx| {
             let mut state = self.0.lock().unwrap();
             if state.0 {
@@ -67,7 +67,7 @@ impl Gate {
 
 /// Where an effect is cut by a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
+pub(crate) enum Cut {
     /// It did not happen.
     Before,
     /// It happened and nobody heard of it.
@@ -78,23 +78,23 @@ pub enum Cut {
 
 /// Counts effects; the one it is set to never returns, nor does any after it.
 #[derive(Debug, Clone)]
-pub struct Fuse {
+pub(crate) struct Fuse {
     count: Arc<AtomicU64>,
     at: u64,
     cut: Cut,
 }
 
 impl Fuse {
-    pub fn new(at: u64, cut: Cut) -> Self {
+    pub(crate) fn new(at: u64, cut: Cut) -> Self {
         Self { count: Arc::default(), at, cut }
     }
-    pub fn never() -> Self {
+    pub(crate) fn never() -> Self {
         Self::new(u64::MAX, Cut::Before)
     }
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.count.load(Ordering::SeqCst)
     }
-    pub fn blown(&self) -> bool {
+    pub(crate) fn blown(&self) -> bool {
         self.count() > self.at
     }
     /// How this effect is cut, if it is.
@@ -110,16 +110,16 @@ impl Fuse {
 
 /// A memory store that outlives engines, refuses and hangs when told to.
 #[derive(Debug, Clone)]
-pub struct TestStore {
-    pub inner: Arc<MemoryStore>,
-    pub gate: Gate,
+pub(crate) struct TestStore {
+    pub(crate) inner: Arc<MemoryStore>,
+    pub(crate) gate: Gate,
     refuses: Arc<Mutex<bool>>,
-    pub attempts: Arc<AtomicU64>,
-    pub fuse: Fuse,
+    pub(crate) attempts: Arc<AtomicU64>,
+    pub(crate) fuse: Fuse,
 }
 
 impl TestStore {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             inner: Arc::new(MemoryStore::new()),
             gate: Gate::default(),
@@ -128,14 +128,14 @@ impl TestStore {
             fuse: Fuse::never(),
         }
     }
-    pub fn refuse(&self, refuses: bool) {
+    pub(crate) fn refuse(&self, refuses: bool) {
         *self.refuses.lock().unwrap() = refuses;
     }
-    pub fn facts(&self) -> Vec<Fact> {
+    pub(crate) fn facts(&self) -> Vec<Fact> {
         block_on(self.inner.load(None, usize::MAX)).unwrap().facts
     }
     /// What follows from the facts at a time.
-    pub fn state_hash(&self, at: Timestamp) -> u64 {
+    pub(crate) fn state_hash(&self, at: Timestamp) -> u64 {
         let mut cmdb = Cmdb::new(CmdbConfig::default());
         cmdb.ingest(self.facts());
         cmdb.expire(at);
@@ -175,21 +175,21 @@ impl Store for TestStore {
 
 /// A memory journal that outlives engines and refuses when told to.
 #[derive(Debug, Clone)]
-pub struct TestJournal {
-    pub inner: Arc<MemoryJournal>,
-    pub gate: Gate,
+pub(crate) struct TestJournal {
+    pub(crate) inner: Arc<MemoryJournal>,
+    pub(crate) gate: Gate,
     refuses: Arc<Mutex<bool>>,
-    pub fuse: Fuse,
+    pub(crate) fuse: Fuse,
 }
 
 impl TestJournal {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { inner: Arc::default(), gate: Gate::default(), refuses: Arc::default(), fuse: Fuse::never() }
     }
-    pub fn refuse(&self, refuses: bool) {
+    pub(crate) fn refuse(&self, refuses: bool) {
         *self.refuses.lock().unwrap() = refuses;
     }
-    pub fn records(&self) -> BTreeMap<String, String> {
+    pub(crate) fn records(&self) -> BTreeMap<String, String> {
         block_on(self.inner.load()).unwrap()
     }
 }
@@ -222,15 +222,15 @@ impl Journal for TestJournal {
 
 /// A receiver that knows repeated keys, and can be cut off.
 #[derive(Debug, Clone)]
-pub struct TestNotifier {
-    pub inner: MemoryNotifier,
-    pub gate: Gate,
-    pub attempts: Arc<AtomicU64>,
-    pub fuse: Fuse,
+pub(crate) struct TestNotifier {
+    pub(crate) inner: MemoryNotifier,
+    pub(crate) gate: Gate,
+    pub(crate) attempts: Arc<AtomicU64>,
+    pub(crate) fuse: Fuse,
 }
 
 impl TestNotifier {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             inner: MemoryNotifier::new(100_000),
             gate: Gate::default(),
@@ -239,7 +239,7 @@ impl TestNotifier {
         }
     }
     /// Opens and closes by rule and labels, in the order they came.
-    pub fn told(&self) -> BTreeMap<String, Vec<NoticeKind>> {
+    pub(crate) fn told(&self) -> BTreeMap<String, Vec<NoticeKind>> {
         let mut told: BTreeMap<String, Vec<NoticeKind>> = BTreeMap::new();
         for notice in self.inner.notices() {
             if notice.kind != NoticeKind::Update {
@@ -249,7 +249,7 @@ impl TestNotifier {
         }
         told
     }
-    pub fn kinds(&self) -> Vec<NoticeKind> {
+    pub(crate) fn kinds(&self) -> Vec<NoticeKind> {
         self.inner.notices().iter().map(|notice| notice.kind).collect()
     }
 }
@@ -275,7 +275,7 @@ impl Notifier for TestNotifier {
 }
 
 /// A host with a gauge that follows the time since [`START`] in seconds.
-pub fn host(name: &'static str, every: u64, value: fn(u64) -> f64) -> impl Collector {
+pub(crate) fn host(name: &'static str, every: u64, value: fn(u64) -> f64) -> impl Collector {
     collector_fn(Descriptor::new("host").target(name).every(secs(every)), move |cx, batch| {
         Box::pin(async move {
             batch
@@ -291,20 +291,20 @@ pub fn host(name: &'static str, every: u64, value: fn(u64) -> f64) -> impl Colle
     })
 }
 
-pub const TROUBLE: MetricName = MetricName::literal("test_trouble");
+pub(crate) const TROUBLE: MetricName = MetricName::literal("test_trouble");
 
 /// Fires while [`TROUBLE`] is above zero.
-pub fn trouble() -> Rule {
+pub(crate) fn trouble() -> Rule {
     Rule::new("trouble", above_zero(TROUBLE)).every(secs(15)).severity(Severity::Critical)
 }
 
-pub fn above_zero(metric: MetricName) -> Condition {
+pub(crate) fn above_zero(metric: MetricName) -> Condition {
     let query = Query::new(Selector::new(metric), Reduce::Last, secs(120));
     Condition::threshold(query, [Level::new(Severity::Critical, Compare::Above, 0.0)])
 }
 
 /// The times and values of every series of a metric, with the series' item and labels as text.
-pub fn series(samples: &SeriesStore, metric: &'static str) -> Vec<(String, Vec<f64>)> {
+pub(crate) fn series(samples: &SeriesStore, metric: &'static str) -> Vec<(String, Vec<f64>)> {
     use itom::core::{Interval, SampleSource as _};
     let range = Interval::new(START - secs(3600), START + secs(1_000_000));
     let found = samples.select(&Selector::new(MetricName::literal(metric)), range).unwrap();
