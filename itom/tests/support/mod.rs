@@ -74,9 +74,11 @@ pub(crate) enum Cut {
     After,
     /// A part of it happened, where that is allowed; else as before.
     Torn,
+    /// It never ends, while everything else goes on.
+    Hang,
 }
 
-/// Counts effects; the one it is set to never returns, nor does any after it.
+/// Counts effects; the one it is set to never returns, nor (but for [`Cut::Hang`]) does any after it.
 #[derive(Debug, Clone)]
 pub(crate) struct Fuse {
     count: Arc<AtomicU64>,
@@ -103,6 +105,7 @@ impl Fuse {
         match number.cmp(&self.at) {
             std::cmp::Ordering::Less => None,
             std::cmp::Ordering::Equal => Some(self.cut),
+            std::cmp::Ordering::Greater if self.cut == Cut::Hang => None,
             std::cmp::Ordering::Greater => Some(Cut::Before),
         }
     }
@@ -209,7 +212,7 @@ impl Journal for TestJournal {
             None => self.inner.apply(changes).await,
             Some(cut) => {
                 match cut {
-                    Cut::Before => changes.clear(),
+                    Cut::Before | Cut::Hang => changes.clear(),
                     Cut::After => {}
                     Cut::Torn => changes.truncate(changes.len() / 2),
                 }
