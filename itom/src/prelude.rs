@@ -7,7 +7,7 @@ pub use itom_cmdb::store::Store;
 pub use itom_collect::{CollectContext, CollectError, Collector, Descriptor, collector_fn};
 pub use itom_core::{
     AttrName, Batch, CiKind, Clock as _, Coverage, Key, Labels, MetricName, RelationKind, Scope, Severity,
-    Timestamp, Value, attr, kind, relation,
+    SourceName, Timestamp, Value, attr, kind, relation,
 };
 
 pub use crate::{Engine, EngineHandle};

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::channel::oneshot;
 use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt as _;
@@ -31,6 +32,7 @@ pub struct Simulation {
     clock: VirtualClock,
     pool: LocalPool,
     handle: EngineHandle,
+    same: usize,
     stop: Option<oneshot::Sender<()>>,
     ended: Rc<RefCell<Option<Result<EngineSummary, RunError>>>>,
 }
@@ -61,7 +63,7 @@ impl Simulation {
         };
         pool.spawner().spawn_local(task).expect("a new executor takes tasks");
         pool.run_until_stalled();
-        Self { clock, pool, handle, stop: Some(stop), ended }
+        Self { clock, pool, handle, same: 0, stop: Some(stop), ended }
     }
 
     /// The engine's handle.
@@ -82,17 +84,39 @@ impl Simulation {
     /// When the engine asks to be woken at the same moment again and again.
     pub fn advance(&mut self, span: Duration) {
         let until = self.clock.now() + span;
-        let mut same = 0;
         self.pool.run_until_stalled();
-        while let Some(next) = self.clock.next_deadline().filter(|next| *next <= until) {
-            let now = self.clock.now();
-            same = if next <= now { same + 1 } else { 0 };
-            assert!(same < SPIN, "the engine spins at {now}");
-            self.clock.advance_to(next.max(now));
-            self.pool.run_until_stalled();
-        }
+        while self.step(until) {}
         self.clock.advance_to(until);
         self.pool.run_until_stalled();
+    }
+
+    /// Goes to the next wake-up that is not later than `until`; whether there was one.
+    ///
+    /// # Panics
+    /// When the engine asks to be woken at the same moment again and again.
+    pub fn step(&mut self, until: Timestamp) -> bool {
+        let Some(next) = self.clock.next_deadline().filter(|next| *next <= until) else { return false };
+        let now = self.clock.now();
+        self.same = if next <= now { self.same + 1 } else { 0 };
+        assert!(self.same < SPIN, "the engine spins at {now}");
+        self.clock.advance_to(next.max(now));
+        self.pool.run_until_stalled();
+        true
+    }
+
+    /// Asks the engine something, at this very moment: waits for an answer that needs no time.
+    ///
+    /// # Panics
+    /// When the answer needs time to pass.
+    pub fn ask<F: Future>(&mut self, question: F) -> F::Output {
+        let mut question = std::pin::pin!(question.fuse());
+        for _ in 0..8 {
+            if let Some(answer) = question.as_mut().now_or_never() {
+                return answer;
+            }
+            self.pool.run_until_stalled();
+        }
+        panic!("the answer needs time to pass");
     }
 
     /// Whether the engine has ended.
@@ -110,7 +134,9 @@ impl Simulation {
     /// When the engine does not end within a virtual hour.
     pub fn stop(mut self) -> Result<EngineSummary, RunError> {
         drop(self.stop.take());
-        self.advance(Duration::from_secs(3600));
+        let until = self.clock.now() + Duration::from_secs(3600);
+        self.pool.run_until_stalled();
+        while !self.has_ended() && self.step(until) {}
         let outcome = self.ended.borrow_mut().take();
         outcome.expect("shutdown is bounded by its grace, which is shorter than an hour")
     }

@@ -71,6 +71,16 @@ pub enum RunError {
         #[source]
         source: StoreError,
     },
+    /// On shutdown some records of alerts and notices could not be written to the journal. After the next start somebody
+    /// may be told twice.
+    #[error("{records} records of alerts and notices could not be written to the journal before shutdown")]
+    Unremembered {
+        /// How many.
+        records: usize,
+        /// Why; nothing when the journal did not answer in time.
+        #[source]
+        source: Option<crate::JournalError>,
+    },
 }
 
 impl Classify for RunError {
@@ -78,6 +88,7 @@ impl Classify for RunError {
         match self {
             Self::Load(source) | Self::Unsaved { source, .. } => source.kind(),
             Self::Journal(source) => source.kind(),
+            Self::Unremembered { source, .. } => source.as_ref().map_or(ErrorKind::Timeout, Classify::kind),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the engine tells those who watch it: bounded, and a loss is counted and delivered.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::Stream;
@@ -70,7 +70,13 @@ impl Stream for Subscription {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Broadcast(Arc<Mutex<Vec<Subscriber>>>);
+pub(crate) struct Broadcast(Arc<Mutex<Subscribers>>);
+
+#[derive(Debug, Default)]
+struct Subscribers {
+    list: Vec<Subscriber>,
+    closed: bool,
+}
 
 #[derive(Debug)]
 struct Subscriber {
@@ -78,17 +84,39 @@ struct Subscriber {
     lagged: u64,
 }
 
+/// Ends every subscription when dropped.
+#[derive(Debug)]
+pub(crate) struct EndOfEvents(Broadcast);
+
+impl EndOfEvents {
+    pub(crate) fn new(events: &Broadcast) -> Self {
+        Self(events.clone())
+    }
+}
+
+impl Drop for EndOfEvents {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Broadcast {
+    fn subscribers(&self) -> MutexGuard<'_, Subscribers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn subscribe(&self, capacity: usize) -> Subscription {
         // `channel` adds one place for each sender to the capacity asked for.
         let (sender, receiver) = mpsc::channel(capacity);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Subscriber { sender, lagged: 0 });
+        let mut subscribers = self.subscribers();
+        if !subscribers.closed {
+            subscribers.list.push(Subscriber { sender, lagged: 0 });
+        }
         Subscription { receiver }
     }
 
     pub(crate) fn send(&self, event: &EngineEvent) {
-        let mut subscribers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        subscribers.retain_mut(|subscriber| {
+        self.subscribers().list.retain_mut(|subscriber| {
             if subscriber.sender.is_closed() {
                 return false;
             }
@@ -108,9 +136,17 @@ impl Broadcast {
         });
     }
 
-    /// Ends every subscription.
+    /// Ends every subscription, and those to come.
     pub(crate) fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut subscribers = self.subscribers();
+        subscribers.closed = true;
+        for Subscriber { sender, lagged } in &mut subscribers.list {
+            if *lagged > 0 {
+                // A full queue cannot be told; the end of the stream still comes.
+                let _ = sender.try_send(Delivery::Lagged(*lagged));
+            }
+        }
+        subscribers.list.clear();
     }
 }
 
@@ -151,9 +187,10 @@ mod tests {
         let broadcast = Broadcast::default();
         drop(broadcast.subscribe(1));
         broadcast.send(&event(0));
-        assert_eq!(broadcast.0.lock().map(|list| list.len()).unwrap_or(99), 0);
+        assert_eq!(broadcast.subscribers().list.len(), 0);
         let mut open = broadcast.subscribe(1);
         broadcast.close();
         assert!(matches!(open.next().now_or_never(), Some(None)));
+        assert!(matches!(broadcast.subscribe(1).next().now_or_never(), Some(None)), "too late to subscribe");
     }
 }

@@ -1,13 +1,12 @@
 //! Asking a running engine, from any thread.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::channel::{mpsc, oneshot};
 use itom_alert::{AlertView, Explanation};
 use itom_cmdb::View;
 use itom_cmdb::graph::RelationGraph;
 use itom_cmdb::history::ChangeFeed;
-use itom_collect::listener::BatchQueue;
 use itom_collect::{BatchSink as _, Offer};
 use itom_core::{AlertId, Batch, SourceName, Text, Timestamp};
 use itom_metrics::SeriesStore;
@@ -21,8 +20,8 @@ use crate::HandleError;
 #[derive(Debug, Clone)]
 pub struct EngineHandle {
     pub(super) shared: Arc<Shared>,
-    pub(super) commands: mpsc::Sender<Command>,
-    pub(super) submitted: BatchQueue,
+    /// One sender for all: each of its own would come with a place of its own in the queue, which then had no bound.
+    pub(super) commands: Arc<Mutex<mpsc::Sender<Command>>>,
 }
 
 /// What a handle asks the loop to do.
@@ -85,13 +84,14 @@ impl EngineHandle {
     }
 
     /// Hands the engine a batch from elsewhere: an agent, an importer. It is taken in after those that wait; when the
-    /// queue is full it is refused.
+    /// queue is full it is refused. Accepted is not stored: what waits when the engine crashes, or while the store refuses
+    /// for too long, is lost as the rounds of collectors are.
     ///
     /// # Errors
     /// [`HandleError::Busy`] when too many wait (it is counted as dropped), [`HandleError::Ended`] when the engine has
     /// ended.
     pub fn submit(&self, batch: Batch) -> Result<(), HandleError> {
-        match self.submitted.offer(batch) {
+        match self.shared.submitted.offer(batch) {
             Offer::Accepted => Ok(()),
             Offer::Closed => Err(HandleError::Ended),
             _ => Err(HandleError::Busy),
@@ -100,17 +100,17 @@ impl EngineHandle {
 
     /// Completes when there is room for a batch, or the engine has ended.
     pub async fn ready(&self) {
-        self.submitted.ready().await;
+        self.shared.submitted.ready().await;
     }
 
     fn command(&self, command: Command) -> Result<(), HandleError> {
-        let mut sender = self.commands.clone();
+        let mut sender = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         sender
             .try_send(command)
             .map_err(|refused| if refused.is_full() { HandleError::Busy } else { HandleError::Ended })
     }
 
-    /// Somebody takes an alert on: it stays open and is not told again.
+    /// Somebody takes an alert on: it stays open and is not told again. It is written to the journal right after.
     ///
     /// # Errors
     /// [`HandleError::NotFound`] when there is no such open alert, and those of every request.

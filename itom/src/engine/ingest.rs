@@ -1,21 +1,19 @@
 //! Batch → facts → store → items and relations → samples. Facts are believed only once the store has them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use itom_cmdb::fact::Fact;
 use itom_cmdb::graph::{GraphError, RelationGraph, RelationModel};
 use itom_cmdb::store::StoreError;
 use itom_cmdb::{Applied, Cmdb, GraphDelta};
-use itom_core::{
-    Batch, Classify as _, Deadline, ErrorChain, LabelName, Labels, MetricName, Observation, Retry,
-    SampleKind, SampleObservation, Text, Timestamp,
-};
-use itom_metrics::{NewSample, Samples as _};
+use itom_core::{Batch, Classify as _, Deadline, ErrorChain, Retry, Text, Timestamp};
 use tracing::{error, info, warn};
 
 use super::alerting::Alerting;
 use super::event::EngineEvent;
 use super::run::Loop;
+use super::samples::{Taken, Unknown};
 use super::shared::{Snapshot, backoff};
 use super::status::StoreStatus;
 
@@ -31,7 +29,7 @@ pub(super) enum Writing {
 
 /// Batches and the facts made of them.
 pub(super) struct Load {
-    batches: Vec<Batch>,
+    batches: Vec<Taken>,
     facts: Vec<Fact>,
     /// How often the store has refused them, and since when.
     refused: Option<(u32, Timestamp)>,
@@ -53,21 +51,57 @@ impl Writing {
         }
     }
 
-    /// What could not be stored when the engine ends.
-    pub(super) fn give_up(&mut self) -> Option<(usize, StoreError)> {
+    /// What could not be stored when the engine ends, and why if the store said so.
+    pub(super) fn give_up(&mut self) -> (usize, Option<StoreError>) {
         match std::mem::replace(self, Self::Idle) {
-            Self::Refused { load, error, .. } => Some((load.facts.len(), error)),
-            Self::Idle | Self::Appending(_) => None,
+            Self::Refused { load, error, .. } => (load.facts.len(), Some(error)),
+            Self::Appending(load) => (load.facts.len(), None),
+            Self::Idle => (0, None),
+        }
+    }
+
+    /// Asks a store that refused again at this time, if that is sooner.
+    pub(super) fn retry_at(&mut self, at: Timestamp) {
+        if let Self::Refused { retry_at, .. } = self {
+            *retry_at = at.min(*retry_at);
+        }
+    }
+
+    /// Whether the store has refused for so long.
+    pub(super) fn refused_for(&self, now: Timestamp, span: Duration) -> bool {
+        matches!(self, Self::Refused { since, .. } if now.since(*since) >= span)
+    }
+
+    /// The clock was set back.
+    pub(super) fn step_back(&mut self, by: Duration) {
+        match self {
+            Self::Refused { since, retry_at, .. } => (*since, *retry_at) = (*since - by, *retry_at - by),
+            Self::Appending(Load { refused: Some((_, since)), .. }) => *since = *since - by,
+            Self::Appending(_) | Self::Idle => {}
         }
     }
 }
 
 impl Loop {
+    /// Takes a batch in. While the store refuses, its samples do not wait for its facts.
+    pub(super) fn take_in(&mut self, now: Timestamp, batch: Batch) {
+        let mut taken = Taken::new(batch);
+        if self.writing.refuses() {
+            self.store_samples(now, &mut taken, Unknown::Wait);
+        }
+        self.pending.push_back(taken);
+    }
+
+    /// Whether nothing waits for the store.
+    pub(super) fn is_written(&self) -> bool {
+        self.pending.is_empty() && matches!(self.writing, Writing::Idle)
+    }
+
     /// Starts the next append, if there is something to store and the store may be asked.
     pub(super) fn write(&mut self, now: Timestamp) {
         match &self.writing {
-            Writing::Appending(_) => return self.shed(now),
-            Writing::Refused { retry_at, .. } if now < *retry_at => return self.shed(now),
+            Writing::Appending(_) => return self.shed(),
+            Writing::Refused { retry_at, .. } if now < *retry_at => return self.shed(),
             Writing::Refused { .. } => {
                 if let Writing::Refused { load, attempt, since, .. } =
                     std::mem::replace(&mut self.writing, Writing::Idle)
@@ -82,10 +116,10 @@ impl Loop {
             return;
         }
         // Everything that waits goes in one append: the more there is, the less each costs.
-        let batches: Vec<Batch> = self.pending.drain(..).collect();
+        let batches: Vec<Taken> = self.pending.drain(..).collect();
         let mut facts = Vec::new();
         for batch in &batches {
-            facts.extend(self.cmdb.plan(batch, now));
+            facts.extend(self.cmdb.plan(&batch.batch, now));
         }
         self.append(Load { batches, facts, refused: None });
     }
@@ -97,16 +131,15 @@ impl Loop {
     }
 
     /// While the store refuses, what does not fit the queue gives up its facts: the next run says them again. Its
-    /// samples are kept, so that metrics and alerts go on.
-    fn shed(&mut self, now: Timestamp) {
+    /// samples are stored already, but for those of items that are not known.
+    fn shed(&mut self) {
         if !self.writing.refuses() {
             return;
         }
         while self.pending.len() > self.parts.limits.batches {
-            let Some(batch) = self.pending.pop_front() else { return };
-            let lost = batch.items().iter().filter(|item| !matches!(item, Observation::Sample(_))).count();
-            self.shared.count_dropped(Text::literal("facts"), lost as u64);
-            self.append_samples(now, &batch);
+            let Some(taken) = self.pending.pop_front() else { return };
+            self.shared.count_dropped(Text::literal("facts"), taken.statements() as u64);
+            self.shared.count_dropped(Text::literal("samples_unknown_item"), taken.waiting() as u64);
         }
     }
 
@@ -126,7 +159,7 @@ impl Loop {
         }
     }
 
-    fn refused(&mut self, now: Timestamp, load: Load, refusal: StoreError) {
+    fn refused(&mut self, now: Timestamp, mut load: Load, refusal: StoreError) {
         let (attempt, since) = load.refused.map_or((0, now), |(attempt, since)| (attempt + 1, since));
         let wait = match refusal.retry() {
             Retry::After(span) => span,
@@ -139,6 +172,12 @@ impl Loop {
             error!(error = %text, "the store refuses; facts wait, metrics and alerts go on");
             let error = Some((refusal.kind(), text.clone()));
             self.shared.events.send(&EngineEvent::Store { at: now, error });
+            // Samples need no store: those that waited with their facts do not wait any longer.
+            let mut pending = std::mem::take(&mut self.pending);
+            for taken in load.batches.iter_mut().chain(&mut pending) {
+                self.store_samples(now, taken, Unknown::Wait);
+            }
+            self.pending = pending;
         }
         self.shared.store(StoreStatus::Refusing { since, kind: refusal.kind(), error: text });
         self.writing = Writing::Refused { load, attempt, since, retry_at: now + wait, error: refusal };
@@ -152,9 +191,10 @@ impl Loop {
         let changes: Arc<[_]> = applied.changes.into();
         self.publish();
         let last = load.batches.len().saturating_sub(1);
-        for (index, batch) in load.batches.iter().enumerate() {
+        for (index, mut taken) in load.batches.into_iter().enumerate() {
             self.shared.count_round();
-            self.append_samples(now, batch);
+            self.store_samples(now, &mut taken, Unknown::Store);
+            let batch = &taken.batch;
             // Changes of batches that were stored together are told with the last of them.
             let changes = if index == last { Arc::clone(&changes) } else { Arc::from([]) };
             self.shared.events.send(&EngineEvent::Ingested {
@@ -191,90 +231,11 @@ impl Loop {
     pub(super) fn publish(&self) {
         self.shared.publish(snapshot(&self.cmdb, &self.shown_graph, &self.alerts));
     }
-
-    /// Stores the samples of a batch under their target's labels and items.
-    pub(super) fn append_samples(&mut self, now: Timestamp, batch: &Batch) {
-        let view = self.cmdb.view();
-        let (job, instance) =
-            batch.source().as_str().split_once('@').unwrap_or((batch.source().as_str(), ""));
-        let (job, instance) = (Text::from(job), Text::from(instance));
-        let samples: Vec<NewSample> = batch
-            .items()
-            .iter()
-            .filter_map(|item| match item {
-                Observation::Sample(sample) => Some(sample),
-                _ => None,
-            })
-            .map(|sample| {
-                let subject =
-                    sample.subject.as_ref().and_then(|subject| view.resolve(batch.source(), subject));
-                NewSample {
-                    metric: sample.metric.clone(),
-                    labels: target_labels(&sample.labels, &job, &instance),
-                    kind: sample.kind,
-                    subject,
-                    at: sample.at.unwrap_or(batch.taken_at()),
-                    value: sample.value,
-                }
-            })
-            .collect();
-        if samples.is_empty() {
-            return;
-        }
-        let report = self.parts.samples.append(now, &samples);
-        self.shared.count_samples(report.stored);
-        for (reason, refused) in &report.refused {
-            self.shared.count_dropped(Text::from(format!("samples_{}", reason.as_str())), refused.count);
-        }
-    }
-}
-
-/// A sample's labels with those of its target; the sample's own win, as with `honor_labels`.
-fn target_labels(own: &Labels, job: &Text, instance: &Text) -> Labels {
-    const JOB: LabelName = LabelName::literal("job");
-    const INSTANCE: LabelName = LabelName::literal("instance");
-    let mut builder = own.to_builder();
-    if own.get("job").is_none() {
-        builder = builder.set(JOB, job.clone());
-    }
-    if own.get("instance").is_none() {
-        builder = builder.set(INSTANCE, instance.clone());
-    }
-    builder.build()
 }
 
 /// What handles are shown.
 pub(super) fn snapshot(cmdb: &Cmdb, graph: &Arc<RelationGraph>, alerts: &Alerting) -> Snapshot {
     Snapshot { view: cmdb.view(), changes: cmdb.feed(), graph: Arc::clone(graph), alerts: alerts.alerts() }
-}
-
-/// The engine's own metrics besides the scheduler's.
-pub(super) fn self_metrics(engine: &Loop, batch: &mut Batch) {
-    const REASON: LabelName = LabelName::literal("reason");
-    let status = engine.shared.status();
-    let mut sample = |metric: &'static str, kind: SampleKind, value: f64, labels: Labels| {
-        let mut sample = SampleObservation::new(MetricName::literal(metric), kind, value);
-        sample.labels(labels);
-        batch.sample(sample);
-    };
-    let none = Labels::empty();
-    sample("itom_engine_rounds_total", SampleKind::Counter, status.rounds as f64, none.clone());
-    sample("itom_engine_facts_total", SampleKind::Counter, status.facts as f64, none.clone());
-    sample("itom_engine_samples_total", SampleKind::Counter, status.samples as f64, none.clone());
-    sample("itom_engine_queue_length", SampleKind::Gauge, engine.pending.len() as f64, none.clone());
-    let refusing = matches!(status.store, StoreStatus::Refusing { .. });
-    sample("itom_engine_store_refusing", SampleKind::Gauge, f64::from(u8::from(refusing)), none.clone());
-    for (reason, count) in &status.dropped {
-        let labels = none.to_builder().set(REASON, reason.clone()).build();
-        sample("itom_engine_dropped_total", SampleKind::Counter, *count as f64, labels);
-    }
-    sample("itom_cmdb_cis", SampleKind::Gauge, engine.graph.ci_count() as f64, none.clone());
-    sample("itom_cmdb_relations", SampleKind::Gauge, engine.graph.relation_count() as f64, none);
-    for (metric, kind, labels, value) in engine.parts.samples.stats().samples_of_self() {
-        let mut sample = SampleObservation::new(metric, kind, value);
-        sample.labels(labels);
-        batch.sample(sample);
-    }
 }
 
 /// The graph of everything that is there.

@@ -8,11 +8,13 @@ use itom_core::BatchLimits;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineLimits {
-    /// Finished runs that wait to be stored. When full, further finished runs are not taken from their collectors (they
-    /// wait, and the scheduler starts no new ones in their place). Default 64.
+    /// Batches that wait to be stored. When full, runs go on to their end but are not taken in, and the scheduler starts
+    /// no new ones in their place. While the store refuses, everything is taken in for the sake of samples and alerts,
+    /// and the facts of the oldest that do not fit are dropped and counted in
+    /// `itom_engine_dropped_total{reason="facts"}`. Default 64.
     pub batches: usize,
     /// Batches from listeners and [`submit`](crate::EngineHandle::submit) that wait. When full, the newest is refused
-    /// and counted in `itom_engine_dropped_total{queue="submitted"}`. Default 256.
+    /// and counted in `itom_engine_dropped_total{reason="submitted"}`. Default 256.
     pub submitted: usize,
     /// Commands from handles that wait. When full, the command is refused with
     /// [`HandleError::Busy`](crate::HandleError::Busy). Default 256.

@@ -2,19 +2,22 @@
 
 mod alerting;
 mod builder;
+mod closing;
 mod error;
 mod event;
 mod handle;
 mod ingest;
 mod limits;
+mod listeners;
 mod run;
+mod samples;
 mod shared;
 mod status;
 mod wake;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::channel::mpsc;
@@ -23,7 +26,7 @@ use itom_alert::outbox::Receiver;
 use itom_alert::rule::Rule;
 use itom_cmdb::store::Store;
 use itom_cmdb::{Cmdb, CmdbConfig};
-use itom_collect::listener::{BatchQueue, BatchReceiver, batch_queue};
+use itom_collect::listener::{BatchReceiver, batch_queue};
 use itom_collect::{Collector, Listener, Schedule, SchedulerConfig};
 use itom_core::{Clock, Evaluator, SourceName, Text};
 use itom_metrics::SeriesStore;
@@ -36,6 +39,7 @@ pub use limits::EngineLimits;
 pub use status::{CollectorStatus, EngineStatus, StoreStatus};
 
 use crate::journal::Journal;
+use event::EndOfEvents;
 use handle::Command;
 use run::{Loop, Mode};
 use shared::Shared;
@@ -81,8 +85,10 @@ pub struct Engine {
     cmdb: Cmdb,
     alerts: alerting::Alerting,
     shared: Arc<Shared>,
-    commands: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
-    submitted: (BatchQueue, BatchReceiver),
+    commands: (Arc<Mutex<mpsc::Sender<Command>>>, mpsc::Receiver<Command>),
+    submitted: BatchReceiver,
+    /// Dropped without ever running, it ends subscriptions too.
+    events: EndOfEvents,
 }
 
 /// How a run of the engine went.
@@ -111,21 +117,19 @@ impl Engine {
         let alerts = alerting::Alerting::new(now, &parts.rules, receivers, parts.evaluator.as_deref())?;
         let names = parts.collectors.keys().cloned().collect();
         let snapshot = ingest::snapshot(&cmdb, &Arc::new(ingest::graph(&cmdb)), &alerts);
-        let shared =
-            Arc::new(Shared::new(Arc::clone(&parts.clock), Arc::clone(&parts.samples), names, snapshot));
-        let commands = mpsc::channel(parts.limits.commands);
-        let submitted = batch_queue(parts.limits.submitted);
-        Ok(Self { parts, cmdb, alerts, shared, commands, submitted })
+        let (queue, submitted) = batch_queue(parts.limits.submitted);
+        let (clock, samples) = (Arc::clone(&parts.clock), Arc::clone(&parts.samples));
+        let shared = Arc::new(Shared::new(clock, samples, queue, names, snapshot));
+        let (sender, receiver) = mpsc::channel(parts.limits.commands);
+        let commands = (Arc::new(Mutex::new(sender)), receiver);
+        let events = EndOfEvents::new(&shared.events);
+        Ok(Self { parts, cmdb, alerts, shared, commands, submitted, events })
     }
 
     /// A way to ask it while it runs, and after.
     #[must_use]
     pub fn handle(&self) -> EngineHandle {
-        EngineHandle {
-            shared: Arc::clone(&self.shared),
-            commands: self.commands.0.clone(),
-            submitted: self.submitted.0.clone(),
-        }
+        EngineHandle { shared: Arc::clone(&self.shared), commands: Arc::clone(&self.commands.0) }
     }
 
     /// Runs until `shutdown` completes: loads what is stored, then collects, stores, relates, judges and tells. On
@@ -135,8 +139,8 @@ impl Engine {
     /// Dropping the future is a crash: nothing acknowledged is lost, what was pending is.
     ///
     /// # Errors
-    /// [`RunError`] when the stored facts cannot be read (nothing is changed then), or when the last facts cannot be
-    /// stored.
+    /// [`RunError`] when the stored facts cannot be read (nothing is changed then), or when the last facts or records
+    /// cannot be stored within the grace.
     pub async fn run(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
@@ -144,11 +148,11 @@ impl Engine {
         Loop::open(self, Mode::UntilShutdown(Box::pin(shutdown))).await?.run().await
     }
 
-    /// Runs every collector once, stores and judges what they saw, and ends. What was found is on the
-    /// [`handle`](Self::handle). Notices are not sent.
+    /// Runs every collector once, takes in what was submitted, stores it, judges it once, and ends. What was found is on
+    /// the [`handle`](Self::handle). Listeners are not started, alerts are not remembered, and nobody is told.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// As [`run`](Self::run); a store that refuses is tried for as long as the grace of [`EngineLimits`].
     pub async fn run_once(self) -> Result<EngineSummary, RunError> {
         Loop::open(self, Mode::Once).await?.run().await
     }

@@ -8,14 +8,16 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use itom_cmdb::graph::RelationGraph;
 use itom_collect::scheduler::{Input as Schedule, Output as Order};
-use itom_collect::{Cancel, CollectContext, Collector, RunSpec, Scheduler, run_collector};
-use itom_core::{Batch, Deadline, ErrorChain, Machine as _, SourceName, Text, Timestamp};
-use itom_metrics::Samples as _;
+use itom_collect::{Cancel, Collector, RunSpec, Scheduler, run_collector};
+use itom_core::{Deadline, ErrorChain, Machine as _, SourceName, Text, Timestamp};
 use tracing::{debug, info, warn};
 
-use super::event::EngineEvent;
+use super::closing::Ending;
+use super::event::EndOfEvents;
 use super::handle::Command;
 use super::ingest::Writing;
+use super::listeners::Listening;
+use super::samples::Taken;
 use super::wake::{Ran, Room, Waits, Wake};
 use super::{Engine, EngineSummary, Parts, RunError, alerting, ingest};
 
@@ -39,32 +41,29 @@ pub(super) struct Loop {
     /// The graph as handles are shown it: cloned anew only when it changed.
     pub(super) shown_graph: Arc<RelationGraph>,
     pub(super) alerts: alerting::Alerting,
-    scheduler: Scheduler,
+    pub(super) scheduler: Scheduler,
     pub(super) waits: Waits,
-    submitted: itom_collect::listener::BatchQueue,
-    refused_submitted: u64,
+    pub(super) listening: Listening,
     cancels: BTreeMap<(SourceName, u64), Cancel>,
     starts: BTreeMap<SourceName, Timestamp>,
     /// Batches that wait for the store.
-    pub(super) pending: VecDeque<Batch>,
+    pub(super) pending: VecDeque<Taken>,
     pub(super) writing: Writing,
-    started_at: Timestamp,
+    pub(super) started_at: Timestamp,
     next_self: Timestamp,
+    /// The latest time seen, to notice a clock that was set back.
+    last: Timestamp,
     /// In `Once`: the collectors whose run has not been taken in yet.
-    once: Option<BTreeSet<SourceName>>,
-    ending: Option<Ending>,
-}
-
-/// An orderly end under way.
-struct Ending {
-    until: Timestamp,
-    drained: bool,
+    pub(super) once: Option<BTreeSet<SourceName>>,
+    pub(super) ending: Option<Ending>,
+    /// However the loop ends, subscriptions end with it.
+    _events: EndOfEvents,
 }
 
 impl Loop {
     /// Reads what is stored and prepares the machines.
     pub(super) async fn open(engine: Engine, mode: Mode) -> Result<Self, RunError> {
-        let Engine { parts, mut cmdb, mut alerts, shared, commands, submitted } = engine;
+        let Engine { parts, mut cmdb, mut alerts, shared, commands, submitted, events } = engine;
         let now = parts.clock.now();
         let (mut loaded, mut cursor) = (0, None);
         loop {
@@ -102,11 +101,13 @@ impl Loop {
         let waits = Waits {
             shutdown,
             commands: commands.1,
-            submitted: submitted.1,
+            submitted: Some(submitted),
             runs: FuturesUnordered::new(),
+            finished: VecDeque::new(),
             listeners: FuturesUnordered::new(),
             deliveries: FuturesUnordered::new(),
             appending: None,
+            remembering: None,
         };
         let mut engine = Self {
             next_self: now + parts.limits.self_every,
@@ -118,18 +119,19 @@ impl Loop {
             alerts,
             scheduler,
             waits,
-            submitted: submitted.0,
-            refused_submitted: 0,
+            listening: Listening::default(),
             cancels: BTreeMap::new(),
             starts: BTreeMap::new(),
             pending: VecDeque::new(),
             writing: Writing::Idle,
             started_at: now,
+            last: now,
             once,
             ending: None,
+            _events: events,
         };
         if engine.once.is_none() {
-            engine.start_listeners();
+            engine.start_listeners(now);
         }
         engine.publish();
         Ok(engine)
@@ -137,8 +139,8 @@ impl Loop {
 
     pub(super) async fn run(mut self) -> Result<EngineSummary, RunError> {
         loop {
-            let now = self.parts.clock.now();
-            self.work(now).await;
+            let now = self.now();
+            self.work(now);
             if self.is_done(now) {
                 return self.close(now).await;
             }
@@ -146,9 +148,28 @@ impl Loop {
             let sleep = self.parts.clock.sleep_until(deadline);
             let room = self.room();
             let wake = self.waits.next(room, sleep).await;
-            let now = self.parts.clock.now();
+            let now = self.now();
             self.react(now, wake);
         }
+    }
+
+    /// The time. A clock that was set back moves what the loop itself waits for; the machines do that for themselves.
+    fn now(&mut self) -> Timestamp {
+        let now = self.parts.clock.now();
+        if now < self.last {
+            let by = self.last.since(now);
+            warn!(?by, "the clock was set back");
+            self.next_self = self.next_self - by;
+            self.started_at = self.started_at - by;
+            if let Some(ending) = &mut self.ending {
+                ending.until = ending.until - by;
+            }
+            self.writing.step_back(by);
+            self.alerts.step_back(by);
+            self.listening.step_back(by);
+        }
+        self.last = now;
+        now
     }
 
     /// Takes one wake-up in.
@@ -157,21 +178,27 @@ impl Loop {
             Wake::Shutdown => self.begin_end(now),
             Wake::Command(command) => self.command(now, command),
             Wake::Appended(result) => self.written(now, result),
+            Wake::Remembered(result) => self.remembered(now, result),
             Wake::Delivered(delivered) => self.alerts.delivered(now, delivered),
             Wake::Ran(ran) => self.ran(now, *ran),
-            Wake::Submitted(batch) => self.pending.push_back(*batch),
-            Wake::ListenerEnded(name) => warn!(listener = %name, "listener ended"),
+            Wake::Submitted(batch) => self.take_in(now, *batch),
+            Wake::ListenerEnded(end) => self.listener_ended(now, end),
             Wake::Deadline => {}
         }
     }
 
     /// Lets every machine do what is due, and carries out what they want, until all are quiet.
-    async fn work(&mut self, now: Timestamp) {
+    fn work(&mut self, now: Timestamp) {
         self.scheduler.handle_deadline(now);
         while let Some(order) = self.scheduler.poll_output() {
             self.order(now, order);
         }
-        if now >= self.next_self {
+        self.restart_listeners(now);
+        if self.once.is_some() {
+            for batch in self.waits.take_submitted() {
+                self.take_in(now, batch);
+            }
+        } else if now >= self.next_self {
             self.next_self = now + self.parts.limits.self_every;
             self.report_on_self(now);
         }
@@ -179,7 +206,10 @@ impl Loop {
             self.expire(now);
         }
         self.write(now);
-        self.judge(now).await;
+        // One look is judged once, when everything has been seen: rules that ran before would have seen nothing.
+        if self.once.is_none() || self.has_looked() {
+            self.judge(now);
+        }
     }
 
     fn order(&mut self, now: Timestamp, order: Order) {
@@ -210,6 +240,10 @@ impl Loop {
     }
 
     fn start(&mut self, now: Timestamp, target: SourceName, run: u64, deadline: Timestamp) {
+        if self.once.is_some() {
+            // One run is what was asked for, however long the others take.
+            self.scheduler.handle(now, Schedule::Pause { target: target.clone() });
+        }
         let Some((collector, _)) = self.parts.collectors.get(&target) else { return };
         let collector: Arc<dyn Collector> = Arc::clone(collector);
         let cancel = Cancel::new();
@@ -236,7 +270,7 @@ impl Loop {
         self.scheduler
             .handle(now, Schedule::Finished { target: target.clone(), run, outcome: report.outcome });
         self.shared.count_dropped(Text::literal("observations"), report.batch.dropped());
-        self.pending.push_back(report.batch);
+        self.take_in(now, report.batch);
         if let Some(waiting) = &mut self.once {
             waiting.remove(&target);
         }
@@ -251,45 +285,23 @@ impl Loop {
             Command::Explain { alert, reply } => {
                 let _ = reply.send(self.alerts.explain(alert));
             }
+            // One look runs each collector once, whatever is asked for.
+            Command::RunNow(_) | Command::Pause(_) | Command::Resume(_) if self.once.is_some() => {}
             Command::RunNow(target) => self.scheduler.handle(now, Schedule::RunNow { target }),
             Command::Pause(target) => self.scheduler.handle(now, Schedule::Pause { target }),
             Command::Resume(target) => self.scheduler.handle(now, Schedule::Resume { target }),
         }
     }
 
-    fn start_listeners(&mut self) {
-        for (name, listener) in &self.parts.listeners {
-            let (name, listener, sink) = (name.clone(), Arc::clone(listener), self.submitted.clone());
-            let cx = CollectContext::new(Arc::clone(&self.parts.clock), Timestamp::MAX, Cancel::new());
-            self.waits.listeners.push(Box::pin(async move {
-                if let Err(error) = listener.listen(&cx, &sink).await {
-                    warn!(listener = %name, error = %ErrorChain(&error), "listener failed");
-                }
-                name
-            }));
-        }
-    }
-
-    /// The engine's own metrics.
-    fn report_on_self(&mut self, now: Timestamp) {
-        let refused = self.submitted.refused_batches();
-        self.shared.count_dropped(Text::literal("submitted"), refused - self.refused_submitted);
-        self.refused_submitted = refused;
-        let Ok(source) = SourceName::new(format!("itom@{}", self.parts.instance)) else { return };
-        let mut batch = Batch::new(source, now);
-        self.scheduler.stats(now).push_into(&mut batch);
-        ingest::self_metrics(self, &mut batch);
-        self.append_samples(now, &batch);
-        self.parts.samples.maintain(now);
-    }
-
     /// When the next machine wants to be woken.
     fn deadline(&self, now: Timestamp) -> Timestamp {
-        let mut next = Deadline::earliest(self.scheduler.poll_deadline(), self.alerts.poll_deadline());
+        let mut next = self.scheduler.poll_deadline();
         if self.once.is_none() {
+            next = Deadline::earliest(next, self.alerts.poll_deadline());
             next = Deadline::earliest(next, Some(Deadline::new(self.next_self, "own metrics")));
         }
         next = Deadline::earliest(next, self.cmdb.next_deadline());
+        next = Deadline::earliest(next, self.listening.deadline());
         next = Deadline::earliest(next, self.writing.deadline());
         if let Some(ending) = &self.ending {
             next = Deadline::earliest(next, Some(Deadline::new(ending.until, "the grace is over")));
@@ -304,53 +316,6 @@ impl Loop {
             Room::Some
         } else {
             Room::None
-        }
-    }
-
-    /// Whether this is one look only: nothing is remembered of alerts and nobody is told.
-    pub(super) const fn is_once(&self) -> bool {
-        self.once.is_some()
-    }
-
-    fn begin_end(&mut self, now: Timestamp) {
-        if self.ending.is_some() {
-            return;
-        }
-        let grace = self.parts.limits.grace;
-        info!("engine shutting down");
-        self.ending = Some(Ending { until: now + grace, drained: false });
-        self.waits.listeners.clear();
-        self.scheduler.handle(now, Schedule::Shutdown { grace: grace / 2 });
-        self.shared.events.send(&EngineEvent::ShuttingDown { at: now });
-    }
-
-    fn is_done(&mut self, now: Timestamp) -> bool {
-        let written = self.pending.is_empty() && matches!(self.writing, Writing::Idle);
-        if let Some(waiting) = &self.once {
-            return waiting.is_empty() && written;
-        }
-        let Some(ending) = &self.ending else { return false };
-        let quiet = ending.drained && written && self.waits.deliveries.is_empty();
-        quiet || now >= ending.until
-    }
-
-    async fn close(mut self, now: Timestamp) -> Result<EngineSummary, RunError> {
-        let unsaved = self.writing.give_up();
-        let flushed = self.parts.store.flush().await;
-        let status = self.shared.status();
-        self.publish();
-        self.shared.events.close();
-        let summary = EngineSummary {
-            rounds: status.rounds,
-            facts: status.facts,
-            span: now.since(self.started_at),
-            undelivered: self.alerts.undelivered(),
-        };
-        info!(rounds = summary.rounds, facts = summary.facts, "engine ended");
-        match (unsaved, flushed) {
-            (Some((facts, source)), _) => Err(RunError::Unsaved { facts, source }),
-            (None, Err(source)) => Err(RunError::Unsaved { facts: 0, source }),
-            (None, Ok(())) => Ok(summary),
         }
     }
 }

@@ -8,6 +8,7 @@ use itom_alert::AlertView;
 use itom_cmdb::View;
 use itom_cmdb::graph::RelationGraph;
 use itom_cmdb::history::ChangeFeed;
+use itom_collect::listener::BatchQueue;
 use itom_collect::{Outcome, RunReport};
 use itom_core::{Clock, ErrorChain, ErrorKind, SourceName, Text, Timestamp};
 use itom_metrics::SeriesStore;
@@ -20,6 +21,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) samples: Arc<SeriesStore>,
     pub(super) events: Broadcast,
+    /// Where batches from listeners and handles wait.
+    pub(super) submitted: BatchQueue,
     pub(super) collectors: BTreeSet<SourceName>,
     snapshot: RwLock<Snapshot>,
     status: Mutex<EngineStatus>,
@@ -38,6 +41,7 @@ impl Shared {
     pub(super) fn new(
         clock: Arc<dyn Clock>,
         samples: Arc<SeriesStore>,
+        submitted: BatchQueue,
         collectors: BTreeSet<SourceName>,
         snapshot: Snapshot,
     ) -> Self {
@@ -56,6 +60,7 @@ impl Shared {
             clock,
             samples,
             events: Broadcast::default(),
+            submitted,
             collectors,
             snapshot: RwLock::new(snapshot),
             status: Mutex::new(status),
@@ -76,7 +81,12 @@ impl Shared {
     }
 
     pub(super) fn status(&self) -> EngineStatus {
-        EngineStatus { at: self.clock.now(), ..self.status_mut().clone() }
+        let mut status = EngineStatus { at: self.clock.now(), ..self.status_mut().clone() };
+        let refused = self.submitted.refused_batches();
+        if refused > 0 {
+            status.dropped.insert(Text::literal("submitted"), refused);
+        }
+        status
     }
 
     pub(super) fn count_dropped(&self, reason: Text, count: u64) {
