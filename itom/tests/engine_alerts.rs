@@ -131,7 +131,7 @@ fn a_host_that_is_down_hides_what_depends_on_it_and_releases_it_later() {
 }
 
 #[test]
-fn while_the_journal_refuses_alerts_go_on_and_are_told_once_later() {
+fn while_the_journal_refuses_alerts_go_on_and_are_told_once_after_half_a_minute() {
     let clock = VirtualClock::new(START);
     let (notifier, journal) = (TestNotifier::new(), TestJournal::new());
     journal.refuse(true);
@@ -145,7 +145,7 @@ fn while_the_journal_refuses_alerts_go_on_and_are_told_once_later() {
     let mut simulation = Simulation::new(clock, engine);
     let mut events = simulation.handle().subscribe(1000);
     simulation.advance(secs(3600));
-    assert!(notifier.inner.notices().is_empty(), "nothing is told that could be forgotten");
+    assert_eq!(notifier.kinds(), [NoticeKind::Open], "a disk that stays full silences nobody");
     assert_eq!(simulation.handle().alerts().len(), 1);
     let mut opened = 0;
     while let Some(Some(event)) = futures::FutureExt::now_or_never(futures::StreamExt::next(&mut events)) {
@@ -156,10 +156,42 @@ fn while_the_journal_refuses_alerts_go_on_and_are_told_once_later() {
     simulation.advance(secs(60));
     assert_eq!(notifier.kinds(), [NoticeKind::Open]);
     let attempts = notifier.attempts.load(std::sync::atomic::Ordering::SeqCst);
-    assert_eq!(attempts, 1, "an hour of missed attempts is one attempt");
+    assert_eq!(attempts, 1, "neither an hour of refusals nor their end tells it again");
     simulation.advance(secs(7200));
     assert_eq!(notifier.told().into_values().next().unwrap(), [NoticeKind::Open, NoticeKind::Close]);
     assert!(simulation.stop().is_ok());
+}
+
+#[test]
+fn a_journal_that_refuses_for_a_moment_holds_notices_back() {
+    let start = || {
+        let clock = VirtualClock::new(START);
+        let (notifier, journal) = (TestNotifier::new(), TestJournal::new());
+        let engine = builder(&clock)
+            .collector(host("db-1", 15, |_| 1.0))
+            .rule(trouble())
+            .notifier("pager", notifier.clone())
+            .journal(journal.clone())
+            .build()
+            .unwrap();
+        (Simulation::new(clock, engine), notifier, journal)
+    };
+    // The same script opens at the same second each time.
+    let (mut simulation, notifier, _) = start();
+    let mut opens_at = 0;
+    while notifier.inner.notices().is_empty() {
+        simulation.advance(secs(1));
+        opens_at += 1;
+    }
+    let (mut simulation, notifier, journal) = start();
+    simulation.advance(secs(opens_at - 1));
+    journal.refuse(true);
+    simulation.advance(secs(20));
+    assert!(simulation.handle().alerts().iter().any(|view| view.open));
+    assert!(notifier.inner.notices().is_empty(), "nothing is told that could be forgotten");
+    journal.refuse(false);
+    simulation.advance(secs(20));
+    assert_eq!(notifier.kinds(), [NoticeKind::Open]);
 }
 
 #[test]

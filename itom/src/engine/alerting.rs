@@ -48,6 +48,8 @@ struct Stuck {
 
 /// How long the first pause is after the journal refused.
 const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+/// After so many refusals in a row (1 + 2 + 4 + 8 + 16 s) notices no longer wait for their records.
+const SILENT_ATTEMPTS: u32 = 5;
 
 impl Alerting {
     pub(super) fn new(
@@ -274,9 +276,27 @@ impl Loop {
             }
             Err(refusal) => {
                 let attempt = self.alerts.stuck.as_ref().map_or(0, |stuck| stuck.attempt.saturating_add(1));
-                error!(error = %ErrorChain(&refusal), "the journal refuses; nobody is told until it accepts");
+                error!(error = %ErrorChain(&refusal), "the journal refuses; notices wait for it for half a minute");
                 let retry_at = now + backoff(JOURNAL_RETRY, attempt);
                 self.alerts.stuck = Some(Stuck { attempt, retry_at, error: refusal });
+                if attempt >= SILENT_ATTEMPTS {
+                    self.tell_unrecorded();
+                }
+            }
+        }
+    }
+
+    /// A disk that stays full must not keep everybody from hearing of it: attempts go out without their records. A crash
+    /// now could repeat them; their keys let a receiver see that.
+    fn tell_unrecorded(&mut self) {
+        let (attempts, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.alerts.todo)
+            .into_iter()
+            .partition(|output| matches!(output, AlertOutput::Send(_)));
+        self.alerts.todo = rest;
+        for output in attempts {
+            if let AlertOutput::Send(send) = output {
+                warn!(receiver = %send.receiver, notice = %send.notice.key, "told although the journal refuses");
+                self.send(*send);
             }
         }
     }
