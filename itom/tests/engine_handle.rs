@@ -132,3 +132,26 @@ fn the_same_script_gives_the_same_events() {
     }
     assert_eq!(first.len(), second.len());
 }
+
+#[test]
+fn what_a_source_reports_reaches_those_who_watch() {
+    let clock = VirtualClock::new(START);
+    let rebooted = collector_fn(Descriptor::new("boots").every(secs(60)), |_, batch| {
+        Box::pin(async move {
+            batch.ci("db-1", kind::HOST).attr(attr::HOST_NAME, "db-1");
+            batch.event(itom::core::event::HOST_BOOTED, Severity::Warning, "db-1 came up").on("db-1");
+            Ok(Coverage::new())
+        })
+    });
+    let mut simulation = Simulation::new(clock.clone(), builder(&clock).collector(rebooted).build().unwrap());
+    let mut events = simulation.handle().subscribe(100);
+    simulation.advance(secs(60));
+    let host = simulation.handle().view().by_kind(&kind::HOST)[0].id();
+    let mut seen = Vec::new();
+    while let Some(Some(event)) = futures::FutureExt::now_or_never(futures::StreamExt::next(&mut events)) {
+        if let itom::Delivery::Event(itom::EngineEvent::Reported { ci, event, .. }) = event {
+            seen.push((ci, event.message.to_string()));
+        }
+    }
+    assert_eq!(seen, [(Some(host), "db-1 came up".to_owned())]);
+}

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures::Stream;
 use futures::channel::mpsc;
 use itom_alert::life::Transition;
-use itom_core::{CiChange, ErrorKind, SourceName, Text, Timestamp};
+use itom_core::{CiChange, CiId, ErrorKind, EventObservation, SourceName, Text, Timestamp};
 
 /// One thing that happened in the engine.
 #[derive(Debug, Clone)]
@@ -23,6 +23,17 @@ pub enum EngineEvent {
         observations: usize,
         /// What changed; empty for a round that only confirmed what was known.
         changes: Arc<[CiChange]>,
+    },
+    /// A source reported that something happened. Rules do not see it yet; those who watch do.
+    Reported {
+        /// When it was taken in.
+        at: Timestamp,
+        /// Which source.
+        source: SourceName,
+        /// The item it happened to, as far as known.
+        ci: Option<CiId>,
+        /// What happened.
+        event: Arc<EventObservation>,
     },
     /// An alert changed.
     Alert {

@@ -7,7 +7,7 @@ use itom_cmdb::fact::Fact;
 use itom_cmdb::graph::{GraphError, RelationGraph, RelationModel};
 use itom_cmdb::store::StoreError;
 use itom_cmdb::{Applied, Cmdb, GraphDelta};
-use itom_core::{Batch, Classify as _, Deadline, ErrorChain, Retry, Text, Timestamp};
+use itom_core::{Batch, Classify as _, Deadline, ErrorChain, Observation, Retry, Text, Timestamp};
 use tracing::{error, info, warn};
 
 use super::alerting::Alerting;
@@ -203,6 +203,18 @@ impl Loop {
                 observations: batch.items().len(),
                 changes,
             });
+            self.report_events(now, batch);
+        }
+    }
+
+    /// Hands on what sources reported.
+    fn report_events(&self, now: Timestamp, batch: &Batch) {
+        let view = self.cmdb.view();
+        for item in batch.items() {
+            let Observation::Event(event) = item else { continue };
+            let ci = event.subject.as_ref().and_then(|subject| view.resolve(batch.source(), subject));
+            let (source, event) = (batch.source().clone(), Arc::new(event.clone()));
+            self.shared.events.send(&EngineEvent::Reported { at: now, source, ci, event });
         }
     }
 
