@@ -131,6 +131,7 @@ fn services_and_dependencies_of_seventeen_hosts() {
     println!("{}{}", verdict.table(), verdict.line());
 
     assert_eq!(verdict.hosts, [""; 0], "each host is one item");
+    assert_eq!(verdict.services, [""; 0], "each listening program is a service of its host");
     assert_eq!(verdict.wrong, [""; 0], "no dependency is claimed that is not there");
     for (edge, level) in verdict.edges.iter().filter(|(edge, _)| edge.proto == "tcp") {
         // A process of 10 ms may be gone before anybody looks who it was.

@@ -49,6 +49,8 @@ pub(crate) struct Verdict {
     pub(crate) wrong: Vec<String>,
     /// What is not right about the hosts.
     pub(crate) hosts: Vec<String>,
+    /// What is not right about the services.
+    pub(crate) services: Vec<String>,
 }
 
 /// A discovered dependency.
@@ -90,7 +92,7 @@ pub(crate) fn judge(view: &View, before: &Truth, after: &Truth) -> Verdict {
             .filter(|(index, _)| !explained.contains(index))
             .map(|(_, edge)| tell(view, edge)),
     );
-    Verdict { edges, absent, wrong, hosts: hosts(view, before) }
+    Verdict { edges, absent, wrong, hosts: hosts(view, before), services: services(view, before, after) }
 }
 
 fn text(value: Option<&Value>) -> String {
@@ -209,7 +211,7 @@ fn tell(view: &View, found: &Found<'_>) -> String {
     )
 }
 
-/// One item for each managed host, under its name, that its address leads to.
+/// One item for each managed host, under its name, that its address leads to; nothing of one host is another's.
 fn hosts(view: &View, truth: &Truth) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut named: BTreeMap<String, Vec<CiId>> = BTreeMap::new();
@@ -229,7 +231,93 @@ fn hosts(view: &View, truth: &Truth) -> Vec<String> {
         }
     }
     wrong.extend(named.keys().map(|name| format!("there is no host {name}")));
+    // What two hosts describe is two things, except for the networks between them.
+    for ci in view.cis().filter(|ci| !ci.kind().is_a(&kind::NETWORK_SUBNET)) {
+        let instance =
+            |source: &SourceName| source.as_str().rsplit('@').next().unwrap_or_default().to_owned();
+        let from: BTreeSet<String> = ci.sources().iter().map(instance).collect();
+        if from.len() > 1 && !ci.is_loose_end() {
+            wrong.push(format!("{} ({}) is one item of {from:?}", ci.name(), ci.kind()));
+        }
+    }
     wrong
+}
+
+/// Behind each listening socket of a managed host is a service of that host, and no other service is claimed. UDP
+/// sockets with a port that the kernel gives to clients serve nobody.
+fn services(view: &View, before: &Truth, after: &Truth) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let source = SourceName::literal("judge");
+    let (first, last) = (listening(before), listening(after));
+    for socket in first.intersection(&last) {
+        let Socket { host, address, transport, port, process } = socket;
+        let at = format!("{transport} {address}:{port} on {host}");
+        let key = Subject::Key(Key::endpoint(transport, *address, *port));
+        let Some(found) = view.resolve(&source, &key).and_then(|id| view.ci(id)) else {
+            wrong.push(format!("nothing is known at {at}"));
+            continue;
+        };
+        let here = host_of(view, found) == [host.clone()] && found.kind().is_a(&kind::SERVICE);
+        let executable = text(found.value(&attr::PROCESS_EXECUTABLE_PATH));
+        if !here || process.as_ref().is_some_and(|exe| *exe != executable) {
+            let on = host_of(view, found);
+            wrong.push(format!("{} ({executable}, on {on:?}) is at {at}, not {process:?}", found.name()));
+        }
+    }
+    let known: BTreeSet<(String, String, u16)> =
+        first.into_iter().chain(last).map(|socket| (socket.host, socket.transport, socket.port)).collect();
+    for service in view.by_kind(&kind::SERVICE) {
+        let of = |name: &AttrName| text(service.value(name));
+        let port = of(&attr::SERVER_PORT).parse().unwrap_or_default();
+        let transport = of(&attr::NETWORK_TRANSPORT);
+        let on = host_of(view, service);
+        let [host] = on.as_slice() else {
+            wrong.push(format!("{} runs on {on:?}", service.name()));
+            continue;
+        };
+        if service.state().is_active() && !known.contains(&(host.clone(), transport, port)) {
+            wrong.push(format!("{} does not listen on {host}", service.name()));
+        }
+    }
+    wrong
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Socket {
+    host: String,
+    address: IpAddr,
+    transport: String,
+    port: u16,
+    process: Option<String>,
+}
+
+/// Sockets that serve, each at an address that others reach it at.
+fn listening(truth: &Truth) -> BTreeSet<Socket> {
+    const FIRST_OF_CLIENTS: u16 = 32_768;
+    let mut sockets = BTreeSet::new();
+    for host in truth.hosts.iter().filter(|host| host.managed) {
+        for (process, listen) in host
+            .processes
+            .iter()
+            .flat_map(|process| process.listen.iter().map(move |listen| (process, listen)))
+        {
+            let address = listen.addr.trim_matches(['[', ']']);
+            let everywhere = address == "*" || address.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified());
+            let address = if everywhere { &host.address } else { address };
+            let Ok(address) = address.parse::<IpAddr>() else { continue };
+            if address.is_loopback() || (listen.proto == "udp" && listen.port >= FIRST_OF_CLIENTS) {
+                continue;
+            }
+            sockets.insert(Socket {
+                host: host.name.clone(),
+                address,
+                transport: listen.proto.clone(),
+                port: listen.port,
+                process: process.exe.clone(),
+            });
+        }
+    }
+    sockets
 }
 
 impl Verdict {
@@ -286,7 +374,9 @@ impl Verdict {
             .into_iter()
             .map(|([proto, kind, style], found)| json!({"proto": proto, "kind": kind, "style": style, "found": found}))
             .collect();
-        json!({"lab": rows, "false": self.wrong.len(), "hosts_wrong": self.hosts.len()}).to_string()
+        json!({"lab": rows, "false": self.wrong.len(), "hosts_wrong": self.hosts.len(),
+            "services_wrong": self.services.len()})
+        .to_string()
     }
 }
 
