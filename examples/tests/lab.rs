@@ -2,7 +2,7 @@
 //! in what all of them say, and the result held against the truth that the lab knows of itself.
 //!
 //! Needs root and the lab (`ITOM_LAB`, else `../shared/lab` beside the workspace); says so and passes where it is missing.
-//! With `ITOM_LAB_RECORDED` set to a folder that an earlier run left, that run is judged again, without a lab.
+//! With `ITOM_LAB_RECORDED` set to a folder that a failed run left, that run is judged again, without a lab.
 
 mod support;
 
@@ -25,6 +25,8 @@ const WATCHED: &str = "40s";
 
 /// What was seen of the lab, and what it was at the beginning and at the end.
 struct Observed {
+    /// Where that is kept until the verdict is good.
+    folder: Option<PathBuf>,
     batches: Vec<Batch>,
     before: Truth,
     after: Truth,
@@ -52,8 +54,8 @@ fn observe() -> Result<Observed, String> {
         let text = serde_json::to_vec(truth).map_err(|error| error.to_string())?;
         std::fs::write(folder.join(name), text).map_err(|error| error.to_string())?;
     }
-    println!("what was seen is in {}", folder.display());
-    Ok(Observed { batches, before: lab.truth.clone(), after })
+    println!("what was seen is in {} until the verdict is good", folder.display());
+    Ok(Observed { folder: Some(folder), batches, before: lab.truth.clone(), after })
 }
 
 /// What an earlier run left.
@@ -64,7 +66,7 @@ fn recorded(folder: &Path) -> Observed {
     };
     let (before, after) = (truth("before.json"), truth("after.json"));
     let names = before.hosts.iter().filter(|host| host.managed).map(|host| host.name.as_str());
-    Observed { batches: read(folder, names), before: before.clone(), after }
+    Observed { folder: None, batches: read(folder, names), before: before.clone(), after }
 }
 
 fn recording(folder: &Path, host: &str) -> PathBuf {
@@ -120,7 +122,7 @@ fn services_and_dependencies_of_seventeen_hosts() {
         Some(folder) => Ok(recorded(Path::new(&folder))),
         None => observe(),
     };
-    let Observed { batches, before, after } = match observed {
+    let Observed { folder, batches, before, after } = match observed {
         Ok(observed) => observed,
         Err(reason) => return println!("skipped: {reason}"),
     };
@@ -132,6 +134,8 @@ fn services_and_dependencies_of_seventeen_hosts() {
 
     assert_eq!(verdict.hosts, [""; 0], "each host is one item");
     assert_eq!(verdict.services, [""; 0], "each listening program is a service of its host");
+    let managed = before.hosts.iter().filter(|host| host.managed).count();
+    assert!(verdict.sockets > managed, "the truth has {} listening sockets", verdict.sockets);
     assert_eq!(verdict.wrong, [""; 0], "no dependency is claimed that is not there");
     for (edge, level) in verdict.edges.iter().filter(|(edge, _)| edge.proto == "tcp") {
         // A process of 10 ms may be gone before anybody looks who it was.
@@ -142,5 +146,8 @@ fn services_and_dependencies_of_seventeen_hosts() {
             _ => *level <= Level::Host,
         };
         assert!(enough, "{}: found at {level:?}", spelled(edge));
+    }
+    if let Some(folder) = folder {
+        let _ = std::fs::remove_dir_all(folder);
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Verdict {
     pub(crate) hosts: Vec<String>,
     /// What is not right about the services.
     pub(crate) services: Vec<String>,
+    /// How many listening sockets were looked for.
+    pub(crate) sockets: usize,
 }
 
 /// A discovered dependency.
@@ -92,7 +94,15 @@ pub(crate) fn judge(view: &View, before: &Truth, after: &Truth) -> Verdict {
             .filter(|(index, _)| !explained.contains(index))
             .map(|(_, edge)| tell(view, edge)),
     );
-    Verdict { edges, absent, wrong, hosts: hosts(view, before), services: services(view, before, after) }
+    let sockets = listening(before).intersection(&listening(after)).count();
+    Verdict {
+        edges,
+        absent,
+        wrong,
+        sockets,
+        hosts: hosts(view, before),
+        services: services(view, before, after),
+    }
 }
 
 fn text(value: Option<&Value>) -> String {
@@ -375,7 +385,7 @@ impl Verdict {
             .map(|([proto, kind, style], found)| json!({"proto": proto, "kind": kind, "style": style, "found": found}))
             .collect();
         json!({"lab": rows, "false": self.wrong.len(), "hosts_wrong": self.hosts.len(),
-            "services_wrong": self.services.len()})
+            "services_wrong": self.services.len(), "sockets": self.sockets})
         .to_string()
     }
 }
