@@ -17,7 +17,7 @@ use itom::Engine;
 use itom::cmdb::View;
 use itom::core::Batch;
 use support::lab::{Lab, Truth};
-use support::verdict::{Level, judge, spelled};
+use support::verdict::{Level, is_fleeting, judge, spelled};
 use support::{Running, eventually, example, scratch};
 
 /// How long each host is watched: several rounds of everything that the lab's programs do every five seconds.
@@ -138,8 +138,9 @@ fn services_and_dependencies_of_seventeen_hosts() {
     assert!(verdict.sockets > managed, "the truth has {} listening sockets", verdict.sockets);
     assert_eq!(verdict.wrong, [""; 0], "no dependency is claimed that is not there");
     for (edge, level) in verdict.edges.iter().filter(|(edge, _)| edge.proto == "tcp") {
-        // A process of 10 ms may be gone before anybody looks who it was.
-        let fleeting = edge.client_process == "mosquitto_pub";
+        // A process of a few milliseconds is gone before anybody looks who it was; what it does may then be taken for
+        // what another program of its host does with the same peer.
+        let fleeting = is_fleeting(edge, &before, &after);
         let enough = match edge.style.as_str() {
             "persistent" | "pooled" => *level == Level::Process,
             _ if fleeting => *level <= Level::Other,

@@ -192,6 +192,18 @@ fn is_called(comm: &str, name: &str) -> bool {
     comm == name || (name.len() >= 14 && comm.starts_with(name))
 }
 
+/// Whether the client is a process of a moment: not there both times the lab was asked.
+pub(crate) fn is_fleeting(edge: &Edge, before: &Truth, after: &Truth) -> bool {
+    ![before, after].into_iter().all(|truth| asks(edge, truth))
+}
+
+fn asks(edge: &Edge, now: &Truth) -> bool {
+    let client = now.hosts.iter().find(|host| host.name == edge.client);
+    client.is_some_and(|host| {
+        host.processes.iter().any(|process| is_called(&process.comm, &edge.client_process))
+    })
+}
+
 /// Whether both ends of a dependency run. Clients of short connections come and go.
 fn there(truth: &Edge, now: &Truth) -> bool {
     let host = |name: &str| now.hosts.iter().find(|host| host.name == name);
@@ -200,10 +212,7 @@ fn there(truth: &Edge, now: &Truth) -> bool {
         listening.any(|listen| listen.port == truth.port && listen.proto == truth.proto)
     });
     let steady = matches!(truth.style.as_str(), "persistent" | "pooled");
-    let asks = host(&truth.client).is_some_and(|host| {
-        host.processes.iter().any(|process| is_called(&process.comm, &truth.client_process))
-    });
-    serves && (asks || !steady)
+    serves && (asks(truth, now) || !steady)
 }
 
 fn tell(view: &View, found: &Found<'_>) -> String {
