@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+/// What the names of the lab's network namespaces begin with.
+const NAMESPACES: &str = "olab-";
 
 /// A running lab; it is taken down when dropped.
 #[derive(Debug)]
@@ -16,7 +19,7 @@ pub(crate) struct Lab {
 }
 
 /// What the lab says of itself.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct Truth {
     /// The hosts.
     pub(crate) hosts: Vec<Host>,
@@ -25,7 +28,7 @@ pub(crate) struct Truth {
 }
 
 /// One host.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct Host {
     /// Its name.
     pub(crate) name: String,
@@ -38,8 +41,10 @@ pub(crate) struct Host {
 }
 
 /// One process.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct Process {
+    /// Its name, as the kernel cuts it.
+    pub(crate) comm: String,
     /// Its executable.
     pub(crate) exe: Option<String>,
     /// What it listens on.
@@ -47,7 +52,7 @@ pub(crate) struct Process {
 }
 
 /// One listening socket.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct Listen {
     /// `tcp` or `udp`.
     pub(crate) proto: String,
@@ -58,7 +63,7 @@ pub(crate) struct Listen {
 }
 
 /// One dependency.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct Edge {
     /// Host of the client.
     pub(crate) client: String,
@@ -66,7 +71,7 @@ pub(crate) struct Edge {
     pub(crate) client_process: String,
     /// Host of the server.
     pub(crate) server: String,
-    /// Program of the server, as the kernel cuts it.
+    /// Program of the server, cut as long names are.
     pub(crate) server_process: String,
     /// Port the client connects to.
     pub(crate) port: u16,
@@ -90,6 +95,10 @@ impl Lab {
             return Err(format!("there is no lab at {} (set ITOM_LAB)", folder.display()));
         }
         let script = script.canonicalize().map_err(|error| error.to_string())?;
+        // Namespaces have fixed names and taking a lab down takes all of them down: another's is left alone.
+        if let Some(other) = namespaces()?.lines().find(|line| line.starts_with(NAMESPACES)) {
+            return Err(format!("another lab is up (network namespace {other}); take it down first"));
+        }
         let mut lab =
             Self { script, run: run.to_owned(), truth: Truth { hosts: Vec::new(), edges: Vec::new() } };
         let ttl = ttl.as_secs().to_string();
@@ -97,11 +106,16 @@ impl Lab {
         if said.contains("DOWN") || !said.contains("listening:") {
             return Err(format!("the lab does not come up: {said}"));
         }
-        let path = lab.call(&["truth"])?;
+        lab.truth = lab.now()?;
+        Ok(lab)
+    }
+
+    /// What is there at this moment.
+    pub(crate) fn now(&self) -> Result<Truth, String> {
+        let path = self.call(&["truth"])?;
         let path = path.split_whitespace().next().unwrap_or_default();
         let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
-        lab.truth = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
-        Ok(lab)
+        serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))
     }
 
     fn command(&self) -> Command {
@@ -129,6 +143,12 @@ impl Lab {
     ) -> std::io::Result<Child> {
         self.command().args(["exec", host]).args(program).stdout(output).stderr(Stdio::null()).spawn()
     }
+}
+
+fn namespaces() -> Result<String, String> {
+    let listed = Command::new("ip").args(["netns", "list"]).stdin(Stdio::null()).output();
+    let listed = listed.map_err(|error| format!("ip netns list: {error}"))?;
+    Ok(String::from_utf8_lossy(&listed.stdout).into_owned())
 }
 
 impl Drop for Lab {

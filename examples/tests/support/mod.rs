@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod lab;
+pub(crate) mod verdict;
 pub(crate) mod webdriver;
 
 use std::io::{Read, Write};

@@ -72,19 +72,22 @@ fn disks(reader: &mut Reader, batch: &mut Batch, seen: &Seen<'_>) -> (BTreeSet<S
         let size = text("size").and_then(|sectors| sectors.parse::<i64>().ok());
         let model = text("device/model");
         let vendor = text("device/vendor").filter(|vendor| !vendor.starts_with("0x"));
-        let serial = text("device/serial").or_else(|| text("serial")).filter(|serial| !is_junk(serial));
+        let given = text("device/serial").filter(|serial| !is_junk(serial));
+        // Only virtio's disks have a serial number here: it is what the hypervisor was told to say.
+        let serial = given.clone().or_else(|| text("serial").filter(|serial| !is_junk(serial)));
         let wwn = text("wwid").or_else(|| text("device/wwid"));
         let rotational = text("queue/rotational").map(|flag| flag == "1");
         let removable = text("removable").map(|flag| flag == "1");
         let ci = batch.ci(native.as_str(), kind::DISK);
         ci.key(part_key(&seen.facts.realm, &native));
-        if let Some(serial) = &serial
-            && let Ok(key) = Key::new(key_kind::SERIAL, DISK_REALM, serial, Strength::Hardware)
+        let burned_in = !is_emulated(model.as_deref());
+        if let Some(serial) = given.filter(|_| burned_in)
+            && let Ok(key) = Key::new(key_kind::SERIAL, DISK_REALM, &serial, Strength::Hardware)
         {
             ci.key(key);
         }
         // Only registered names are unique; `t10.` ones are made from model and serial.
-        if let Some(wwn) = &wwn
+        if let Some(wwn) = wwn.as_ref().filter(|_| burned_in)
             && (wwn.starts_with("naa.") || wwn.starts_with("eui."))
             && let Ok(key) = Key::new(WWN_KEY, Realm::GLOBAL, wwn, Strength::Hardware)
         {
@@ -117,6 +120,11 @@ fn disks(reader: &mut Reader, batch: &mut Batch, seen: &Seen<'_>) -> (BTreeSet<S
         }
     }
     (known, problem)
+}
+
+/// Whether a hypervisor made the disk up and names it as it was configured, or the same on every machine (`QM00001`).
+fn is_emulated(model: Option<&str>) -> bool {
+    model.is_some_and(|model| model.starts_with("QEMU"))
 }
 
 /// The disk that a block device is or is a partition of: `/sys/class/block/sda1` points to `…/block/sda/sda1`.

@@ -48,7 +48,8 @@ pub enum ContainerAddresses {
 ///
 /// A *service* (kind `service`, refined by the software found: `service.postgresql`) is a program that listens, with all
 /// its worker processes and all its endpoints. Its native id is `svc:<program>:<transport>:<lowest endpoint>`, which
-/// survives restarts; its keys are its endpoints. Loopback addresses are unique in one namespace of one host only.
+/// survives restarts; its keys are its endpoints. Loopback and link-local addresses are unique in one namespace of one
+/// host only.
 ///
 /// A *dependency* (relations `connects_to` and `depends_on`) comes from a connection whose client is on this machine:
 /// from the client's service, or from a `process.program` item (`prog:<program>:<unit>`) if it serves nothing, to the

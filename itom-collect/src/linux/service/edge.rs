@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use super::fingerprint;
 use super::group::{Services, place};
 use crate::linux::process::{Process, ProcessTable};
-use crate::linux::socket::{Caught, Namespace, Opener, Socket, SocketTable, State, Transport};
+use crate::linux::socket::{Caught, Namespace, Opener, Socket, SocketTable, State, Transport, is_link_local};
 
 /// Ports where a connected UDP socket that was closed at once stands for a question that was asked. Elsewhere it may be
 /// a mere test of which source address the kernel would take: getaddrinfo(3) connects a UDP socket to the port its caller
@@ -39,7 +39,7 @@ pub(super) enum To {
     /// An address of another machine.
     Remote,
     /// An address that only means something in this namespace, and that no visible process serves.
-    Loopback(u64),
+    Inside(u64),
 }
 
 /// A dependency, from all connections that show it.
@@ -222,7 +222,7 @@ impl Round<'_> {
         }
         Some(match peer {
             Some(service) => To::Service(service.id.clone()),
-            None if inside => To::Loopback(socket.namespace),
+            None if inside || is_link_local(socket.remote.ip()) => To::Inside(socket.namespace),
             None => To::Remote,
         })
     }

@@ -12,7 +12,7 @@ use super::fingerprint;
 use super::group::{Listener, Service, Services};
 use super::version::Versions;
 use crate::linux::process::{Process, ProcessTable};
-use crate::linux::socket::{Namespace, SocketTable};
+use crate::linux::socket::{Namespace, SocketTable, is_link_local};
 
 /// A program that uses services and serves nothing.
 const PROCESS_PROGRAM: CiKind = CiKind::literal("process.program");
@@ -40,7 +40,8 @@ pub(super) struct Naming<'a> {
 impl Naming<'_> {
     /// Where an address of this namespace itself is unique.
     fn realm_of(&self, id: u64, namespace: &Namespace, address: IpAddr) -> Realm {
-        if address.is_loopback() || (!namespace.own && self.containers == ContainerAddresses::OfHost) {
+        let elsewhere_another = address.is_loopback() || is_link_local(address);
+        if elsewhere_another || (!namespace.own && self.containers == ContainerAddresses::OfHost) {
             self.inside(id)
         } else {
             self.realm.clone()
@@ -214,7 +215,7 @@ pub(super) fn dependencies(
         let to = match to {
             To::Service(id) => Subject::from(id.as_str()),
             To::Remote => Subject::Key(key().in_realm(naming.realm.clone())),
-            To::Loopback(namespace) => Subject::Key(key().in_realm(naming.inside(*namespace))),
+            To::Inside(namespace) => Subject::Key(key().in_realm(naming.inside(*namespace))),
         };
         let observed = match (evidence.open + evidence.lingering, evidence.closed) {
             (_, 0) => "poll",

@@ -5,12 +5,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use itom_core::{Batch, Clock as _, Observation, SourceName, Subject, SystemClock, relation};
+use itom_core::{Batch, Clock as _, Key, Observation, Realm, SourceName, Subject, SystemClock, relation};
 use proptest::prelude::*;
 
 use super::ServiceCollector;
+use super::collector::ContainerAddresses;
 use super::edge::{Dependencies, Evidence, From, Memory, To, derive};
+use super::emit::{self, Naming};
 use super::group::Services;
+use super::version::Versions;
 use crate::linux::process::{Process, ProcessTable};
 use crate::linux::socket::{Caught, Namespace, Opener, Socket, SocketTable, State, Transport};
 use crate::{Cancel, CollectContext, Collector};
@@ -193,6 +196,47 @@ fn a_caught_connection_names_its_program() {
         let (_, found, _) = once(&processes, &sockets);
         assert_eq!(edges(&found), [(expected, To::Remote, "10.0.0.8:80".into())]);
     }
+}
+
+/// Every machine of a cluster may have its own name server at 169.254.20.10: another machine's is not meant.
+#[test]
+fn link_local_addresses_stay_inside_the_machine() {
+    let processes = machine(vec![
+        process(5, 1, "/usr/bin/node-cache", &[10, 11]),
+        process(9, 1, "/usr/bin/curl", &[20, 21]),
+    ]);
+    let sockets = network(
+        vec![
+            listen(10, "169.254.20.10:53"),
+            listen(11, "10.0.0.5:53"),
+            open(20, "10.0.0.5:40000", "169.254.169.254:80"),
+            open(21, "10.0.0.5:40001", "10.0.0.9:80"),
+        ],
+        Vec::new(),
+    );
+    let (services, found, _) = once(&processes, &sockets);
+    let to: Vec<To> = edges(&found).into_iter().map(|(_, to, _)| to).collect();
+    assert_eq!(to, [To::Remote, To::Inside(OWN)]);
+
+    let host = Key::host_name("web-1");
+    let naming = Naming { host: &host, realm: &Realm::GLOBAL, containers: ContainerAddresses::OfHost };
+    let mut batch = Batch::new(SourceName::literal("t"), SystemClock::new().now());
+    emit::services(&mut batch, &naming, &processes, &sockets, &services, &Versions::default(), false);
+    emit::dependencies(&mut batch, &naming, &processes, &found, false);
+    let global = |key: &Key| *key.realm() == Realm::GLOBAL && key.kind().as_str() == "endpoint";
+    let (mut claimed, mut meant) = (Vec::new(), Vec::new());
+    for item in batch.items() {
+        match item {
+            Observation::Ci(ci) => claimed.extend(ci.keys.iter().filter(|key| global(key))),
+            Observation::Relation(edge) if edge.kind == relation::DEPENDS_ON => match &edge.to {
+                Subject::Key(key) if global(key) => meant.push(key),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    assert_eq!(claimed.iter().map(|key| key.value()).collect::<Vec<_>>(), ["tcp:10.0.0.5:53"]);
+    assert_eq!(meant.iter().map(|key| key.value()).collect::<Vec<_>>(), ["tcp:10.0.0.9:80"]);
 }
 
 #[test]

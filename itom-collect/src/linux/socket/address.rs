@@ -27,11 +27,20 @@ pub(crate) fn if_inet6(text: &str) -> Vec<IpAddr> {
         .lines()
         .filter_map(|line| u128::from_str_radix(line.split_ascii_whitespace().next()?, 16).ok())
         .map(Ipv6Addr::from)
-        .filter(|address| !address.is_unicast_link_local())
         .map(IpAddr::V6)
+        .filter(|address| !is_link_local(*address))
         .collect();
     addresses.sort_unstable();
     addresses
+}
+
+/// Whether an address means something on one link only: 169.254.0.0/16 (RFC 3927), which clouds and clusters use for
+/// services that every machine has, and fe80::/10 (RFC 4291).
+pub(crate) const fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
 }
 
 /// Reads `ip_local_port_range`: the ports the kernel gives to clients.

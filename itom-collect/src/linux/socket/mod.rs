@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 pub use collector::SocketCollector;
 pub use source::{DestroyEvents, Namespaces};
 
+pub(crate) use address::is_link_local;
 pub(crate) use source::{Namespace, SocketSource, SocketTable};
 pub(crate) use watch::{Caught, Watch};
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use itom_core::{
-    AttrName, Batch, CiObservation, Coverage, ErrorKind, MetricName, Observation, RelationKind, SourceName,
-    Timestamp, VirtualClock, attr, kind, relation,
+    AttrName, Batch, CiObservation, Coverage, ErrorKind, Key, MetricName, Observation, RelationKind,
+    SourceName, Strength, Timestamp, VirtualClock, attr, kind, relation,
 };
 use proptest::prelude::*;
 
@@ -240,6 +240,36 @@ fn addresses_of_bridges_without_a_way_out_are_unique_in_the_machine_only() {
     assert!(
         keys("host").contains(&"ip=fd02::1".to_owned()) && !keys("host").contains(&"ip=fd01::1".to_owned())
     );
+}
+
+/// A hypervisor gives all its machines disks of one serial number: they must not become one disk.
+#[test]
+fn disks_of_hypervisors_are_not_identified_by_what_they_are_told_to_say() {
+    let tree = Tree::machine();
+    for (path, content) in [
+        ("vda/size", "2000\n"),
+        ("vda/serial", "rootfs\n"),
+        ("nvme0n1/size", "2000\n"),
+        ("nvme0n1/wwid", "eui.5254000000000001\n"),
+        ("nvme0n1/device/model", "QEMU NVMe Ctrl\n"),
+        ("nvme0n1/device/serial", "deadbeef\n"),
+        ("nvme1n1/size", "2000\n"),
+        ("nvme1n1/device/model", "KXG60ZNV1T02\n"),
+        ("nvme1n1/device/serial", "Z9F100A0BC1D\n"),
+    ] {
+        tree.file(&format!("sys/block/{path}"), content);
+    }
+    let (batch, _) = collect(&HostCollector::inventory_only().with_root(&tree.0));
+    let serial = |disk: &str| text(ci(&batch, disk), &AttrName::literal("disk.serial")).map(str::to_owned);
+    let burned_in = |disk: &str| {
+        let keys = ci(&batch, disk).keys.iter().filter(|key| key.strength() == Strength::Hardware);
+        keys.map(Key::value).collect::<Vec<_>>()
+    };
+    assert_eq!(serial("disk:vda").as_deref(), Some("rootfs"));
+    assert_eq!(burned_in("disk:vda"), [""; 0]);
+    assert_eq!(serial("disk:nvme0n1").as_deref(), Some("deadbeef"));
+    assert_eq!(burned_in("disk:nvme0n1"), [""; 0]);
+    assert_eq!(burned_in("disk:nvme1n1"), ["Z9F100A0BC1D"]);
 }
 
 #[test]
