@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use itom::cmdb::View;
-use itom::cmdb::view::{Ci, Relation};
-use itom::core::SourceName;
-use itom::core::{AttrName, CiId, Key, Subject, Value, attr, kind, relation};
+use itom::cmdb::view::{Ci, Relation, RelationId};
+use itom::core::{AttrName, CiId, Key, RelationKind, SourceName, Subject, Value, attr, kind, relation};
 use serde_json::json;
 
 use super::lab::{Edge, Host, Truth};
@@ -67,10 +66,23 @@ struct Found<'a> {
 /// Holds a view against the truth as it was before and after the observation.
 pub(crate) fn judge(view: &View, before: &Truth, after: &Truth) -> Verdict {
     let (mut found, mut wrong) = (Vec::new(), Vec::new());
-    for edge in view.relations().filter(|edge| edge.kind == relation::DEPENDS_ON && edge.state.is_active()) {
+    // Whoever depends also connects; what only the machine is known to have talked to is no dependency of the machine.
+    let active = |kind: &RelationKind| {
+        let kind = kind.clone();
+        view.relations().filter(move |edge| edge.kind == kind && edge.state.is_active())
+    };
+    for edge in active(&relation::CONNECTS_TO) {
         match read(view, edge) {
             Ok(edge) => found.push(edge),
             Err(reason) => wrong.push(reason),
+        }
+    }
+    for edge in active(&relation::DEPENDS_ON) {
+        if view.relation(RelationId::derive(&relation::CONNECTS_TO, edge.from, edge.to)).is_none() {
+            wrong.push(format!("{edge:?} has no connection behind it"));
+        }
+        if view.ci(edge.from).is_some_and(|from| from.kind().is_a(&kind::HOST)) {
+            wrong.push(format!("{edge:?} makes a whole machine depend on something"));
         }
     }
     let mut explained = BTreeSet::new();
