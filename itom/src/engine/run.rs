@@ -9,7 +9,7 @@ use futures::stream::FuturesUnordered;
 use itom_cmdb::graph::RelationGraph;
 use itom_collect::scheduler::{Input as Schedule, Output as Order};
 use itom_collect::{Cancel, CollectContext, Collector, RunSpec, Scheduler, run_collector};
-use itom_core::{Batch, Deadline, ErrorChain, Machine as _, SourceName, Text, Timestamp};
+use itom_core::{Batch, Classify as _, Deadline, ErrorChain, ErrorKind, Machine as _, SourceName, Text, Timestamp};
 use itom_metrics::Samples as _;
 use tracing::{debug, info, warn};
 
@@ -231,7 +231,12 @@ impl Loop {
         let started = self.starts.get(&target).copied().unwrap_or(now);
         self.shared.ran(&target, started, &report);
         if let Some(error) = &report.error {
-            warn!(collector = %target, error = %ErrorChain(error), "run failed");
+            if error.kind() == ErrorKind::Unsupported {
+                // Nothing is wrong: this machine has no such thing.
+                debug!(collector = %target, error = %ErrorChain(error), "not on this system");
+            } else {
+                warn!(collector = %target, error = %ErrorChain(error), "run failed");
+            }
         }
         self.scheduler
             .handle(now, Schedule::Finished { target: target.clone(), run, outcome: report.outcome });
