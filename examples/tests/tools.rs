@@ -323,5 +323,5 @@ fn an_overdue_backup_is_told_and_a_fresh_one_resolves_it() {
     assert_eq!(fired.lines().count(), 1, "{fired}");
     backup.set_modified(SystemTime::now()).expect("times of own files can be set");
     let resolved = eventually(PATIENCE, || Some(lines()).filter(|said| said.lines().count() > 1));
-    assert!(resolved.is_some_and(|said| said.lines().nth(1).is_some_and(|line| line.contains("close"))), "{}", lines());
+    assert!(resolved.is_some_and(|said| said.lines().nth(1).is_some_and(|line| line.contains("CLOSE"))), "{}", lines());
 }

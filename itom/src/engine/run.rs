@@ -70,7 +70,16 @@ impl Loop {
         loop {
             let page = parts.store.load(cursor, LOAD_PAGE).await.map_err(RunError::Load)?;
             loaded += page.facts.len();
-            cmdb.ingest(page.facts);
+            // Moment by moment, as they came: changes then say again when they happened.
+            let mut facts = page.facts.into_iter().peekable();
+            while let Some(first) = facts.next() {
+                let recorded = first.recorded();
+                let mut moment = vec![first];
+                while let Some(fact) = facts.next_if(|fact| fact.recorded() == recorded) {
+                    moment.push(fact);
+                }
+                cmdb.ingest(moment);
+            }
             cursor = page.next;
             if cursor.is_none() {
                 break;
