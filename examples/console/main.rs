@@ -21,7 +21,7 @@ use itom::alert::rule::{Rule, default_rules, parse_rules, rules_to_json};
 use itom::cmdb::store::SqliteStore;
 use itom::collect::Descriptor;
 use itom::collect::linux::{HostCollector, PackageCollector, ServiceCollector, SystemdCollector, host_name};
-use itom::core::{ErrorChain, Secret};
+use itom::core::{ErrorChain, Secret, SourceName};
 use itom::{Engine, EngineBuilder, FileJournal};
 
 use args::Args;
@@ -123,6 +123,10 @@ async fn serve(args: &Args, rules: Vec<Rule>) -> Result<(), Box<dyn Error>> {
     }
     let engine = builder.build()?;
     let handle = engine.handle();
+    // People look at once: nothing waits for its place in the schedule the first time.
+    for collector in handle.status().collectors {
+        handle.run_now(&SourceName::new(collector.name)?)?;
+    }
     // Bound before the engine starts: an address in use is said at once.
     let listener = tokio::net::TcpListener::bind(args.listen).await.map_err(|error| {
         format!("cannot listen on {}: {error}; choose another with --listen", args.listen)

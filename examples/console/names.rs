@@ -22,7 +22,8 @@ fn short(id: CiId) -> String {
 }
 
 pub(crate) fn clear(name: &Text) -> Text {
-    let unseen = name.as_str().strip_prefix("svc:?:").and_then(|rest| rest.split('@').next()?.split_once(':'));
+    let unseen =
+        name.as_str().strip_prefix("svc:?:").and_then(|rest| rest.split('@').next()?.split_once(':'));
     unseen.map_or_else(
         || name.clone(),
         |(transport, endpoint)| Text::from(format!("unknown program ({transport} {endpoint})")),

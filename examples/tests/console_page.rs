@@ -66,7 +66,7 @@ fn the_page_shows_listening_services_and_a_click_shows_the_impact() {
     assert!(ready.is_some(), "the page draws its map");
     let nodes = eventually(Duration::from_secs(60), || {
         let nodes = browser.run("return window.itom.nodes()", &[]);
-        let found = nodes.as_array()?.iter().any(|node| is_redis(node));
+        let found = nodes.as_array()?.iter().any(is_redis);
         found.then_some(nodes)
     })
     .expect("the map has a node for the redis that listens");

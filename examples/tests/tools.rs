@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use itom::cmdb::export::{MapDocument, MapEdge, MapNode};
 use itom::core::{Batch, kind, relation};
@@ -72,7 +72,9 @@ fn console(program: &Path, args: &[&str]) -> (Running, SocketAddr) {
 /// The page of the console's own host, once it is known and read.
 fn host(address: SocketAddr) -> Option<Value> {
     let overview = get_json(address, "/api/overview")?;
-    let read = |source: &Value| source["name"].as_str().is_some_and(|name| name.starts_with("host@")) && !source["last_run"].is_null();
+    let read = |source: &Value| {
+        source["name"].as_str().is_some_and(|name| name.starts_with("host@")) && !source["last_run"].is_null()
+    };
     if overview["engine"]["facts"].as_u64()? == 0 || !overview["collectors"].as_array()?.iter().any(read) {
         return None;
     }
@@ -307,8 +309,8 @@ fn an_overdue_backup_is_told_and_a_fresh_one_resolves_it() {
     let (backups, said) = (folder.join("backups"), folder.join("said"));
     std::fs::create_dir(&backups).expect("the folder is writable");
     let backup = File::create(backups.join("shop.dump")).expect("the folder is writable");
-    let old = SystemTime::now() - Duration::from_secs(7200);
-    backup.set_modified(old).expect("times of own files can be set");
+    let fresh = backup.metadata().and_then(|meta| meta.modified()).expect("the file has a time");
+    backup.set_modified(fresh - Duration::from_secs(7200)).expect("times of own files can be set");
     let _watcher = Command::new(&watcher)
         .args([&path(&backups), "--overdue", "1h", "--every", "1s"])
         .stdin(Stdio::null())
@@ -321,7 +323,11 @@ fn an_overdue_backup_is_told_and_a_fresh_one_resolves_it() {
     let fired = eventually(PATIENCE, || Some(lines()).filter(|said| said.contains("shop.dump")));
     let fired = fired.expect("the overdue backup is told");
     assert_eq!(fired.lines().count(), 1, "{fired}");
-    backup.set_modified(SystemTime::now()).expect("times of own files can be set");
+    backup.set_modified(fresh).expect("times of own files can be set");
     let resolved = eventually(PATIENCE, || Some(lines()).filter(|said| said.lines().count() > 1));
-    assert!(resolved.is_some_and(|said| said.lines().nth(1).is_some_and(|line| line.contains("CLOSE"))), "{}", lines());
+    assert!(
+        resolved.is_some_and(|said| said.lines().nth(1).is_some_and(|line| line.contains("CLOSE"))),
+        "{}",
+        lines()
+    );
 }

@@ -124,7 +124,8 @@ fn answer(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
 fn declared_end(raw: &[u8]) -> Option<usize> {
     let head = raw.windows(4).position(|window| window == b"\r\n\r\n")?;
     let text = String::from_utf8_lossy(&raw[..head]).to_ascii_lowercase();
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok())?;
+    let length =
+        text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok())?;
     Some(head + 4 + length)
 }
 

@@ -9,7 +9,9 @@ use futures::stream::FuturesUnordered;
 use itom_cmdb::graph::RelationGraph;
 use itom_collect::scheduler::{Input as Schedule, Output as Order};
 use itom_collect::{Cancel, CollectContext, Collector, RunSpec, Scheduler, run_collector};
-use itom_core::{Batch, Classify as _, Deadline, ErrorChain, ErrorKind, Machine as _, SourceName, Text, Timestamp};
+use itom_core::{
+    Batch, Classify as _, Deadline, ErrorChain, ErrorKind, Machine as _, SourceName, Text, Timestamp,
+};
 use itom_metrics::Samples as _;
 use tracing::{debug, info, warn};
 
