@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use itom::collect::linux::{HostCollector, PackageCollector, ServiceCollector, SystemdCollector};
 use itom::collect::{Collector, RunSpec, run_collector};
-use itom::core::{Clock, SourceName, SystemClock, Timestamp};
+use itom::core::{Clock, ErrorChain, SourceName, SystemClock, Timestamp};
 
 /// Reads this machine again and again and writes each batch as one line of JSON.
 #[derive(Debug, Parser)]
@@ -31,8 +31,23 @@ struct Args {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let args = Args::parse();
+async fn main() {
+    match run(Args::parse()).await {
+        // A reader that has seen enough is no error.
+        Err(error) if error.downcast_ref().is_some_and(gone) => {}
+        Err(error) => {
+            eprintln!("agent: {}", ErrorChain(error.as_ref()));
+            std::process::exit(1);
+        }
+        Ok(()) => {}
+    }
+}
+
+fn gone(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::BrokenPipe
+}
+
+async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let instance = args.instance.clone().unwrap_or_else(itom::collect::linux::host_name);
     let mut collectors: Vec<Box<dyn Collector>> =
@@ -52,7 +67,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 run_collector(collector.as_ref(), RunSpec::new(source, Arc::clone(&clock), deadline)).await;
             let mut line = serde_json::to_vec(&report.batch)?;
             line.push(b'\n');
-            // A reader that has gone away ends the agent with its I/O error.
             std::io::stdout().lock().write_all(&line)?;
         }
         let next = round + args.every;

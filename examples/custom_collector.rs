@@ -9,19 +9,20 @@ use std::time::Duration;
 use clap::Parser;
 use itom::alert::notify::LogNotifier;
 use itom::alert::rule::{Compare, Condition, Level, Query, Reduce};
-use itom::core::{ErrorKind, Selector};
+use itom::core::{ErrorChain, ErrorKind, Selector};
 use itom::prelude::*;
 
 /// A user's own collector: everything between here and `main` is what one writes.
 #[derive(Debug)]
 struct Backups {
     folder: PathBuf,
+    every: Duration,
 }
 
 #[async_trait]
 impl Collector for Backups {
     fn descriptor(&self) -> Descriptor {
-        Descriptor::new("backups").every(Duration::from_secs(60))
+        Descriptor::new("backups").every(self.every)
     }
 
     async fn collect(&self, cx: &CollectContext, batch: &mut Batch) -> Result<Coverage, CollectError> {
@@ -54,17 +55,29 @@ struct Args {
     /// How old a backup may be, such as 1d or 36h.
     #[arg(long, default_value = "1d", value_parser = itom::core::time::parse_duration)]
     overdue: Duration,
+    /// How often the folder is read.
+    #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = itom::core::time::parse_duration)]
+    every: Duration,
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let args = Args::parse();
+async fn main() {
+    if let Err(error) = run(Args::parse()).await {
+        eprintln!("custom_collector: {}", ErrorChain(error.as_ref()));
+        std::process::exit(1);
+    }
+}
+
+async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
+    std::fs::read_dir(&args.folder)
+        .map_err(|error| format!("cannot read the folder {}: {error}", args.folder.display()))?;
     let age = Query::new(Selector::new(AGE), Reduce::Last, Duration::from_secs(300));
     let level = Level::new(Severity::Major, Compare::Above, args.overdue.as_secs_f64());
     let overdue = Rule::new("backup-overdue", Condition::threshold(age, [level]))
-        .summary("the backup {{ci.name}} is {{value}} seconds old");
+        .every(args.every)
+        .summary("the backup {{ci.name}} is {{value.duration}} old");
     let engine = Engine::builder()
-        .collector(Backups { folder: args.folder })
+        .collector(Backups { folder: args.folder, every: args.every })
         .rule(overdue)
         .notifier("terminal", LogNotifier::new("terminal", std::io::stdout()))
         .build()?;

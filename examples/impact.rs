@@ -139,18 +139,19 @@ fn find(document: &MapDocument, wanted: &str) -> Result<CiId, String> {
     match named.as_slice() {
         [one] => Ok(one.ci()),
         [] => {
-            let near: Vec<&str> = document
+            let near: BTreeSet<&str> = document
                 .nodes
                 .iter()
                 .map(MapNode::label)
                 .filter(|label| label.to_lowercase().contains(&wanted.to_lowercase()))
-                .take(5)
                 .collect();
+            let near: Vec<&str> = near.into_iter().take(5).collect();
             let hint = if near.is_empty() { String::new() } else { format!("; near: {}", near.join(", ")) };
             Err(format!("no item is called `{wanted}`{hint}"))
         }
         several => {
-            let ids: Vec<&str> = several.iter().map(|node| node.id.as_str()).collect();
+            let ids: Vec<String> =
+                several.iter().map(|node| format!("{} ({})", node.id, node.kind)).collect();
             Err(format!("{} items are called `{wanted}`; give an id: {}", several.len(), ids.join(", ")))
         }
     }

@@ -18,6 +18,7 @@ use itom::metrics::{Samples as _, reading};
 use itom::{EngineHandle, HandleError, StoreStatus};
 use serde_json::{Value, json};
 
+use crate::names;
 use crate::server::{CisQuery, Refusal, SeriesQuery, parse};
 
 fn not_found(what: &str) -> Refusal {
@@ -26,10 +27,8 @@ fn not_found(what: &str) -> Refusal {
 
 /// How an item is named where it is mentioned.
 fn mention(view: &View, id: CiId) -> Value {
-    match view.ci(id) {
-        Some(ci) => json!({"id": id, "name": ci.name(), "kind": ci.kind()}),
-        None => json!({"id": id, "name": id.to_string(), "kind": null}),
-    }
+    let known = view.current(id).and_then(|id| view.ci(id));
+    json!({"id": known.map_or(id, Ci::id), "name": names::name_of(view, id), "kind": known.map(Ci::kind)})
 }
 
 fn text(attribute: Option<&Attribute>) -> Value {
@@ -60,7 +59,7 @@ pub(crate) fn overview(engine: &EngineHandle) -> Value {
         };
         json!({
             "id": host.id(),
-            "name": host.name(),
+            "name": names::name(host),
             "os": text(value(attr::OS_DESCRIPTION).or(value(attr::OS_NAME))),
             "kernel": text(value(attr::OS_KERNEL_RELEASE)),
             "uptime_s": booted,
@@ -149,7 +148,7 @@ pub(crate) fn map_json(engine: &EngineHandle, detail: &str) -> Result<Value, Ref
             json!({
                 "id": node.id,
                 "kind": node.kind,
-                "name": node.label(),
+                "name": names::clear(&Text::from(node.label())),
                 "layer": if loose_end { json!("external") } else { json!(node.drawn_in()) },
                 "state": node.state,
                 "severity": worst.get(&node.ci()),
@@ -175,11 +174,11 @@ pub(crate) fn cis(engine: &EngineHandle, query: &CisQuery) -> Value {
         .filter(|ci| wanted.as_ref().is_none_or(|kind| ci.kind().is_a(kind)))
         .filter(|ci| {
             needle.is_empty()
-                || ci.name().to_lowercase().contains(&needle)
+                || names::name(ci).to_lowercase().contains(&needle)
                 || ci.kind().as_str().contains(&needle)
         })
         .collect();
-    found.sort_by_key(|ci| (!ci.state().is_active(), ci.kind(), ci.name(), ci.id()));
+    found.sort_by_key(|ci| (!ci.state().is_active(), ci.kind(), names::name(ci), ci.id()));
     let items: Vec<Value> = found
         .iter()
         .take(query.limit.unwrap_or(500).min(10_000))
@@ -187,7 +186,7 @@ pub(crate) fn cis(engine: &EngineHandle, query: &CisQuery) -> Value {
             json!({
                 "id": ci.id(),
                 "kind": ci.kind(),
-                "name": ci.name(),
+                "name": names::name(ci),
                 "state": state(ci),
                 "last_seen": ci.last_seen(),
             })
@@ -201,20 +200,25 @@ pub(crate) fn impact(engine: &EngineHandle, id: CiId) -> Result<Value, Refusal> 
     let id = view.current(id).unwrap_or(id);
     let root = view.ci(id).ok_or_else(|| not_found("item"))?;
     let impact = graph.impact(&BTreeSet::from([id]));
-    let name = |id: CiId| view.ci(id).map_or_else(|| id.to_string(), |ci| ci.name().to_string());
     let path = |id: CiId| {
-        let steps: Vec<Step> = impact.path(id).map(|(_, steps)| steps).unwrap_or_default();
-        steps
-            .iter()
-            .map(|step| json!({"relation": step.relation, "id": step.ci, "name": name(step.ci)}))
-            .collect::<Vec<_>>()
+        let (mut before, steps): (CiId, Vec<Step>) = impact.path(id).unwrap_or((id, Vec::new()));
+        let mut way = Vec::with_capacity(steps.len());
+        for step in steps {
+            // Most relations lead from who needs to what is needed; a container leads to its parts.
+            let outward = names::leads(&view, &step.relation, before, step.ci);
+            way.push(json!({
+                "relation": step.relation, "outward": outward, "id": step.ci, "name": names::name_of(&view, step.ci),
+            }));
+            before = step.ci;
+        }
+        way
     };
     let affected = |list: &[itom::cmdb::impact::Affected]| {
         list.iter()
             .map(|hit| {
                 let cause = &hit.cause;
                 let reason = if cause.total == cause.needed {
-                    format!("{} {}", cause.relation.as_str().replace('_', " "), name(cause.via))
+                    names::reason(&view, &cause.relation, hit.ci, cause.via)
                 } else {
                     format!("{} of {} left where {} must stand", cause.standing, cause.total, cause.needed)
                 };
@@ -238,7 +242,7 @@ pub(crate) fn impact(engine: &EngineHandle, id: CiId) -> Result<Value, Refusal> 
         })
         .collect();
     Ok(json!({
-        "root": {"id": id, "name": root.name(), "kind": root.kind()},
+        "root": {"id": id, "name": names::name(root), "kind": root.kind()},
         "down": affected(impact.down()),
         "degraded": affected(impact.degraded()),
         "redundancy_lost": lost,
@@ -335,7 +339,7 @@ pub(crate) fn ci(engine: &EngineHandle, id: CiId) -> Result<Value, Refusal> {
     Ok(json!({
         "id": id,
         "kind": ci.kind(),
-        "name": ci.name(),
+        "name": names::name(ci),
         "state": state(ci),
         "first_seen": ci.first_seen(),
         "last_seen": ci.last_seen(),
@@ -497,7 +501,7 @@ pub(crate) fn series(engine: &EngineHandle, query: &SeriesQuery) -> Result<Value
             let subject = series.subject.and_then(|id| view.ci(id));
             json!({
                 "labels": series.labels,
-                "name": subject.map(Ci::name),
+                "name": subject.map(names::name),
                 "ci": series.subject,
                 "points": points,
             })

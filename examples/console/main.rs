@@ -6,6 +6,7 @@ mod api;
 mod args;
 mod assets;
 mod guard;
+mod names;
 mod once;
 mod progress;
 mod server;
@@ -20,7 +21,7 @@ use itom::alert::rule::{Rule, default_rules, parse_rules, rules_to_json};
 use itom::cmdb::store::SqliteStore;
 use itom::collect::Descriptor;
 use itom::collect::linux::{HostCollector, PackageCollector, ServiceCollector, SystemdCollector, host_name};
-use itom::core::{ErrorChain, Secret};
+use itom::core::{ErrorChain, Secret, SourceName};
 use itom::{Engine, EngineBuilder, FileJournal};
 
 use args::Args;
@@ -50,6 +51,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     if args.once || args.map.is_some() {
+        args.map.as_deref().map_or(Ok(()), once::check_map)?;
         let engine = collectors(Engine::builder(), &args).rules(rules).build()?;
         return once::run(engine, &args).await;
     }
@@ -58,7 +60,8 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
 
 fn rules(args: &Args) -> Result<Vec<Rule>, Box<dyn Error>> {
     let Some(path) = &args.rules else { return Ok(default_rules()) };
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read the rules {}: {error}", path.display()))?;
     let rules = parse_rules(&text).map_err(|error| format!("{}: {}", path.display(), ErrorChain(&error)))?;
     Ok(rules)
 }
@@ -85,13 +88,16 @@ fn data_folder(args: &Args) -> Result<PathBuf, String> {
             base.ok_or("neither XDG_DATA_HOME nor HOME is set: give --data DIR or --memory")?.join("itom")
         }
     };
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    std::fs::create_dir_all(&folder).map_err(|error| {
+        format!("cannot keep history in {}: {error}; give --data DIR or --memory", folder.display())
+    })?;
     Ok(folder)
 }
 
 fn token(args: &Args) -> Result<Option<Secret>, String> {
     if let Some(path) = &args.token_file {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read the token file {}: {error}", path.display()))?;
         let first = text.lines().next().unwrap_or_default().trim().to_owned();
         return Ok(Some(Secret::new(first)));
     }
@@ -103,7 +109,9 @@ async fn serve(args: &Args, rules: Vec<Rule>) -> Result<(), Box<dyn Error>> {
     let mut builder = collectors(Engine::builder(), args).rules(rules);
     for (index, url) in args.webhooks.iter().enumerate() {
         let name = format!("webhook-{}", index + 1);
-        builder = builder.notifier(name.as_str(), WebhookNotifier::builder(name.as_str(), url).build()?);
+        let webhook = WebhookNotifier::builder(name.as_str(), url).build();
+        let webhook = webhook.map_err(|error| format!("--webhook {url}: {}", ErrorChain(&error)))?;
+        builder = builder.notifier(name.as_str(), webhook);
     }
     let mut kept = "memory only".to_owned();
     if !args.memory {
@@ -115,6 +123,10 @@ async fn serve(args: &Args, rules: Vec<Rule>) -> Result<(), Box<dyn Error>> {
     }
     let engine = builder.build()?;
     let handle = engine.handle();
+    // People look at once: nothing waits for its place in the schedule the first time.
+    for collector in handle.status().collectors {
+        handle.run_now(&SourceName::new(collector.name)?)?;
+    }
     // Bound before the engine starts: an address in use is said at once.
     let listener = tokio::net::TcpListener::bind(args.listen).await.map_err(|error| {
         format!("cannot listen on {}: {error}; choose another with --listen", args.listen)

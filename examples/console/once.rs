@@ -5,15 +5,15 @@ use std::error::Error;
 use std::io::Write as _;
 use std::path::Path;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use itom::cmdb::view::{Ci, View};
-use itom::core::{CiId, CiKind, attr, kind, relation};
+use itom::core::{CiKind, ErrorKind, Value, attr, kind, relation};
 use itom::map::{Detail, map};
 use itom::{Engine, EngineHandle};
 use serde_json::json;
 
 use crate::args::{self, Args};
-use crate::progress;
+use crate::{names, progress};
 
 pub(crate) async fn run(engine: Engine, args: &Args) -> Result<(), Box<dyn Error>> {
     let handle = engine.handle();
@@ -39,26 +39,38 @@ fn print(text: &str) -> Result<(), std::io::Error> {
     }
 }
 
+/// Refuses a file name that no map can have, before anything is asked.
+pub(crate) fn check_map(path: &Path) -> Result<(), String> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("html" | "svg" | "dot" | "mmd" | "graphml" | "json") => Ok(()),
+        _ => {
+            let known = ".html, .svg, .dot, .mmd, .graphml or .json";
+            Err(format!("{}: the name of a map ends in {known}", path.display()))
+        }
+    }
+}
+
 fn write_map(engine: &EngineHandle, path: &Path, detail: args::Detail) -> Result<(), Box<dyn Error>> {
     let detail = match detail {
         args::Detail::Services => Detail::Services,
         args::Detail::Processes => Detail::Processes,
         args::Detail::All => Detail::All,
     };
-    let document = map(&engine.view(), detail);
+    let mut document = map(&engine.view(), detail);
+    for node in &mut document.nodes {
+        node.name = node.name.as_ref().map(names::clear);
+    }
     let text = match path.extension().and_then(|extension| extension.to_str()) {
         Some("html") => document.to_html(),
         Some("svg") => document.to_svg(),
         Some("dot") => document.to_dot(),
         Some("mmd") => document.to_mermaid(),
         Some("graphml") => document.to_graphml(),
-        Some("json") => document.to_json(),
-        _ => {
-            let known = ".html, .svg, .dot, .mmd, .graphml or .json";
-            return Err(format!("{}: the name of a map ends in {known}", path.display()).into());
-        }
+        // The only one left: the name was checked.
+        _ => document.to_json(),
     };
-    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    std::fs::write(path, text)
+        .map_err(|error| format!("cannot write the map {}: {error}", path.display()))?;
     eprintln!(
         "console: {} items and {} relations in {}",
         document.nodes.len(),
@@ -78,7 +90,7 @@ fn document(engine: &EngineHandle) -> serde_json::Value {
             json!({
                 "id": ci.id(),
                 "kind": ci.kind(),
-                "name": ci.name(),
+                "name": names::name(ci),
                 "loose_end": ci.is_loose_end(),
                 "keys": ci.keys(),
                 "attributes": attributes,
@@ -139,11 +151,17 @@ fn tables(engine: &EngineHandle) -> String {
             ("type", attr::HOST_TYPE),
             ("processor", attr::HOST_CPU_MODEL_NAME),
             ("logical CPUs", attr::HOST_CPU_COUNT),
-            ("memory (bytes)", attr::HOST_MEMORY_SIZE),
+            ("memory", attr::HOST_MEMORY_SIZE),
             ("booted", attr::HOST_BOOT_TIME),
             ("addresses", attr::HOST_IP),
         ] {
-            facts.add_row([label.to_owned(), shown(host, &name)]);
+            let value = match host.value(&name).and_then(Value::as_int) {
+                Some(size) if name == attr::HOST_MEMORY_SIZE => names::bytes(size),
+                _ => shown(host, &name),
+            };
+            if !value.is_empty() {
+                facts.add_row([label.to_owned(), value]);
+            }
         }
         out.push_str(&format!("{facts}\n\n"));
     }
@@ -154,10 +172,19 @@ fn tables(engine: &EngineHandle) -> String {
     for (kind, count) in kinds {
         counts.add_row([kind.to_string(), count.to_string()]);
     }
+    if let Some(column) = counts.column_mut(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
     out.push_str(&format!("{counts}\n"));
     let mut faults = table(&["source", "could not be read", "why", "times"]);
     let mut any = false;
+    let mut absent = String::new();
     for own in engine.status().collectors {
+        if let Some(Err((ErrorKind::Unsupported, why))) = &own.outcome {
+            // Nothing is wrong: this machine has no such thing.
+            absent.push_str(&format!("\n not read here: {} ({why})\n", own.name));
+            continue;
+        }
         if let Some(Err((kind, why))) = &own.outcome {
             any = true;
             faults.add_row([
@@ -180,31 +207,30 @@ fn tables(engine: &EngineHandle) -> String {
     if any {
         out.push_str(&format!("\n{faults}\n"));
     }
+    out.push_str(&absent);
     out
 }
 
 fn services(view: &View) -> String {
-    let name = |id: CiId| view.ci(id).map_or_else(|| id.to_string(), |ci| ci.name().to_string());
     let mut services = table(&["service", "software", "version", "listens on", "depends on"]);
     let mut found: Vec<&Ci> = view.by_kind(&kind::SERVICE);
     found.retain(|ci| !ci.is_loose_end());
-    found.sort_by(|a, b| (a.name(), a.id()).cmp(&(b.name(), b.id())));
+    found.sort_by_key(|ci| (names::name(ci), ci.id()));
     for ci in &found {
         let mut needs: Vec<String> = view
             .relations_of(ci.id())
             .filter(|edge| edge.kind == relation::DEPENDS_ON && edge.from == ci.id())
-            .map(|edge| name(edge.to))
+            .map(|edge| names::name_of(view, edge.to).to_string())
             .collect();
         needs.sort();
         services.add_row([
-            ci.name().to_string(),
+            names::name(ci).to_string(),
             shown(ci, &attr::SERVICE_TYPE),
             shown(ci, &attr::SERVICE_VERSION),
             format!(
-                "{} {}:{}",
+                "{} {}",
                 shown(ci, &attr::NETWORK_TRANSPORT),
-                shown(ci, &attr::SERVER_ADDRESS),
-                shown(ci, &attr::SERVER_PORT)
+                names::endpoint(&shown(ci, &attr::SERVER_ADDRESS), &shown(ci, &attr::SERVER_PORT))
             ),
             needs.join(", "),
         ]);

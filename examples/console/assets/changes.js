@@ -29,8 +29,8 @@ function draw() {
     { title: "When", cell: (row) => h("time", { datetime: row.at, title: row.at }, format.time(row.at)), class: "num" },
     { title: "Item", cell: (row) => [h("i", { class: "swatch", style: { background: colourOf(row.ci?.kind ?? "") } }), ciLink(row.ci), h("small", { class: "why" }, row.ci?.kind)], class: "name" },
     { title: "Change", cell: (row) => h("code", {}, format.change(row.change)) },
-    { title: "Before", cell: (row) => h("span", { class: "value dim" }, format.value(row.before)) },
-    { title: "After", cell: (row) => h("span", { class: "value" }, format.value(row.after)) },
+    { title: "Before", cell: (row) => h("span", { class: "value dim" }, format.attribute(row.change, row.before)) },
+    { title: "After", cell: (row) => h("span", { class: "value" }, format.attribute(row.change, row.after)) },
     { title: "Source", cell: (row) => h("span", { class: "dim" }, row.source ?? "–") },
   ], items, { empty: "Nothing has changed yet.", label: "Changes" }));
 }

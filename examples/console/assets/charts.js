@@ -6,6 +6,7 @@ import * as format from "./format.js";
 
 const SHOWN = 12;
 const BINARY = Array.from({ length: 60 }, (_, power) => 2 ** (power - 4));
+const MOMENT = /_timestamp_seconds$|_time_seconds$/;
 const alive = new Set();
 
 /** A chart that loads itself when seen, refreshes every 15 seconds and follows its width. */
@@ -118,7 +119,7 @@ function draw(chart, given, rate, [min, max]) {
     scales: { x: { range: () => chart.range }, y: { range: (_, low, high) => span(low, high) } },
     axes: [
       { ...axis, size: 26, space: 70, values: [[86400, "{D} {MMM}"], [60, "{HH}:{mm}"], [1, "{HH}:{mm}:{ss}"]].map(([step, text]) => [step, text, null, null, null, null, null, null, 1]) },
-      { ...axis, size: 68, space: 32, incrs: /_bytes(_total|_sum)?$/.test(chart.metric) ? BINARY : undefined, values: (_, ticks) => ticks.map((tick) => unit(tick)) },
+      { ...axis, size: MOMENT.test(chart.metric) && !rate ? 104 : 68, space: 32, incrs: /_bytes(_total|_sum)?$/.test(chart.metric) ? BINARY : undefined, values: (_, ticks) => ticks.map((tick) => unit(tick)) },
     ],
     series: [
       { label: "time", value: (_, at) => at === null || at === undefined ? "–" : format.time(at * 1000) },

@@ -48,8 +48,8 @@ function attributes(item) {
   const rows = item.attributes.flatMap((one) => [{ ...one, winner: true }, ...(one.others ?? []).map((other) => ({ ...other, name: "", winner: false }))]);
   return section("Attributes", format.number(item.attributes.length), table([
     { title: "Attribute", cell: (row) => row.winner ? h("code", {}, row.name) : "", class: "attr" },
-    { title: "Value", cell: (row) => row.winner ? h("span", { class: "value" }, format.value(row.value)) : h("s", { class: "value", title: "Another source says this; it lost" }, format.value(row.value)) },
-    { title: "From", cell: (row) => [h("span", {}, row.source), row.why && h("small", { class: "why" }, row.why)], class: "from" },
+    { title: "Value", cell: (row) => row.winner ? h("span", { class: "value", title: format.value(row.value) }, format.attribute(row.name, row.value)) : h("s", { class: "value", title: "Another source says this; it lost" }, format.value(row.value)) },
+    { title: "From", cell: (row) => [h("span", {}, row.source), row.why && h("small", { class: "why" }, format.why(row.why))], class: "from" },
     { title: "Observed", cell: (row) => h("time", { title: row.observed }, format.ago(row.observed)), class: "num" },
   ], rows, { row: (row) => ({ class: row.winner ? "" : "loser" }), label: "Attributes" }));
 }
@@ -78,8 +78,8 @@ function history(item) {
   return section("History", format.number(item.history.length), table([
     { title: "When", cell: (row) => h("time", { title: row.at }, format.time(row.at)), class: "num" },
     { title: "Change", cell: (row) => h("code", {}, format.change(row.change)) },
-    { title: "Before", cell: (row) => h("span", { class: "value dim" }, format.value(row.before)) },
-    { title: "After", cell: (row) => h("span", { class: "value" }, format.value(row.after)) },
+    { title: "Before", cell: (row) => h("span", { class: "value dim" }, format.attribute(row.change, row.before)) },
+    { title: "After", cell: (row) => h("span", { class: "value" }, format.attribute(row.change, row.after)) },
     { title: "Source", cell: (row) => h("span", { class: "dim" }, row.source ?? "–") },
   ], item.history, { empty: "Nothing has changed since it was first seen.", label: "History" }));
 }

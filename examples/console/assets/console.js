@@ -60,8 +60,8 @@ function drawNav() {
 async function drawBar() {
   const overview = await api.overview();
   const { host, engine, alerts: counts } = overview;
-  fill(document.getElementById("host"), h("b", {}, host.name), h("span", {}, ` ${format.plural(engine.cis, "item")} · ${format.plural(engine.series, "series", "series")}`));
-  document.getElementById("host").title = `${host.os}, ${host.kernel}; round ${engine.rounds}, ${format.number(engine.facts)} facts`;
+  fill(document.getElementById("host"), h("b", {}, host?.name ?? ""), h("span", {}, ` ${format.plural(engine.cis, "item")} · ${format.plural(engine.series, "series", "series")}`));
+  document.getElementById("host").title = `${host ? `${host.os}, ${host.kernel}; ` : ""}round ${engine.rounds}, ${format.number(engine.facts)} facts`;
   const levels = ["critical", "major", "minor", "warning", "info"].filter((level) => counts[level] > 0);
   fill(document.getElementById("alert-counts"), levels.length === 0
     ? link("alerts", "no alerts", { class: "quiet" })

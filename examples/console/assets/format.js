@@ -83,6 +83,18 @@ export function value(v) {
   return Object.entries(v).map(([k, inner]) => `${k}: ${value(inner)}`).join(", ");
 }
 
+/** A value of an attribute whose name says what it counts: sizes in bytes, moments in local time; the rest as it is. */
+export function attribute(name, v) {
+  const text = value(v);
+  if (text === "") return "none";
+  if (/(^|[._])size$|_bytes$|\.bytes$/.test(name ?? "") && /^\d+$/.test(text)) return bytes(Number(text));
+  if (/^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text)) return `${time(text)} (${ago(text)})`;
+  return text;
+}
+
+/** Why a claim is believed, or not. */
+export const why = (reason) => ({ only: "the only source" })[reason] ?? String(reason ?? "").replaceAll("_", " ");
+
 /** A change as words: "appeared", "host.name", "depends_on → …"; the server may send text or the tagged form. */
 export function change(what) {
   if (typeof what === "string") return what;

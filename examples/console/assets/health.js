@@ -12,25 +12,29 @@ export async function show(place) {
   await refresh();
 }
 
+/** A collector for something that this machine does not have: nothing is wrong. */
+const absent = (one) => String(one.outcome ?? "").startsWith("unsupported");
+
 export async function refresh() {
   const overview = await api.overview();
-  const { host, engine, collectors } = overview;
+  const { engine, collectors } = overview;
+  // Before the first round the machine is not known yet.
+  const host = overview.host;
   const figure = (title, value, note) => h("div", { class: "figure" }, h("b", {}, value), h("span", {}, title), note && h("small", {}, note));
   const now = new Date(engine.now).getTime();
-  const faults = collectors.flatMap((one) => one.faults.map((fault) => ({ ...fault, collector: one.name })));
+  const faults = collectors.filter((one) => !absent(one)).flatMap((one) => one.faults.map((fault) => ({ ...fault, collector: one.name })));
   fill(root,
-    h("div", { class: "tools" }, h("h1", {}, host.name), h("span", { class: "dim" }, `${host.os} · ${host.kernel} · ${format.plural(host.cpus, "CPU")} · ${format.bytes(host.memory_bytes)} · up ${format.span(host.uptime_s)}`)),
+    h("div", { class: "tools" }, h("h1", {}, host?.name ?? "Health"), h("span", { class: "dim" }, !host ? "The first round of collectors is on its way." : `${host.os} · ${host.kernel} · ${format.plural(host.cpus, "CPU")} · ${format.bytes(host.memory_bytes)} · up ${format.span(host.uptime_s)}`)),
     h("div", { class: "figures" },
       figure("items", format.number(engine.cis)), figure("relations", format.number(engine.relations)), figure("facts", format.number(engine.facts)),
       figure("series", format.number(engine.series)), figure("samples", format.number(engine.samples)), figure("rounds", format.number(engine.rounds), `running for ${format.span((now - new Date(engine.started_at).getTime()) / 1000)}`),
       figure("dropped", format.number(engine.dropped), engine.dropped > 0 ? "a limit was reached" : "nothing was turned away"), figure("store", h("code", {}, format.value(engine.store)))),
     section("Collectors", format.number(collectors.length), table([
       { title: "Collector", cell: (row) => h("code", {}, row.name), class: "name" },
-      { title: "Outcome", cell: (row) => tag(String(row.outcome ?? "not run yet").replace("_", " "), { "data-outcome": row.outcome ?? "waiting" }) },
-      { title: "Took", cell: (row) => row.duration_ms === null || row.duration_ms === undefined ? "–" : format.span(row.duration_ms / 1000), class: "num" },
+      { title: "Outcome", cell: (row) => tag(absent(row) ? String(row.outcome).replace(/^unsupported: /, "not here: ") : String(row.outcome ?? "not run yet").replace("_", " "), { "data-outcome": row.outcome ?? "waiting" }) },
+      { title: "Took", cell: (row) => !row.last_run ? "–" : format.span(row.duration_ms / 1000), class: "num" },
       { title: "Last run", cell: (row) => row.last_run ? h("time", { title: row.last_run }, format.ago(row.last_run, now)) : "–", class: "num" },
-      { title: "Next", cell: (row) => row.next_run ? h("time", { title: row.next_run }, format.ago(row.next_run, now)) : "–", class: "num" },
-      { title: "Faults", cell: (row) => row.faults.length > 0 ? h("b", { class: "warn" }, format.number(row.faults.reduce((sum, fault) => sum + fault.count, 0))) : h("span", { class: "dim" }, "0"), class: "num" },
+      { title: "Faults", cell: (row) => row.faults.length > 0 && !absent(row) ? h("b", { class: "warn" }, format.number(row.faults.reduce((sum, fault) => sum + fault.count, 0))) : h("span", { class: "dim" }, "0"), class: "num" },
     ], collectors, { empty: "No collectors are set up.", label: "Collectors" })),
     section("What could not be read", format.number(faults.length), table([
       { title: "Collector", cell: (row) => h("code", {}, row.collector) },

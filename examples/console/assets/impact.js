@@ -31,9 +31,13 @@ export function unmark(cy) {
   cy?.batch(() => cy.elements().removeClass("down degraded lost faded hit hover"));
 }
 
+/** What people use comes before what it is made of; otherwise the nearest first, as given. */
+const USED = ["business_service", "application", "service"];
+const weight = (one) => (USED.includes(one.kind?.split(".")[0]) ? 0 : 1);
+
 /** The lists with reasons and the way the failure takes. */
 export function impactList(impact, open) {
-  const groups = GROUPS.map((group) => ({ ...group, items: impact[group.name] ?? [] })).filter((group) => group.items.length > 0);
+  const groups = GROUPS.map((group) => ({ ...group, items: [...(impact[group.name] ?? [])].sort((a, b) => weight(a) - weight(b)) })).filter((group) => group.items.length > 0);
   if (groups.length === 0) return h("p", { class: "empty" }, "Nothing that is known depends on it.");
   return h("div", { class: "impact" }, groups.map((group) => [
     h("h4", { class: `is-${group.css}` }, h("b", {}, group.items.length), ` ${group.title}`, h("small", {}, group.note)),
@@ -47,5 +51,5 @@ export function impactList(impact, open) {
 
 function way(root, path) {
   const steps = path[0]?.id === root.id ? path.slice(1) : path;
-  return h("p", { class: "way" }, h("span", {}, root.name), steps.map((step) => [h("i", {}, ` ← ${step.relation} ← `), h("span", {}, step.name)]));
+  return h("p", { class: "way" }, h("span", {}, root.name), steps.map((step) => [h("i", {}, step.outward ? ` → ${step.relation} → ` : ` ← ${step.relation} ← `), h("span", {}, step.name)]));
 }

@@ -255,13 +255,13 @@ function reveal(element) {
   if (box.x1 < 0 || box.y1 < 60 || box.x2 > cy.width() || box.y2 > cy.height()) cy.animate({ center: { eles: element } }, { duration: 180 });
 }
 
-const FIRST = ["service.version", "service.type", "process.pid", "process.command_line", "process.executable.path", "process.owner", "server.address", "server.port", "network.peer.address", "systemd.unit", "os.description", "host.arch", "size"];
+const FIRST = ["service.version", "service.type", "process.pid", "process.command_line", "process.executable.path", "process.owner", "server.address", "server.port", "network.peer.address", "systemd.unit", "os.description", "host.cpu.model.name", "host.cpu.count", "host.memory.size", "host.boot.time", "host.ip", "host.arch", "size"];
 
 function summarise(place, item) {
   const rank = (name) => { const at = FIRST.indexOf(name); return at < 0 ? FIRST.length : at; };
   const shown = [...item.attributes].filter((one) => one.value !== null).sort((a, b) => rank(a.name) - rank(b.name)).slice(0, 6);
   fill(place,
-    h("dl", { class: "facts" }, shown.map((one) => [h("dt", {}, one.name), h("dd", { title: format.value(one.value) }, format.value(one.value))]),
+    h("dl", { class: "facts" }, shown.map((one) => [h("dt", {}, one.name), h("dd", { title: format.value(one.value) }, format.attribute(one.name, one.value))]),
       h("dt", {}, "seen"), h("dd", {}, `since ${format.time(item.first_seen)}, last ${format.ago(item.last_seen)}`)),
     item.alerts.length > 0 && h("ul", { class: "plain" }, item.alerts.map((alert) => h("li", {}, severity(alert.severity), " ", alert.summary))));
 }

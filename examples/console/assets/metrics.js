@@ -19,7 +19,7 @@ export async function show(root, { params }) {
   fill(place.spans, SPANS.map(([title, minutes]) => h("button", { "data-minutes": minutes, onclick: () => { state.minutes = minutes; draw(); } }, title)));
   fill(root, h("aside", { class: "picker" }, search, place.count, place.list), place.chart);
   await load();
-  if (!state.metric && known.length > 0) state.metric = known[0].metric;
+  if (!state.metric && known.length > 0) state.metric = (known.find((one) => one.metric === "node_cpu_seconds_total") ?? known[0]).metric;
   draw();
 }
 

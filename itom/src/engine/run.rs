@@ -9,7 +9,7 @@ use futures::stream::FuturesUnordered;
 use itom_cmdb::graph::RelationGraph;
 use itom_collect::scheduler::{Input as Schedule, Output as Order};
 use itom_collect::{Cancel, Collector, RunSpec, Scheduler, run_collector};
-use itom_core::{Deadline, ErrorChain, Machine as _, SourceName, Text, Timestamp};
+use itom_core::{Classify as _, Deadline, ErrorChain, ErrorKind, Machine as _, SourceName, Text, Timestamp};
 use tracing::{debug, info, warn};
 
 use super::closing::Ending;
@@ -69,7 +69,16 @@ impl Loop {
         loop {
             let page = parts.store.load(cursor, LOAD_PAGE).await.map_err(RunError::Load)?;
             loaded += page.facts.len();
-            cmdb.ingest(page.facts);
+            // Moment by moment, as they came: changes then say again when they happened.
+            let mut facts = page.facts.into_iter().peekable();
+            while let Some(first) = facts.next() {
+                let recorded = first.recorded();
+                let mut moment = vec![first];
+                while let Some(fact) = facts.next_if(|fact| fact.recorded() == recorded) {
+                    moment.push(fact);
+                }
+                cmdb.ingest(moment);
+            }
             cursor = page.next;
             if cursor.is_none() {
                 break;
@@ -265,7 +274,12 @@ impl Loop {
         let started = self.starts.get(&target).copied().unwrap_or(now);
         self.shared.ran(&target, started, &report);
         if let Some(error) = &report.error {
-            warn!(collector = %target, error = %ErrorChain(error), "run failed");
+            if error.kind() == ErrorKind::Unsupported {
+                // Nothing is wrong: this machine has no such thing.
+                debug!(collector = %target, error = %ErrorChain(error), "not on this system");
+            } else {
+                warn!(collector = %target, error = %ErrorChain(error), "run failed");
+            }
         }
         self.scheduler
             .handle(now, Schedule::Finished { target: target.clone(), run, outcome: report.outcome });
