@@ -136,7 +136,7 @@ fn while_the_journal_refuses_alerts_go_on_and_are_told_once_after_half_a_minute(
     let (notifier, journal) = (TestNotifier::new(), TestJournal::new());
     journal.refuse(true);
     let engine = builder(&clock)
-        .collector(host("db-1", 15, |second| f64::from(u8::from(second < 7200))))
+        .collector(host("db-1", 15, |second| f64::from(u8::from((300..7200).contains(&second)))))
         .rule(trouble())
         .notifier("pager", notifier.clone())
         .journal(journal.clone())
@@ -168,7 +168,7 @@ fn a_journal_that_refuses_for_a_moment_holds_notices_back() {
         let clock = VirtualClock::new(START);
         let (notifier, journal) = (TestNotifier::new(), TestJournal::new());
         let engine = builder(&clock)
-            .collector(host("db-1", 15, |_| 1.0))
+            .collector(host("db-1", 15, |second| f64::from(u8::from(second > 300))))
             .rule(trouble())
             .notifier("pager", notifier.clone())
             .journal(journal.clone())
@@ -286,4 +286,34 @@ fn a_receiver_that_is_gone_after_a_restart_is_given_up() {
         "said once, not tried for ever"
     );
     assert_eq!(simulation.stop().unwrap().undelivered, 0);
+}
+
+#[test]
+fn a_restart_does_not_take_what_was_not_asked_yet_for_missing_data() {
+    let clock = VirtualClock::new(START);
+    let (notifier, journal) = (TestNotifier::new(), TestJournal::new());
+    let engine = || {
+        builder(&clock)
+            .collector(host("db-1", 15, |_| 1.0))
+            .rule(trouble())
+            .notifier("pager", notifier.clone())
+            .journal(journal.clone())
+            .build()
+            .unwrap()
+    };
+    let mut simulation = Simulation::new(clock.clone(), engine());
+    simulation.advance(secs(600));
+    assert_eq!(notifier.kinds(), [NoticeKind::Open]);
+    simulation.crash();
+    clock.advance_to(itom::core::Clock::now(&clock) + secs(600));
+    let restarted = engine();
+    let mut events = restarted.handle().subscribe(1000);
+    let mut simulation = Simulation::new(clock.clone(), restarted);
+    simulation.advance(secs(600));
+    while let Some(Some(event)) = futures::FutureExt::now_or_never(futures::StreamExt::next(&mut events)) {
+        let text = format!("{event:?}");
+        assert!(!text.contains("NoData"), "{text}");
+    }
+    assert_eq!(notifier.kinds(), [NoticeKind::Open], "and nobody is told anything new");
+    assert!(simulation.handle().alerts().iter().any(|view| view.open));
 }

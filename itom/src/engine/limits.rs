@@ -27,6 +27,9 @@ pub struct EngineLimits {
     pub grace: Duration,
     /// How often the engine reports on itself. Default 15 s.
     pub self_every: Duration,
+    /// How long rules wait after the start for every collector to have run once: what was not asked yet must not look
+    /// like missing data. Default 45 s.
+    pub warm_up: Duration,
 }
 
 impl Default for EngineLimits {
@@ -39,6 +42,7 @@ impl Default for EngineLimits {
             store_retry: Duration::from_secs(1),
             grace: Duration::from_secs(10),
             self_every: Duration::from_secs(15),
+            warm_up: Duration::from_secs(45),
         }
     }
 }

@@ -56,6 +56,8 @@ pub(super) struct Loop {
     /// In `Once`: the collectors whose run has not been taken in yet.
     pub(super) once: Option<BTreeSet<SourceName>>,
     pub(super) ending: Option<Ending>,
+    /// Until when rules wait, and for which collectors; `None` once they no longer do.
+    warming: Option<(Timestamp, BTreeSet<SourceName>)>,
     /// However the loop ends, subscriptions end with it.
     _events: EndOfEvents,
 }
@@ -118,7 +120,9 @@ impl Loop {
             appending: None,
             remembering: None,
         };
+        let warm_until = now + parts.limits.warm_up;
         let mut engine = Self {
+            warming: Some((warm_until, parts.collectors.keys().cloned().collect())),
             next_self: now + parts.limits.self_every,
             parts,
             shared,
@@ -176,6 +180,9 @@ impl Loop {
             self.writing.step_back(by);
             self.alerts.step_back(by);
             self.listening.step_back(by);
+            if let Some((until, _)) = &mut self.warming {
+                *until = *until - by;
+            }
         }
         self.last = now;
         now
@@ -216,7 +223,8 @@ impl Loop {
         }
         self.write(now);
         // One look is judged once, when everything has been seen: rules that ran before would have seen nothing.
-        if self.once.is_none() || self.has_looked() {
+        let seen = if self.once.is_none() { self.is_warm(now) } else { self.has_looked() };
+        if seen {
             self.judge(now);
         }
     }
@@ -271,6 +279,9 @@ impl Loop {
     fn ran(&mut self, now: Timestamp, ran: Ran) {
         let Ran { target, run, report } = ran;
         self.cancels.remove(&(target.clone(), run));
+        if let Some((_, unheard)) = &mut self.warming {
+            unheard.remove(&target);
+        }
         let started = self.starts.get(&target).copied().unwrap_or(now);
         self.shared.ran(&target, started, &report);
         if let Some(error) = &report.error {
@@ -311,7 +322,11 @@ impl Loop {
     fn deadline(&self, now: Timestamp) -> Timestamp {
         let mut next = self.scheduler.poll_deadline();
         if self.once.is_none() {
-            next = Deadline::earliest(next, self.alerts.poll_deadline());
+            let alerts = match self.warming {
+                Some((until, _)) => Some(Deadline::new(until, "the warm-up is over")),
+                None => self.alerts.poll_deadline(),
+            };
+            next = Deadline::earliest(next, alerts);
             next = Deadline::earliest(next, Some(Deadline::new(self.next_self, "own metrics")));
         }
         next = Deadline::earliest(next, self.cmdb.next_deadline());
@@ -321,6 +336,18 @@ impl Loop {
             next = Deadline::earliest(next, Some(Deadline::new(ending.until, "the grace is over")));
         }
         next.map_or(now + Duration::from_secs(3600), |deadline| deadline.at)
+    }
+
+    /// Whether every collector was heard of since the start, or has had its time: before, rules would take what was not
+    /// asked yet for missing.
+    fn is_warm(&mut self, now: Timestamp) -> bool {
+        let Some((until, unheard)) = &self.warming else { return true };
+        let stored = self.pending.is_empty() && matches!(self.writing, Writing::Idle);
+        let heard = unheard.is_empty() && (stored || self.writing.refuses());
+        if heard || now >= *until {
+            self.warming = None;
+        }
+        self.warming.is_none()
     }
 
     /// While the store accepts, a full queue holds collectors back; when it refuses, they go on for the sake of metrics
