@@ -66,7 +66,7 @@ pub enum MapLayer {
     Application,
     /// Services.
     Service,
-    /// Processes, units, containers, software.
+    /// Processes, units, containers.
     Process,
     /// Machines.
     Host,
@@ -92,7 +92,7 @@ impl MapLayer {
             (&kind::PROCESS, Self::Process),
             (&kind::UNIT, Self::Process),
             (&kind::CONTAINER, Self::Process),
-            (&kind::SOFTWARE, Self::Process),
+            (&kind::SOFTWARE, Self::Other),
             (&kind::HOST, Self::Host),
             (&CiKind::literal("network"), Self::Network),
             (&kind::DEVICE, Self::Network),

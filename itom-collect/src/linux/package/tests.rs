@@ -232,7 +232,7 @@ fn this_machine_keeps_the_contract_too() {
 }
 
 #[test]
-fn a_real_list_is_read_whole() {
+fn conformance_a_real_list_is_read_whole() {
     let data = std::env::var_os("ITOM_CONFORMANCE_DATA")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
     let sample = data.join("samples/dpkg/status");
