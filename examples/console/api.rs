@@ -16,9 +16,9 @@ use itom::core::{
 use itom::map::{Detail, map};
 use itom::metrics::{Samples as _, reading};
 use itom::{EngineHandle, HandleError, StoreStatus};
+use itom_examples::names;
 use serde_json::{Value, json};
 
-use crate::names;
 use crate::server::{CisQuery, Refusal, SeriesQuery, parse};
 
 fn not_found(what: &str) -> Refusal {

@@ -5,8 +5,6 @@
 mod api;
 mod args;
 mod assets;
-mod guard;
-mod names;
 mod once;
 mod progress;
 mod server;
@@ -25,7 +23,7 @@ use itom::core::{ErrorChain, Secret, SourceName};
 use itom::{Engine, EngineBuilder, FileJournal};
 
 use args::Args;
-use guard::Guard;
+use itom_examples::guard::Guard;
 
 #[tokio::main]
 async fn main() {

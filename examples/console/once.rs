@@ -10,10 +10,11 @@ use itom::cmdb::view::{Ci, View};
 use itom::core::{CiKind, ErrorKind, Value, attr, kind, relation};
 use itom::map::{Detail, map};
 use itom::{Engine, EngineHandle};
+use itom_examples::names;
 use serde_json::json;
 
 use crate::args::{self, Args};
-use crate::{names, progress};
+use crate::progress;
 
 pub(crate) async fn run(engine: Engine, args: &Args) -> Result<(), Box<dyn Error>> {
     let handle = engine.handle();

@@ -16,8 +16,8 @@ use itom::{Delivery, EngineEvent, EngineHandle};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::guard::{COOKIE, Guard, query_token};
 use crate::{api, assets};
+use itom_examples::guard::{COOKIE, Guard, query_token};
 
 /// What every request may use.
 #[derive(Debug, Clone)]

@@ -1,1 +1,4 @@
-//! What the reference tools share.
+//! What the reference tools are made of besides the SDK, where it has tests of its own.
+
+pub mod guard;
+pub mod names;

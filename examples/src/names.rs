@@ -6,12 +6,12 @@ use itom::cmdb::view::{Ci, View};
 use itom::core::{CiId, RelationKind, Text, relation};
 
 /// The name of an item. A listener whose program cannot be read has only the id that its source gave it: said in words.
-pub(crate) fn name(ci: &Ci) -> Text {
+pub fn name(ci: &Ci) -> Text {
     clear(ci.name())
 }
 
 /// The name of an item that may be gone or merged since.
-pub(crate) fn name_of(view: &View, id: CiId) -> Text {
+pub fn name_of(view: &View, id: CiId) -> Text {
     let known = view.current(id).and_then(|id| view.ci(id));
     known.map_or_else(|| Text::from(format!("gone item {}", short(id))), name)
 }
@@ -21,7 +21,9 @@ fn short(id: CiId) -> String {
     id.to_string().chars().take(8).collect()
 }
 
-pub(crate) fn clear(name: &Text) -> Text {
+/// A name as it is read: the id of a listener whose program cannot be seen becomes words.
+#[must_use]
+pub fn clear(name: &Text) -> Text {
     let unseen =
         name.as_str().strip_prefix("svc:?:").and_then(|rest| rest.split('@').next()?.split_once(':'));
     unseen.map_or_else(
@@ -31,7 +33,7 @@ pub(crate) fn clear(name: &Text) -> Text {
 }
 
 /// `[::]:9100`, `127.0.0.1:9100`.
-pub(crate) fn endpoint(address: &str, port: &str) -> String {
+pub fn endpoint(address: &str, port: &str) -> String {
     match address.parse::<IpAddr>() {
         Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
         _ => format!("{address}:{port}"),
@@ -39,7 +41,7 @@ pub(crate) fn endpoint(address: &str, port: &str) -> String {
 }
 
 /// 25276518400 as `23.5 GiB`.
-pub(crate) fn bytes(count: i64) -> String {
+pub fn bytes(count: i64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
     let mut size = count as f64;
@@ -55,12 +57,12 @@ pub(crate) fn bytes(count: i64) -> String {
 }
 
 /// Whether the relation leads from `from` to `to`; a failure may travel either way along it.
-pub(crate) fn leads(view: &View, kind: &RelationKind, from: CiId, to: CiId) -> bool {
+pub fn leads(view: &View, kind: &RelationKind, from: CiId, to: CiId) -> bool {
     view.relations_of(from).any(|edge| edge.kind == *kind && edge.from == from && edge.to == to)
 }
 
 /// Why `ci` feels the failure of `via`: `depends on postgres`, `is part of web-1`.
-pub(crate) fn reason(view: &View, kind: &RelationKind, ci: CiId, via: CiId) -> String {
+pub fn reason(view: &View, kind: &RelationKind, ci: CiId, via: CiId) -> String {
     let other = name_of(view, via);
     let words = kind.as_str().replace('_', " ");
     if leads(view, kind, ci, via) {

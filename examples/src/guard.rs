@@ -8,29 +8,36 @@ use itom::core::Secret;
 /// Decides about requests. The `Host` header is checked so that a page of another origin cannot reach the console by
 /// rebinding its own name to a loopback address.
 #[derive(Debug, Clone)]
-pub(crate) struct Guard {
+pub struct Guard {
     hosts: Vec<String>,
     any_address: bool,
     token: Option<Secret>,
 }
 
 /// The cookie that carries the token after the first visit with `?token=`.
-pub(crate) const COOKIE: &str = "itom_token";
+pub const COOKIE: &str = "itom_token";
 
 /// Why the console does not start.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum GuardError {
+#[non_exhaustive]
+pub enum GuardError {
+    /// Others can reach the address and no token was given.
     #[error(
         "{0} can be reached by others: give a token with --token-file FILE or the environment variable \
          ITOM_CONSOLE_TOKEN, or listen on a loopback address"
     )]
     TokenNeeded(SocketAddr),
+    /// A token that could be guessed.
     #[error("the token has {0} characters; use at least 16")]
     TokenTooShort(usize),
 }
 
 impl Guard {
-    pub(crate) fn new(
+    /// A guard for a console that listens there.
+    ///
+    /// # Errors
+    /// [`GuardError`] when others could reach it without a token, or the token is too short.
+    pub fn new(
         listen: SocketAddr,
         allow_hosts: &[String],
         token: Option<Secret>,
@@ -53,8 +60,11 @@ impl Guard {
         Ok(Self { hosts, any_address: listen.ip().is_unspecified(), token })
     }
 
-    /// Whether this request may be answered; else the status and a sentence that says why not.
-    pub(crate) fn check(
+    /// Whether this request may be answered.
+    ///
+    /// # Errors
+    /// The status and a sentence that says why not.
+    pub fn check(
         &self,
         method: &Method,
         headers: &HeaderMap,
@@ -117,7 +127,7 @@ fn presented(headers: &HeaderMap, query: Option<&str>) -> Option<String> {
 }
 
 /// The token of a first visit.
-pub(crate) fn query_token(query: Option<&str>) -> Option<&str> {
+pub fn query_token(query: Option<&str>) -> Option<&str> {
     query?.split('&').find_map(|pair| pair.strip_prefix("token="))
 }
 
