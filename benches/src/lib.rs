@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use itom::cmdb::graph::{Flow, RelationModel};
+use itom::cmdb::graph::{Flow, RelationModel, RelationSpec};
 use itom::cmdb::testing::estate::Estate;
 use itom::core::CiId;
 
@@ -13,13 +13,12 @@ pub struct Rows {
     targets: Vec<u32>,
     seen: Vec<u64>,
     queue: Vec<u32>,
-    numbers: BTreeMap<CiId, u32>,
 }
 
 impl Rows {
-    /// The rows of an estate under the default model.
+    /// The rows of an estate under the default model without its gates, and the number of each item in them.
     #[must_use]
-    pub fn new(estate: &Estate) -> Self {
+    pub fn new(estate: &Estate) -> (Self, BTreeMap<CiId, u32>) {
         let numbers: BTreeMap<CiId, u32> =
             estate.cis.iter().zip(0..).map(|((id, _, _), at)| (*id, at)).collect();
         let model = RelationModel::default();
@@ -42,12 +41,12 @@ impl Rows {
             starts[at] += starts[at - 1];
         }
         let targets = arcs.iter().map(|(_, to)| *to).collect();
-        Self { starts, targets, seen: vec![0; estate.cis.len().div_ceil(64)], queue: Vec::new(), numbers }
+        let rows = Self { starts, targets, seen: vec![0; estate.cis.len().div_ceil(64)], queue: Vec::new() };
+        (rows, numbers)
     }
 
-    /// How many items a failure reaches, the failed one not counted.
-    pub fn reached(&mut self, failed: CiId) -> usize {
-        let Some(seed) = self.numbers.get(&failed).copied() else { return 0 };
+    /// How many items the failure of this number reaches, the failed one not counted.
+    pub fn search(&mut self, seed: u32) -> usize {
         for node in &self.queue {
             self.seen[*node as usize / 64] = 0;
         }
@@ -68,6 +67,14 @@ impl Rows {
         }
         self.queue.len() - 1
     }
+}
+
+/// The default model with every gate open: each relation passes failure on, as in the search by hand.
+#[must_use]
+pub fn ungated() -> RelationModel {
+    RelationModel::default().iter().fold(RelationModel::empty(), |model, (kind, spec)| {
+        model.with(kind.clone(), RelationSpec::flowing(spec.flow))
+    })
 }
 
 /// A size from the environment, or the default.

@@ -150,10 +150,6 @@ fn lints_are_silenced_with_a_reason() {
     let inner = ["#![al", "low("].concat();
     for (path, text) in all_sources() {
         for (index, line) in text.lines().enumerate() {
-            // What several test binaries share is used in part by each: an expectation would fail in one of them.
-            if path.contains("/tests/support/") && line.contains("reason = ") {
-                continue;
-            }
             assert!(
                 !code(line).contains(&bare) && !code(line).contains(&inner),
                 "{path}:{}: write `#[expect(lint, reason = \"...\")]`",

@@ -177,6 +177,22 @@ fn closed_connections_go_to_who_is_known_or_to_the_host() {
         [(app, To::Remote, "10.0.0.8:5432".into()), (From::Host, To::Remote, "10.0.0.8:80".into())]
     );
     assert!(found.edges.values().all(|evidence| *evidence == Evidence { open: 0, closed: 1, lingering: 0 }));
+    // A program depends on what it uses; a machine only talked to what somebody on it used.
+    let host = Key::host_name("web-1");
+    let naming = Naming { host: &host, realm: &Realm::GLOBAL, containers: ContainerAddresses::OfHost };
+    let mut batch = Batch::new(SourceName::literal("t"), SystemClock::new().now());
+    emit::dependencies(&mut batch, &naming, &processes, &found, false);
+    let mut said = Vec::new();
+    for item in batch.items() {
+        match item {
+            Observation::Relation(edge) if matches!(&edge.to, Subject::Key(key) if *key != host) => {
+                said.push((edge.from == Subject::Key(host.clone()), edge.kind.as_str()));
+            }
+            _ => {}
+        }
+    }
+    said.sort_unstable();
+    assert_eq!(said, [(false, "connects_to"), (false, "depends_on"), (true, "connects_to")]);
     // The program is gone, and nobody else gets its connection.
     let (found, _) = derive(&machine(vec![]), &second, &services, &memory);
     assert!(found.edges.keys().all(|(from, ..)| *from == From::Host));

@@ -1,16 +1,14 @@
 //! One look: `run_once`, and what building does not do.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::support::{START, TestJournal, TestNotifier, TestStore, builder, host, secs, trouble};
 use futures::executor::block_on;
 use itom::alert::life::ConditionState;
 use itom::core::VirtualClock;
 use itom::prelude::*;
 use itom::{EngineLimits, RunError};
-use support::{START, TestJournal, TestNotifier, TestStore, builder, host, secs, trouble};
 
 fn counting(name: &'static str, count: &Arc<AtomicU64>, wait: u64) -> impl Collector + use<> {
     let count = Arc::clone(count);

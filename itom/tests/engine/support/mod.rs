@@ -1,5 +1,4 @@
 //! Stores, journals, notifiers and collectors that misbehave when told to.
-#![allow(dead_code, reason = "each test file uses its part of it")]
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;

@@ -1,13 +1,11 @@
 //! From a gauge to a receiver: `for`, exactly one open and one close, suppression by topology, a journal that refuses.
 
-mod support;
-
+use crate::support::{START, TROUBLE, TestJournal, TestNotifier, above_zero, builder, host, secs, trouble};
 use itom::alert::notify::NoticeKind;
 use itom::alert::suppress::Cause;
 use itom::core::{Subject, VirtualClock};
 use itom::prelude::*;
 use itom::{Delivery, EngineEvent, RunError, Simulation};
-use support::{START, TROUBLE, TestJournal, TestNotifier, above_zero, builder, host, secs, trouble};
 
 #[test]
 fn an_alert_fires_after_for_is_told_once_and_resolves_once() {

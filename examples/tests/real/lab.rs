@@ -4,21 +4,19 @@
 //! Needs root and the lab (`ITOM_LAB`, else `../shared/lab` beside the workspace); says so and passes where it is missing.
 //! With `ITOM_LAB_RECORDED` set to a folder that a failed run left, that run is judged again, without a lab.
 
-mod support;
-
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::support::lab::{Lab, Truth};
+use crate::support::verdict::{Level, is_fleeting, judge, spelled};
+use crate::support::{Running, eventually, example, scratch};
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use itom::Engine;
 use itom::cmdb::View;
 use itom::core::Batch;
-use support::lab::{Lab, Truth};
-use support::verdict::{Level, is_fleeting, judge, spelled};
-use support::{Running, eventually, example, scratch};
 
 /// How long each host is watched: several rounds of everything that the lab's programs do every five seconds.
 const WATCHED: &str = "40s";
@@ -118,6 +116,7 @@ fn believed(batches: Vec<Batch>) -> View {
 
 #[test]
 fn services_and_dependencies_of_seventeen_hosts() {
+    let _turn = crate::support::turn();
     let observed = match std::env::var_os("ITOM_LAB_RECORDED") {
         Some(folder) => Ok(recorded(Path::new(&folder))),
         None => observe(),

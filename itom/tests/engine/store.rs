@@ -1,16 +1,14 @@
 //! A store that is full or slow, and what goes on meanwhile.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::support::{START, TROUBLE, TestNotifier, TestStore, builder, host, secs, series, trouble};
 use futures::{FutureExt as _, StreamExt as _};
 use itom::alert::notify::NoticeKind;
 use itom::core::{Clock as _, ErrorKind, SampleKind, SampleObservation, VirtualClock};
 use itom::prelude::*;
 use itom::{Delivery, EngineEvent, EngineLimits, HandleError, RunError, Simulation, StoreStatus};
-use support::{START, TROUBLE, TestNotifier, TestStore, builder, host, secs, series, trouble};
 
 #[test]
 fn a_full_store_stops_facts_and_nothing_else() {

@@ -1,16 +1,14 @@
 //! Collectors and listeners that fail, hang or panic; the engine's own metrics; shutdown; the clock set back; many.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::{START, builder, host, secs, series};
 use itom::collect::{BatchSink, Listener};
 use itom::core::{Clock as _, ErrorKind, VirtualClock};
 use itom::prelude::*;
 use itom::{EngineLimits, Simulation};
-use support::{START, builder, host, secs, series};
 
 fn hanging(timeout: u64) -> impl Collector {
     collector_fn(Descriptor::new("hangs").every(secs(60)).timeout(secs(timeout)), |_, batch| {
@@ -168,7 +166,7 @@ fn five_hundred_collectors_for_an_hour_are_quick_and_bounded() {
             let name = name.clone();
             Box::pin(async move {
                 batch.ci(name.as_str(), kind::HOST).attr(attr::HOST_NAME, name.as_str());
-                batch.gauge(support::TROUBLE, 0.0).on(name.as_str());
+                batch.gauge(crate::support::TROUBLE, 0.0).on(name.as_str());
                 Ok(Coverage::new().complete(Scope::cis(kind::HOST)))
             })
         }));

@@ -1,14 +1,12 @@
 //! Crashes at every wake-up and at every effect: nothing is lost, nothing is told twice.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Cut, Fuse, START, TestJournal, TestNotifier, TestStore, builder, host, secs, trouble};
 use itom::alert::notify::NoticeKind;
 use itom::core::{Clock as _, VirtualClock};
 use itom::prelude::*;
 use itom::{EngineLimits, Simulation};
-use support::{Cut, Fuse, START, TestJournal, TestNotifier, TestStore, builder, host, secs, trouble};
 
 /// How long the story is.
 const END: Duration = Duration::from_secs(900);

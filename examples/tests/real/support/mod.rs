@@ -1,5 +1,4 @@
 //! What the tests of the reference tools share: real child processes and a plain HTTP client.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod lab;
 pub(crate) mod verdict;
@@ -9,7 +8,10 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use itom::core::{Clock as _, SystemClock};
 
 use serde_json::Value;
 
@@ -70,9 +72,16 @@ pub(crate) fn eventually<T>(patience: Duration, mut probe: impl FnMut() -> Optio
     None
 }
 
-#[expect(clippy::disallowed_methods, reason = "these tests wait for real processes, on no virtual clock")]
 fn wait(span: Duration) {
-    std::thread::sleep(span);
+    let clock = SystemClock::new();
+    futures::executor::block_on(clock.sleep_until(clock.now() + span));
+}
+
+/// One at a time: these tests look at the whole machine, and would see each other's servers.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A test that failed in its turn leaves nothing behind that the next could trip over.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One HTTP/1.1 exchange: status and body.

@@ -1,7 +1,5 @@
 //! The reference tools as people start them: what they say, how they exit, what they leave on the disk.
 
-mod support;
-
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -10,10 +8,10 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::{Running, eventually, example, free_port, get_json, http, scratch};
 use itom::cmdb::export::{MapDocument, MapEdge, MapNode};
 use itom::core::{Batch, kind, relation};
 use serde_json::Value;
-use support::{Running, eventually, example, free_port, get_json, http, scratch};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -83,6 +81,7 @@ fn host(address: SocketAddr) -> Option<Value> {
 
 #[test]
 fn the_console_says_in_one_line_why_it_does_not_start() {
+    let _turn = crate::support::turn();
     let Some(console) = tool("console") else { return };
     let folder = scratch("tools-refused");
     let rules = folder.join("rules.json");
@@ -119,6 +118,7 @@ fn the_console_says_in_one_line_why_it_does_not_start() {
 
 #[test]
 fn one_discovery_is_readable_as_tables_and_as_json() {
+    let _turn = crate::support::turn();
     let Some(console) = tool("console") else { return };
     let tables = run(&console, &["--once"]);
     assert_eq!(tables.status.code(), Some(0), "{}", text(&tables.stderr));
@@ -142,6 +142,7 @@ fn one_discovery_is_readable_as_tables_and_as_json() {
 
 #[test]
 fn history_survives_a_kill_and_is_given_to_one_console_only() {
+    let _turn = crate::support::turn();
     let Some(program) = tool("console") else { return };
     let folder = scratch("tools-history");
     let data = path(&folder);
@@ -209,6 +210,7 @@ fn receiver() -> (SocketAddr, Arc<Mutex<Vec<Value>>>) {
 
 #[test]
 fn an_alert_is_told_once_and_can_be_acknowledged() {
+    let _turn = crate::support::turn();
     let Some(program) = tool("console") else { return };
     let folder = scratch("tools-webhook");
     let rules = folder.join("rules.json");
@@ -250,6 +252,7 @@ fn an_alert_is_told_once_and_can_be_acknowledged() {
 
 #[test]
 fn the_agent_writes_batches_that_can_be_read_again() {
+    let _turn = crate::support::turn();
     let Some(agent) = tool("agent") else { return };
     let output = run(&agent, &["--instance", "web-1"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -264,6 +267,7 @@ fn the_agent_writes_batches_that_can_be_read_again() {
 
 #[test]
 fn impact_answers_from_a_map_in_a_file() {
+    let _turn = crate::support::turn();
     let Some(impact) = tool("impact") else { return };
     let folder = scratch("tools-impact");
     let nodes = [
@@ -303,6 +307,7 @@ fn impact_answers_from_a_map_in_a_file() {
 
 #[test]
 fn an_overdue_backup_is_told_and_a_fresh_one_resolves_it() {
+    let _turn = crate::support::turn();
     let Some(watcher) = tool("custom_collector") else { return };
     assert_refused(&run(&watcher, &["/nowhere/backups"]), "cannot read the folder /nowhere/backups");
     let folder = scratch("tools-backups");

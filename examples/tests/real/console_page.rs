@@ -1,13 +1,11 @@
 //! The console in a real browser: it shows the services that really listen, and a click shows what breaks.
 
-mod support;
-
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::support::webdriver::Browser;
+use crate::support::{Running, eventually, example, free_port, get_json, http, installed, scratch, start};
 use serde_json::Value;
-use support::webdriver::Browser;
-use support::{Running, eventually, example, free_port, get_json, http, installed, scratch, start};
 
 struct Console {
     address: SocketAddr,
@@ -34,6 +32,7 @@ fn console(args: &[&str]) -> Option<Console> {
 
 #[test]
 fn the_page_shows_listening_services_and_a_click_shows_the_impact() {
+    let _turn = crate::support::turn();
     let folder = scratch("console-page");
     let browser = match Browser::start(&folder.join("profile")) {
         Ok(browser) => browser,
@@ -101,6 +100,7 @@ fn is_redis(node: &Value) -> bool {
 
 #[test]
 fn the_server_refuses_other_hosts_and_other_origins() {
+    let _turn = crate::support::turn();
     let Some(console) = console(&["--memory"]) else { return };
     let evil = [("Host", "evil.example:8642")];
     assert_eq!(

@@ -1,68 +1,18 @@
 //! Measures the relation graph beside a plain search over hand-written arrays, on the same estate in the same run.
 //!
-//! `cargo run --release -p itom-cmdb --features testing --example impact_rate [CIS] [RELATIONS]`
+//! `cargo run --release -p itom-benches --bin impact_rate [CIS] [RELATIONS]`
 
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use itom_cmdb::graph::{Flow, RelationGraph, RelationModel, RelationSpec};
-use itom_cmdb::impact::{GraphChange, ImpactOptions, ImpactScratch};
-use itom_cmdb::testing::estate::{Dice, Estate, EstateSize, generate};
-use itom_core::{CiId, kind, relation};
-
-/// Frozen compressed rows: who feels the failure of each item. What one would write by hand for this one question.
-struct Rows {
-    starts: Vec<u32>,
-    targets: Vec<u32>,
-    seen: Vec<u64>,
-    queue: Vec<u32>,
-}
-
-impl Rows {
-    fn new(estate: &Estate, numbers: &BTreeMap<CiId, u32>) -> Self {
-        let mut arcs = Vec::new();
-        let model = RelationModel::default();
-        let flows: BTreeMap<_, _> = model.iter().map(|(kind, spec)| (kind.clone(), spec.flow)).collect();
-        for (kind, from, to) in &estate.relations {
-            let (from, to) = (numbers[from], numbers[to]);
-            match flows.get(kind) {
-                Some(Flow::ToFrom) => arcs.push((to, from)),
-                Some(Flow::FromTo) => arcs.push((from, to)),
-                _ => {}
-            }
-        }
-        arcs.sort_unstable();
-        arcs.dedup();
-        let mut starts = vec![0_u32; estate.cis.len() + 1];
-        arcs.iter().for_each(|(from, _)| starts[*from as usize + 1] += 1);
-        (1..starts.len()).for_each(|at| starts[at] += starts[at - 1]);
-        let targets = arcs.iter().map(|(_, to)| *to).collect();
-        Self { starts, targets, seen: vec![0; estate.cis.len().div_ceil(64)], queue: Vec::new() }
-    }
-
-    fn search(&mut self, seed: u32) -> usize {
-        self.queue.iter().for_each(|node| self.seen[*node as usize / 64] = 0);
-        self.queue.clear();
-        self.queue.push(seed);
-        self.seen[seed as usize / 64] |= 1 << (seed % 64);
-        let mut head = 0;
-        while head < self.queue.len() {
-            let node = self.queue[head] as usize;
-            head += 1;
-            for target in &self.targets[self.starts[node] as usize..self.starts[node + 1] as usize] {
-                let (word, bit) = (&mut self.seen[*target as usize / 64], 1_u64 << (target % 64));
-                if *word & bit == 0 {
-                    *word |= bit;
-                    self.queue.push(*target);
-                }
-            }
-        }
-        self.queue.len() - 1
-    }
-}
+use itom::cmdb::graph::RelationGraph;
+use itom::cmdb::impact::{GraphChange, ImpactOptions, ImpactScratch};
+use itom::cmdb::testing::estate::{Dice, EstateSize, generate};
+use itom::core::{CiId, kind, relation};
+use itom_benches::{Rows, ungated};
 
 fn resident_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -106,12 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("estate of {cis} items, {relations} relations: generated in {took:.1?}");
 
     // The search by hand knows no gates: for it, and for one of ours, every relation passes failure on.
-    let numbers: BTreeMap<CiId, u32> =
-        estate.cis.iter().enumerate().map(|(at, (id, _, _))| (*id, at as u32)).collect();
-    let mut rows = Rows::new(&estate, &numbers);
-    let open_model = RelationModel::default().iter().fold(RelationModel::empty(), |model, (kind, spec)| {
-        model.with(kind.clone(), RelationSpec::flowing(spec.flow))
-    });
+    let (mut rows, numbers) = Rows::new(&estate);
 
     let before = resident_mib();
     let (graph, took) = timed(|| estate.graph());
@@ -123,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         grown * 1024.0 * 1024.0 / graph.relation_count() as f64,
     );
     let open =
-        RelationGraph::from_parts(open_model, estate.cis.iter().cloned(), estate.relations.iter().cloned())?;
+        RelationGraph::from_parts(ungated(), estate.cis.iter().cloned(), estate.relations.iter().cloned())?;
 
     let mut dice = Dice::new(11);
     let seeds: Vec<(CiId, u32)> = (0..300)

@@ -1,12 +1,10 @@
 //! Asking a running engine; and that the same script gives the same events.
 
-mod support;
-
+use crate::support::{START, TestNotifier, builder, host, secs, trouble};
 use futures::{FutureExt as _, StreamExt as _};
 use itom::core::{AlertId, VirtualClock};
 use itom::prelude::*;
 use itom::{Delivery, EngineLimits, HandleError, Simulation, Subscription};
-use support::{START, TestNotifier, builder, host, secs, trouble};
 
 fn drain(events: &mut Subscription) -> Vec<Delivery> {
     std::iter::from_fn(|| events.next().now_or_never().flatten()).collect()
@@ -121,7 +119,7 @@ fn the_same_script_gives_the_same_events() {
         simulation.stop().unwrap();
         let mut trace: Vec<String> = drain(&mut events).iter().map(|event| format!("{event:?}")).collect();
         trace.push(format!("{:?}", handle.status()));
-        trace.push(format!("{:?}", support::series(&handle.samples(), "itom_collect_runs_total")));
+        trace.push(format!("{:?}", crate::support::series(&handle.samples(), "itom_collect_runs_total")));
         trace
     };
     let (first, second) = (play(), play());

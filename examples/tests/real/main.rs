@@ -1,0 +1,6 @@
+//! The reference tools on real machines, servers and browsers, as people use them.
+
+mod console_page;
+mod lab;
+mod support;
+mod tools;
