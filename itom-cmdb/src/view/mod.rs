@@ -4,6 +4,7 @@
 //! only the paths it touches.
 
 mod ci;
+mod graph;
 mod hash;
 pub(crate) mod presence;
 pub(crate) mod reconcile;
