@@ -13,6 +13,7 @@
 
 mod chunk;
 pub mod histogram;
+pub mod promql;
 pub mod reading;
 mod selector;
 mod store;

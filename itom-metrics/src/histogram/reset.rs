@@ -2,7 +2,7 @@
 
 use itom_core::{Buckets, CounterReset, Histogram, Layout};
 
-use super::shape::{coarser, intersect, rolled_up, zero_count_for};
+use super::shape::{intersect, rolled_up, zero_count_for};
 
 /// Whether `histogram` began again since `previous`: any count that fell, any populated bucket that is gone, a finer
 /// resolution, a narrower zero bucket or one that ends within a bucket that was populated. A hint that says so decides
@@ -42,9 +42,13 @@ pub fn detect_reset(histogram: &Histogram, previous: &Histogram) -> bool {
             [(&histogram.positive, &previous.positive), (&histogram.negative, &previous.negative)]
                 .into_iter()
                 .any(|(now, then)| {
-                    let then = coarser(then, *before, *own);
-                    let outside = then.iter().skip_while(|(index, _)| own.bound(*index) <= threshold);
-                    fell(now, outside)
+                    let mut outside = Buckets::new();
+                    for (index, count) in
+                        then.iter().skip_while(|(index, _)| before.bound(*index) <= threshold)
+                    {
+                        outside.add(before.index_in(*own, index), count);
+                    }
+                    fell(now, outside.iter())
                 })
         }
         _ => true,

@@ -105,16 +105,17 @@ pub fn reconcile_zero_buckets(
     mut compensation: Option<&mut Histogram>,
 ) -> f64 {
     let (mut count, mut threshold) = (other.zero_count, other.zero_threshold);
-    // Not `!=`: thresholds that are NaN compare with nothing and are left as they are.
-    while threshold < histogram.zero_threshold || threshold > histogram.zero_threshold {
+    // Thresholds that are NaN compare with nothing and are left as they are.
+    loop {
         if histogram.zero_threshold > threshold {
             (count, threshold) = zero_count_for(other, histogram.zero_threshold);
-        }
-        if threshold > histogram.zero_threshold {
+        } else if threshold > histogram.zero_threshold {
             widen_zero(histogram, threshold);
             if let Some(compensation) = compensation.as_deref_mut() {
                 swallow(compensation, &histogram.layout, histogram.zero_threshold);
             }
+        } else {
+            break;
         }
     }
     count
