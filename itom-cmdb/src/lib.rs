@@ -44,6 +44,8 @@ pub mod graph;
 pub mod history;
 pub mod identity;
 pub mod impact;
+#[cfg(feature = "policy")]
+pub mod policy;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

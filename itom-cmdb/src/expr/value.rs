@@ -1,5 +1,6 @@
 //! Values of attributes as values of the language.
 
+#[expect(clippy::disallowed_types, reason = "the language's own map type; it is looked into, never listed")]
 use std::collections::HashMap as Hashed;
 
 use cel::objects::{Key, Map};
@@ -45,7 +46,6 @@ pub(super) fn text(text: &str) -> cel::Value {
 }
 
 /// A map from names to values.
-#[expect(clippy::disallowed_types, reason = "the language's own map type; it is looked into, never listed")]
 pub(super) fn record<'a>(entries: impl Iterator<Item = (&'a str, cel::Value)>) -> cel::Value {
     let map: Hashed<Key, cel::Value> =
         entries.map(|(name, value)| (Key::String(name.to_owned().into()), value)).collect();

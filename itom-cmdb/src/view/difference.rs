@@ -1,6 +1,7 @@
 //! Where two views differ, at the cost of the difference.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use itom_core::CiId;
 
@@ -38,6 +39,27 @@ impl View {
             relations: self.relations.differing(&other.relations),
             aliases: self.aliases.differing(&other.aliases),
         }
+    }
+
+    /// Those of the items that are more than seen again.
+    pub(crate) fn rewritten<'a>(
+        &'a self,
+        other: &'a Self,
+        items: &'a [CiId],
+    ) -> impl Iterator<Item = CiId> + 'a {
+        items.iter().copied().filter(|id| match (self.ci(*id), other.ci(*id)) {
+            (Some(one), Some(other)) => {
+                one.first_seen != other.first_seen
+                    || (!Arc::ptr_eq(&one.body, &other.body) && one.body != other.body)
+            }
+            _ => true,
+        })
+    }
+
+    /// Those of the relations that are there in one of the views only, or in another state.
+    pub(crate) fn reshaped(&self, other: &Self, relations: &[RelationId]) -> Vec<RelationId> {
+        let state = |view: &Self, id| view.relation(id).map(|relation| relation.state);
+        relations.iter().copied().filter(|id| state(self, *id) != state(other, *id)).collect()
     }
 
     /// The items at both ends of relations that differ, as far as this view or the other knows them.
