@@ -37,6 +37,8 @@
 mod cmdb;
 mod config;
 pub mod export;
+#[cfg(feature = "cel")]
+pub mod expr;
 pub mod fact;
 pub mod graph;
 pub mod history;

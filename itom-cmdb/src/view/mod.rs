@@ -5,6 +5,7 @@
 
 mod changed;
 mod ci;
+mod graph;
 mod hash;
 pub(crate) mod presence;
 pub(crate) mod reconcile;
