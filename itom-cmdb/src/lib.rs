@@ -36,11 +36,13 @@
 
 mod cmdb;
 mod config;
+pub mod drift;
 pub mod export;
 #[cfg(feature = "cel")]
 pub mod expr;
 pub mod fact;
 pub mod graph;
+pub mod health;
 pub mod history;
 pub mod identity;
 pub mod impact;
