@@ -236,8 +236,8 @@ mod tests {
         NewSample {
             metric: MetricName::literal("m"),
             labels: Labels::from_pairs([("n", n.to_string())]).unwrap(),
-            kind: if n % 2 == 0 { SampleKind::Gauge } else { SampleKind::Counter },
-            subject: (n % 3 == 0).then(|| CiId::derive(&["x"])),
+            kind: if n.is_multiple_of(2) { SampleKind::Gauge } else { SampleKind::Counter },
+            subject: n.is_multiple_of(3).then(|| CiId::derive(&["x"])),
             at: Timestamp::from_millis(at),
             value,
         }
