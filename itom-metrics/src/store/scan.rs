@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use itom_core::{CiId, EvaluateError, Interval, Labels, Matcher, MetricName, SampleKind};
+#[cfg(feature = "durable")]
+use itom_core::{CiId, Labels, SampleKind};
+use itom_core::{EvaluateError, Interval, Matcher, MetricName};
 
 use super::index::Index;
 use super::series::Series;
 use super::stats::{add, release};
 use super::{Metric, SeriesStore, millis_up, read};
+#[cfg(feature = "durable")]
 use crate::chunk::Raw;
 use crate::selector::Condition;
 
