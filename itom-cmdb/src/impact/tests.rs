@@ -4,7 +4,7 @@ use itom_core::{CiId, relation};
 use proptest::prelude::*;
 
 use super::naive::{KINDS, Naive, any_estate, any_gate, ci, kind, model};
-use super::{Affected, GraphChange, ImpactOptions, ImpactScratch};
+use super::{Affected, GraphChange, ImpactOptions, ImpactScratch, PairOptions};
 use crate::graph::{Gate, GraphError, RelationGraph, RelationModel};
 
 fn rounds(hits: &[Affected]) -> BTreeMap<CiId, u32> {
@@ -83,6 +83,41 @@ proptest! {
     }
 
     #[test]
+    fn l7_weak_points_of_an_estate_are_those_of_brute_force(
+        estate in any_estate(),
+        services in proptest::collection::btree_set((0..8_usize).prop_map(ci), 0..8),
+    ) {
+        let found = estate.graph().weak_points(&services);
+        let mut points: BTreeMap<CiId, usize> = BTreeMap::new();
+        let mut exposed: BTreeMap<CiId, usize> = BTreeMap::new();
+        for service in services.iter().filter(|id| estate.cis.contains(id)) {
+            for point in estate.points(*service) {
+                *points.entry(point).or_default() += 1;
+                *exposed.entry(*service).or_default() += 1;
+            }
+        }
+        prop_assert!(found.points.is_sorted_by_key(|point| (std::cmp::Reverse(point.services), point.ci)));
+        let all: BTreeMap<CiId, usize> = found.points.iter().map(|point| (point.ci, point.services)).collect();
+        prop_assert_eq!(all, points);
+        prop_assert!(found.exposed.is_sorted_by_key(|one| (std::cmp::Reverse(one.points), one.ci)));
+        let all: BTreeMap<CiId, usize> = found.exposed.iter().map(|one| (one.ci, one.points)).collect();
+        prop_assert_eq!(all, exposed);
+    }
+
+    #[test]
+    fn l7_weak_pairs_are_those_of_brute_force(estate in any_estate()) {
+        let graph = estate.graph();
+        for service in &estate.cis {
+            let found = graph.weak_pairs(*service, &PairOptions::default());
+            prop_assert!(found.pairs.is_sorted());
+            let pairs: BTreeSet<(CiId, CiId)> = found.pairs.iter().map(|pair| (pair.first, pair.second)).collect();
+            let expected: BTreeSet<(CiId, CiId)> =
+                estate.pairs(*service).into_iter().map(|(a, b)| (a.min(b), a.max(b))).collect();
+            prop_assert_eq!(pairs, expected);
+        }
+    }
+
+    #[test]
     fn l7_blame_is_sound_and_enough(estate in any_estate(), failed in any_failed()) {
         let graph = estate.graph();
         for item in &estate.cis {
@@ -141,7 +176,7 @@ proptest! {
     }
 }
 
-fn any_change() -> impl Strategy<Value = GraphChange> {
+pub(super) fn any_change() -> impl Strategy<Value = GraphChange> {
     let ends = (0..KINDS.len(), 0..9_usize, 0..9_usize);
     prop_oneof![
         (0..9_usize).prop_map(|at| GraphChange::AddCi(ci(at))),
@@ -165,7 +200,7 @@ fn any_change() -> impl Strategy<Value = GraphChange> {
 }
 
 /// Makes the change in the naive model; whether it can be made.
-fn apply(estate: &mut Naive, change: &GraphChange) -> bool {
+pub(super) fn apply(estate: &mut Naive, change: &GraphChange) -> bool {
     match change {
         GraphChange::AddCi(item) => {
             estate.cis.insert(*item);
