@@ -77,13 +77,7 @@ pub struct Flow {
 impl Flow {
     /// A flow from a client to a port of a server.
     #[must_use]
-    pub fn new(
-        realm: impl Into<Text>,
-        client: IpAddr,
-        server: IpAddr,
-        port: u16,
-        at: Timestamp,
-    ) -> Self {
+    pub fn new(realm: impl Into<Text>, client: IpAddr, server: IpAddr, port: u16, at: Timestamp) -> Self {
         Self { realm: realm.into(), client, server, port, at }
     }
 }
@@ -152,7 +146,9 @@ impl Addresses {
     /// edges in whatever order they came.
     #[must_use]
     pub fn join<'a>(&self, flows: impl IntoIterator<Item = &'a Flow>) -> Joined {
-        let mut edges: BTreeMap<(CiId, CiId, u16, Vec<CiId>), (u64, Timestamp, Timestamp)> = BTreeMap::new();
+        // By client, server, port and what lies between: how many, first, last.
+        type Edges = BTreeMap<(CiId, CiId, u16, Vec<CiId>), (u64, Timestamp, Timestamp)>;
+        let mut edges = Edges::new();
         let mut loose = Vec::new();
         for flow in flows {
             // The port of the client means nothing.
@@ -160,9 +156,11 @@ impl Addresses {
             let server = self.end(&flow.realm, flow.server, Some(flow.port), flow.at);
             match (client, server) {
                 (End::Known { ci: client, .. }, End::Known { ci: server, port, through }) => {
-                    let seen = edges
-                        .entry((client, server, port, through))
-                        .or_insert((0, Timestamp::MAX, Timestamp::MIN));
+                    let seen = edges.entry((client, server, port, through)).or_insert((
+                        0,
+                        Timestamp::MAX,
+                        Timestamp::MIN,
+                    ));
                     *seen = (seen.0 + 1, seen.1.min(flow.at), seen.2.max(flow.at));
                 }
                 (client, server) => loose.push(LooseFlow { flow: flow.clone(), client, server }),
@@ -211,11 +209,8 @@ impl Addresses {
         let known = self.aliases.get(&(realm.clone(), address))?;
         let then = || known.iter().filter(|alias| alias.span.contains(at));
         let exact: Vec<&Alias> = then().filter(|alias| alias.port.is_some() && alias.port == port).collect();
-        let fitting = if exact.is_empty() {
-            then().filter(|alias| alias.port.is_none()).collect()
-        } else {
-            exact
-        };
+        let fitting =
+            if exact.is_empty() { then().filter(|alias| alias.port.is_none()).collect() } else { exact };
         let [first, rest @ ..] = &fitting[..] else { return None };
         let target = |alias: &Alias| (alias.behind_realm.clone(), alias.behind, alias.behind_port);
         rest.iter().all(|other| target(other) == target(first)).then_some(*first)

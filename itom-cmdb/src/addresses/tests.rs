@@ -145,11 +145,8 @@ fn translation_adds_keys_and_keeps_the_observation() {
     let flow = |port, time| Flow::new("dc", ip(1), ip(2), port, at(time));
     let flows = [flow(443, 100), flow(443, 499), flow(443, 500), flow(22, 100), flow(443, 5_000_000_000)];
     let joined = addresses.join(&flows);
-    let edges: BTreeSet<(CiId, u16, usize, u64)> = joined
-        .edges
-        .iter()
-        .map(|edge| (edge.server, edge.port, edge.through.len(), edge.flows))
-        .collect();
+    let edges: BTreeSet<(CiId, u16, usize, u64)> =
+        joined.edges.iter().map(|edge| (edge.server, edge.port, edge.through.len(), edge.flows)).collect();
     assert_eq!(edges, BTreeSet::from([(one, 8443, 1, 2), (two, 8443, 1, 1), (balancer, 22, 0, 1)]));
     assert_eq!(joined.loose.len(), 1);
     assert_eq!(joined.loose[0].flow, flows[4], "the observation is kept as it was made");

@@ -105,6 +105,24 @@ proptest! {
     }
 
     #[test]
+    fn l7_a_remedy_removes_the_point(estate in any_estate()) {
+        let graph = estate.graph();
+        for service in &estate.cis {
+            for point in graph.single_points_of_failure(*service) {
+                for remedy in graph.remedies(*service, point, 20) {
+                    let mut changed = estate.clone();
+                    for change in &remedy.changes {
+                        prop_assert!(apply(&mut changed, change), "a remedy can be made");
+                    }
+                    let left = changed.points(*service);
+                    prop_assert!(!left.contains(&point));
+                    prop_assert_eq!(left.len(), remedy.points_left);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn l7_weak_pairs_are_those_of_brute_force(estate in any_estate()) {
         let graph = estate.graph();
         for service in &estate.cis {
@@ -176,7 +194,7 @@ proptest! {
     }
 }
 
-pub(super) fn any_change() -> impl Strategy<Value = GraphChange> {
+pub(crate) fn any_change() -> impl Strategy<Value = GraphChange> {
     let ends = (0..KINDS.len(), 0..9_usize, 0..9_usize);
     prop_oneof![
         (0..9_usize).prop_map(|at| GraphChange::AddCi(ci(at))),
@@ -200,7 +218,7 @@ pub(super) fn any_change() -> impl Strategy<Value = GraphChange> {
 }
 
 /// Makes the change in the naive model; whether it can be made.
-pub(super) fn apply(estate: &mut Naive, change: &GraphChange) -> bool {
+pub(crate) fn apply(estate: &mut Naive, change: &GraphChange) -> bool {
     match change {
         GraphChange::AddCi(item) => {
             estate.cis.insert(*item);
@@ -311,4 +329,33 @@ fn refusals_say_what_to_do() {
     );
     assert!(matches!(graph.set_gate(ci(1), &kind("z"), Gate::Any), Err(GraphError::NoFlow { .. })));
     assert!(graph.simulate(&[GraphChange::Relate { kind: kind("a"), from: ci(1), to: ci(2) }]).is_err());
+}
+
+#[test]
+fn what_would_remove_a_point_of_failure() {
+    let [web, one, two, host] = [ci(1), ci(2), ci(3), ci(4)];
+    let mut graph = RelationGraph::new(RelationModel::default());
+    for id in [web, one, two, host] {
+        graph.upsert_ci(id, itom_core::kind::SERVICE, "x").unwrap();
+    }
+    graph.relate(relation::PROVIDED_BY, web, one).unwrap();
+    graph.relate(relation::PROVIDED_BY, web, two).unwrap();
+    graph.relate(relation::RUNS_ON, one, host).unwrap();
+    graph.relate(relation::RUNS_ON, two, host).unwrap();
+    let remedies = graph.remedies(web, host, 100);
+    // Either process could move, or the service could get another process.
+    let places: BTreeSet<CiId> = remedies.iter().map(|remedy| remedy.dependent).collect();
+    assert_eq!(places, BTreeSet::from([web, one, two]));
+    assert!(remedies.iter().all(|remedy| remedy.points_left == 0));
+    assert!(remedies[0].to_string().ends_with("; 0 single points of failure are left"), "{}", remedies[0]);
+    assert!(graph.remedies(web, one, 100).is_empty(), "it is none");
+    // Two hosts that are both needed, though they are alike: perhaps one is enough.
+    let mut graph = RelationGraph::new(RelationModel::default());
+    for id in [web, one, two] {
+        graph.upsert_ci(id, itom_core::kind::SERVICE, "x").unwrap();
+    }
+    graph.relate(relation::DEPENDS_ON, web, one).unwrap();
+    graph.relate(relation::DEPENDS_ON, web, two).unwrap();
+    let remedies = graph.remedies(web, one, 100);
+    assert!(remedies.iter().any(|remedy| remedy.kind == super::RemedyKind::Tolerate { needed: 1, of: 2 }));
 }

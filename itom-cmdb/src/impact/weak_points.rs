@@ -231,9 +231,13 @@ pub(super) fn weak_pairs(view: &impl View, service: CiId, options: &PairOptions)
             let each = others.iter().enumerate().map(|(lane, (_, _, other))| (*other, Word::lane(lane)));
             lanes.fall(view, std::iter::once((*node, Word::ALL)).chain(each));
             let fell = lanes.fallen(start);
-            pairs.extend(others.iter().enumerate().filter(|(lane, _)| fell.has(*lane)).map(
-                |(_, (_, other, _))| WeakPair { first: *one.min(other), second: *one.max(other) },
-            ));
+            pairs.extend(
+                others
+                    .iter()
+                    .enumerate()
+                    .filter(|(lane, _)| fell.has(*lane))
+                    .map(|(_, (_, other, _))| WeakPair { first: *one.min(other), second: *one.max(other) }),
+            );
         }
     }
     pairs.sort_unstable();

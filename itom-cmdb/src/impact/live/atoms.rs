@@ -105,7 +105,10 @@ impl Atoms {
 
     pub(super) fn modes(&self, node: u32) -> Modes {
         let Some(State { modes, .. }) = self.states.get(&node) else { return Modes::NONE };
-        modes.iter().filter(|mode| at_least(*mode).iter().filter(|worse| modes.contains(*worse)).count() == 1).collect()
+        modes
+            .iter()
+            .filter(|mode| at_least(*mode).iter().filter(|worse| modes.contains(*worse)).count() == 1)
+            .collect()
     }
 
     pub(super) fn failing(&self) -> impl Iterator<Item = (u32, Modes)> {
@@ -263,12 +266,7 @@ impl Atoms {
     }
 
     /// Deletes what has lost its support, then derives again what still follows, and what `hopes` may newly follow.
-    fn settle(
-        &mut self,
-        graph: &RelationGraph,
-        mut suspects: VecDeque<(u32, FailureMode)>,
-        hopes: &[u32],
-    ) {
+    fn settle(&mut self, graph: &RelationGraph, mut suspects: VecDeque<(u32, FailureMode)>, hopes: &[u32]) {
         let mut removed: Vec<u32> = hopes.to_vec();
         while let Some((node, mode)) = suspects.pop_front() {
             let Some(state) = self.states.get(&node).filter(|state| state.modes.contains(mode)) else {
@@ -342,10 +340,9 @@ impl Atoms {
                 if left.since(passage.counts).is_some_and(|since| since <= stamp) {
                     continue;
                 }
-                let rests_on_it = self
-                    .states
-                    .get(&link.node)
-                    .is_some_and(|state| state.modes.contains(passage.gives) && state.stamps[passage.gives.index()] > stamp);
+                let rests_on_it = self.states.get(&link.node).is_some_and(|state| {
+                    state.modes.contains(passage.gives) && state.stamps[passage.gives.index()] > stamp
+                });
                 if rests_on_it {
                     suspects.push_back((link.node, passage.gives));
                 }

@@ -30,15 +30,15 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 /// The naive model with passages of their own: data is lost with a supplier's, and what cannot be reached cuts off.
-fn with_passages(model: RelationModel) -> RelationModel {
+fn with_passages(model: &RelationModel) -> RelationModel {
     let mut out = RelationModel::empty();
     for (kind, spec) in model.iter() {
         let mut spec = spec.clone();
         match kind.as_str() {
             "a" | "c" => spec.modes.push(Passage::new([FailureMode::DataLoss], FailureMode::DataLoss)),
-            "d" => spec.modes.push(
-                Passage::new([FailureMode::DataLoss], FailureMode::Degraded).gated(Gate::All),
-            ),
+            "d" => {
+                spec.modes.push(Passage::new([FailureMode::DataLoss], FailureMode::Degraded).gated(Gate::All))
+            }
             "e" => spec.modes.push(Passage::new([FailureMode::Down], FailureMode::Unreachable)),
             _ => {}
         }
@@ -117,7 +117,7 @@ proptest! {
         events in proptest::collection::vec(any_event(), 0..40),
     ) {
         let model = crate::impact::naive::model();
-        let model = if own_passages { with_passages(model) } else { model };
+        let model = if own_passages { with_passages(&model) } else { model };
         let mut estate = estate;
         let mut graph = graph_of(&estate, &model);
         let mut live = LiveImpact::new();
