@@ -38,11 +38,13 @@ pub mod addresses;
 pub mod branch;
 mod cmdb;
 mod config;
+pub mod drift;
 pub mod export;
 #[cfg(feature = "cel")]
 pub mod expr;
 pub mod fact;
 pub mod graph;
+pub mod health;
 pub mod history;
 pub mod identity;
 pub mod impact;

@@ -1,6 +1,7 @@
 //! Where two views differ, at the cost of the difference.
 
 use std::collections::BTreeSet;
+#[cfg(feature = "policy")]
 use std::sync::Arc;
 
 use itom_core::CiId;
@@ -34,14 +35,19 @@ impl View {
     /// that were derived apart from each other it is that of walking both.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Differences {
-        Differences {
-            items: self.cis.differing(&other.cis),
-            relations: self.relations.differing(&other.relations),
-            aliases: self.aliases.differing(&other.aliases),
-        }
+        let mut differences = Differences::default();
+        self.changed_cis(other, |id, _, _| differences.items.push(id));
+        self.changed_relations(other, |id, _, _| differences.relations.push(id));
+        self.aliases.changed(&other.aliases, &mut |id, one, other| {
+            if one != other {
+                differences.aliases.push(id);
+            }
+        });
+        differences
     }
 
     /// Those of the items that are more than seen again.
+    #[cfg(feature = "policy")]
     pub(crate) fn rewritten<'a>(
         &'a self,
         other: &'a Self,
