@@ -12,11 +12,17 @@
 //! like any other, every bit of its payload kept.
 
 mod chunk;
+pub mod eval;
 pub mod promql;
+mod queryable;
 pub mod reading;
 mod selector;
 mod store;
 
+pub use queryable::{
+    AppendError, FloatPoint, Followable, Followed, HistogramPoint, LabelMatcher, LabelSet, METRIC_NAME, MemorySeries, Points,
+    Queryable, QueryableError, SelectHints, SelectedSeries, SeriesNumber, TimeRange,
+};
 pub use selector::CompiledSelector;
 pub use store::{
     AppendReport, Appended, InstantSample, MetricInfo, NewSample, Refusal, Refused, Samples, SeriesInfo,
