@@ -12,7 +12,10 @@
 //! like any other, every bit of its payload kept.
 
 mod chunk;
+#[cfg(feature = "durable")]
+pub mod durable;
 pub mod eval;
+pub mod histogram;
 pub mod promql;
 mod queryable;
 pub mod reading;
@@ -20,8 +23,8 @@ mod selector;
 mod store;
 
 pub use queryable::{
-    AppendError, FloatPoint, Followable, Followed, HistogramPoint, LabelMatcher, LabelSet, METRIC_NAME, MemorySeries, Points,
-    Queryable, QueryableError, SelectHints, SelectedSeries, SeriesNumber, TimeRange,
+    AppendError, FloatPoint, Followable, Followed, HistogramPoint, LabelMatcher, LabelSet, METRIC_NAME,
+    MemorySeries, Points, Queryable, QueryableError, SelectHints, SelectedSeries, SeriesNumber, TimeRange,
 };
 pub use selector::CompiledSelector;
 pub use store::{

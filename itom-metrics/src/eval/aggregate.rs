@@ -7,7 +7,7 @@ use super::block::{Block, Cell, Head, Steps};
 use super::error::{EvalError, fail};
 use super::evaluation::Evaluation;
 use super::format::go_f;
-use super::over_time::{HistogramMean, Hints, quantile};
+use super::over_time::{Hints, HistogramMean, quantile};
 use super::sum::{Mean, Sum};
 use super::{Annotations, topk};
 use crate::histogram::{CompensatedHistogram, compact};
@@ -46,7 +46,11 @@ pub(super) fn groups(block: &Block, grouping: &Grouping) -> (Vec<LabelSet>, Vec<
 }
 
 /// The value of an aggregation.
-pub(super) fn eval(evaluation: &mut Evaluation<'_>, node: &Aggregate, steps: &Steps) -> Result<Block, EvalError> {
+pub(super) fn eval(
+    evaluation: &mut Evaluation<'_>,
+    node: &Aggregate,
+    steps: &Steps,
+) -> Result<Block, EvalError> {
     use AggregateOp as A;
     let parameter = match (&node.param, node.op) {
         (Some(param), A::CountValues) => return count_values(evaluation, node, param, steps),
@@ -55,7 +59,7 @@ pub(super) fn eval(evaluation: &mut Evaluation<'_>, node: &Aggregate, steps: &St
     };
     let block = evaluation.vector(&node.expr, steps)?;
     if matches!(node.op, A::Topk | A::Bottomk | A::Limitk | A::LimitRatio) {
-        return topk::eval(evaluation, node, block, &parameter);
+        return topk::eval(evaluation, node, &block, &parameter);
     }
     let span = node.expr.within_parens().span();
     if node.op == A::Quantile {
@@ -76,7 +80,9 @@ pub(super) fn eval(evaluation: &mut Evaluation<'_>, node: &Aggregate, steps: &St
         running.resize_with(out.heads.len(), Group::default);
         for (row, number) in rows.iter().enumerate() {
             let cell = block.cell(row, step);
-            let (Some(group), Some(head)) = (running.get_mut(*number), block.heads.get(row)) else { continue };
+            let (Some(group), Some(head)) = (running.get_mut(*number), block.heads.get(row)) else {
+                continue;
+            };
             if group.add(node.op, cell, head.labels.metric(), span, &mut evaluation.annotations)
                 && head.drop_name
                 && let Some(result) = out.heads.get_mut(*number)
@@ -117,7 +123,14 @@ struct Group {
 
 impl Group {
     /// Adds a sample; whether there was one.
-    fn add(&mut self, op: AggregateOp, cell: &Cell, metric: &str, span: Span, notes: &mut Annotations) -> bool {
+    fn add(
+        &mut self,
+        op: AggregateOp,
+        cell: &Cell,
+        metric: &str,
+        span: Span,
+        notes: &mut Annotations,
+    ) -> bool {
         use AggregateOp as A;
         match cell {
             Cell::Absent => return false,
@@ -159,7 +172,14 @@ impl Group {
         true
     }
 
-    fn add_histogram(&mut self, op: AggregateOp, h: &Histogram, metric: &str, span: Span, notes: &mut Annotations) {
+    fn add_histogram(
+        &mut self,
+        op: AggregateOp,
+        h: &Histogram,
+        metric: &str,
+        span: Span,
+        notes: &mut Annotations,
+    ) {
         if matches!(self.histograms, Histograms::Incompatible) {
             return;
         }

@@ -52,7 +52,11 @@ impl Annotation {
         if let Some(forced) = &self.forced {
             let Forced { from, to, lowest, highest, most, count } = *forced;
             let most = two_digits(most);
-            text.push_str(&format!(", from buckets {} to {}, with a max diff of {most}", go_g(lowest), go_g(highest)));
+            text.push_str(&format!(
+                ", from buckets {} to {}, with a max diff of {most}",
+                go_g(lowest),
+                go_g(highest)
+            ));
             if count == 1 || from == to {
                 text.push_str(&format!(", at {}", rfc3339(from)));
             } else {
@@ -156,7 +160,10 @@ impl Annotations {
     }
 
     pub(super) fn mixed_floats_histograms(&mut self, span: Span, metric: &str) {
-        self.warn(span, format!("encountered a mix of histograms and floats for metric name {}", quoted(metric)));
+        self.warn(
+            span,
+            format!("encountered a mix of histograms and floats for metric name {}", quoted(metric)),
+        );
     }
 
     pub(super) fn mixed_schemas(&mut self, span: Span, metric: &str) {

@@ -35,15 +35,23 @@ const fn changes_meaning(op: BinaryOp) -> bool {
 }
 
 /// The value of a binary operator.
-pub(super) fn eval(evaluation: &mut Evaluation<'_>, node: &Binary, steps: &Steps) -> Result<Value, EvalError> {
+pub(super) fn eval(
+    evaluation: &mut Evaluation<'_>,
+    node: &Binary,
+    steps: &Steps,
+) -> Result<Value, EvalError> {
     let lhs = evaluation.eval(&node.lhs, steps)?;
     let rhs = evaluation.eval(&node.rhs, steps)?;
     match (lhs, rhs) {
         (Value::Scalar(a), Value::Scalar(b)) => {
             Ok(Value::Scalar(a.into_iter().zip(b).map(|(a, b)| operate::numbers(node.op, a, b)).collect()))
         }
-        (Value::Vector(block), Value::Scalar(numbers)) => with_number(evaluation, node, block, &numbers, false),
-        (Value::Scalar(numbers), Value::Vector(block)) => with_number(evaluation, node, block, &numbers, true),
+        (Value::Vector(block), Value::Scalar(numbers)) => {
+            with_number(evaluation, node, block, &numbers, false)
+        }
+        (Value::Scalar(numbers), Value::Vector(block)) => {
+            with_number(evaluation, node, block, &numbers, true)
+        }
         (Value::Vector(lhs), Value::Vector(rhs)) => {
             let Some(matching) = &node.matching else { return fail("vectors are joined without matching") };
             if node.op.is_set() {
@@ -154,7 +162,9 @@ fn result_labels(op: BinaryOp, many: &LabelSet, one: &LabelSet, matching: &Vecto
     if matching.cardinality == Cardinality::OneToOne {
         labels = match &matching.labels {
             MatchLabels::On(names) => labels.filtered(|name| names.iter().any(|one| one.as_str() == name)),
-            MatchLabels::Ignoring(names) => labels.filtered(|name| !names.iter().any(|one| one.as_str() == name)),
+            MatchLabels::Ignoring(names) => {
+                labels.filtered(|name| !names.iter().any(|one| one.as_str() == name))
+            }
         };
     }
     for name in &matching.include {
@@ -189,7 +199,9 @@ impl Joining<'_> {
     ) -> Result<(), EvalError> {
         let node = self.node;
         let (a, b) = if self.swapped { (one_cell, many_cell) } else { (many_cell, one_cell) };
-        let Some((mut result, keep)) = operate::samples(node.op, a, b, node.at.0, &mut evaluation.annotations) else {
+        let Some((mut result, keep)) =
+            operate::samples(node.op, a, b, node.at.0, &mut evaluation.annotations)
+        else {
             return Ok(());
         };
         if node.return_bool {
@@ -205,7 +217,9 @@ impl Joining<'_> {
         let inserted = self.inserted.entry((step, number)).or_default();
         if matching.cardinality == Cardinality::OneToOne {
             if !inserted.is_empty() {
-                return fail("multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)");
+                return fail(
+                    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+                );
             }
         } else if inserted.contains(&labels) {
             return fail("multiple matches for labels: grouping labels must ensure unique matches");
@@ -313,7 +327,13 @@ fn matched(
     Ok(out)
 }
 
-fn duplicate<T>(matching: &VectorMatching, swapped: bool, one: &Block, new: usize, old: usize) -> Result<T, EvalError> {
+fn duplicate<T>(
+    matching: &VectorMatching,
+    swapped: bool,
+    one: &Block,
+    new: usize,
+    old: usize,
+) -> Result<T, EvalError> {
     let labels = |row: usize| one.heads.get(row).map_or_else(LabelSet::empty, |head| head.labels.clone());
     let group = signature(&labels(new), &matching.labels);
     let side = if swapped { "left" } else { "right" };

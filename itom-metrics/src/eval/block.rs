@@ -103,10 +103,6 @@ impl Block {
         self.heads.iter().zip(self.cells.chunks_exact(self.steps.max(1)))
     }
 
-    pub(super) fn rows_mut(&mut self) -> impl Iterator<Item = (&mut Head, &mut [Cell])> {
-        self.heads.iter_mut().zip(self.cells.chunks_exact_mut(self.steps.max(1)))
-    }
-
     pub(super) fn cell(&self, row: usize, step: usize) -> &Cell {
         self.cells.get(row * self.steps + step).unwrap_or(&Cell::Absent)
     }

@@ -67,7 +67,10 @@ mod tests {
     #[test]
     fn known_days() {
         let leap_day = Civil::of(1_709_164_800);
-        assert_eq!((leap_day.year, leap_day.month, leap_day.day, leap_day.weekday, leap_day.year_day), (2024, 2, 29, 4, 60));
+        assert_eq!(
+            (leap_day.year, leap_day.month, leap_day.day, leap_day.weekday, leap_day.year_day),
+            (2024, 2, 29, 4, 60)
+        );
         assert_eq!(leap_day.days_in_month(), 29);
         let before = Civil::of(-1);
         assert_eq!((before.year, before.month, before.day, before.second), (1969, 12, 31, 59));

@@ -56,9 +56,11 @@ pub(super) fn eval(evaluation: &mut Evaluation<'_>, call: &Call, steps: &Steps) 
         F::Absent => {
             let block = evaluation.vector(first, steps)?;
             let nobody = |step: usize| (0..block.heads.len()).all(|row| block.cell(row, step).is_absent());
-            let cells = (0..steps.count).map(|step| if nobody(step) { Cell::Float(1.0) } else { Cell::Absent });
+            let cells =
+                (0..steps.count).map(|step| if nobody(step) { Cell::Float(1.0) } else { Cell::Absent });
             let mut absent = Block::new(steps.count);
-            absent.push_row(Head { labels: labels_of_absent(first.within_parens()), drop_name: false }, cells);
+            absent
+                .push_row(Head { labels: labels_of_absent(first.within_parens()), drop_name: false }, cells);
             Ok(Value::Vector(absent))
         }
         F::Timestamp | F::StartTimestamp => times(evaluation, call.function, first, steps).map(Value::Vector),
@@ -70,7 +72,11 @@ pub(super) fn eval(evaluation: &mut Evaluation<'_>, call: &Call, steps: &Steps) 
         F::HistogramQuantile | F::HistogramQuantiles | F::HistogramFraction => {
             classic::eval(evaluation, call, steps).map(Value::Vector)
         }
-        _ => match call.args.iter().position(|arg| matches!(arg.within_parens(), Expr::Matrix(_) | Expr::Subquery(_))) {
+        _ => match call
+            .args
+            .iter()
+            .position(|arg| matches!(arg.within_parens(), Expr::Matrix(_) | Expr::Subquery(_)))
+        {
             Some(range) => over_range(evaluation, call, range, steps).map(Value::Vector),
             None => elementwise(evaluation, call, first, steps).map(Value::Vector),
         },
@@ -106,9 +112,10 @@ fn only_float(block: &Block, step: usize) -> f64 {
 fn dates_of_now(function: Function, steps: &Steps) -> Result<Value, EvalError> {
     let mut block = Block::new(steps.count);
     let head = Head { labels: LabelSet::empty(), drop_name: false };
-    block.push_row(head, steps.times().map(|t| {
-        date_part(function, (t / 1_000) as f64).map_or(Cell::Absent, Cell::Float)
-    }));
+    block.push_row(
+        head,
+        steps.times().map(|t| date_part(function, (t / 1_000) as f64).map_or(Cell::Absent, Cell::Float)),
+    );
     Ok(Value::Vector(block))
 }
 
@@ -167,7 +174,9 @@ fn elementwise(
     let mut block = evaluation.vector(first, steps)?;
     let (mut low, mut high) = (Vec::new(), Vec::new());
     match function {
-        F::Clamp => (low, high) = (argument(evaluation, call, 1, steps)?, argument(evaluation, call, 2, steps)?),
+        F::Clamp => {
+            (low, high) = (argument(evaluation, call, 1, steps)?, argument(evaluation, call, 2, steps)?)
+        }
         F::ClampMin => low = argument(evaluation, call, 1, steps)?,
         F::ClampMax => high = argument(evaluation, call, 1, steps)?,
         F::Round if call.args.len() > 1 => low = argument(evaluation, call, 1, steps)?,
@@ -373,8 +382,7 @@ fn over_range(
         {
             might_not_count(evaluation, &one.labels, first_span, &mut notes);
         }
-        let labels =
-            if delayed || keeps_name { one.labels.clone() } else { one.labels.without_metadata() };
+        let labels = if delayed || keeps_name { one.labels.clone() } else { one.labels.without_metadata() };
         block.heads.push(Head { labels, drop_name: !keeps_name });
     }
     evaluation.annotations = notes;
@@ -399,7 +407,12 @@ fn nobody(block: &Block, labels: LabelSet) -> Block {
 }
 
 /// Says so when the name or type of a series is not that of a counter.
-fn might_not_count(evaluation: &Evaluation<'_>, labels: &LabelSet, span: Span, notes: &mut super::Annotations) {
+fn might_not_count(
+    evaluation: &Evaluation<'_>,
+    labels: &LabelSet,
+    span: Span,
+    notes: &mut super::Annotations,
+) {
     let metric = labels.metric();
     if metric.is_empty() {
         return;
@@ -414,7 +427,9 @@ fn might_not_count(evaluation: &Evaluation<'_>, labels: &LabelSet, span: Span, n
     } else if !["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| metric.ends_with(suffix)) {
         notes.info(
             span,
-            format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {quoted}"),
+            format!(
+                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {quoted}"
+            ),
         );
     }
 }
@@ -471,8 +486,10 @@ impl<'a> Sliding<'a> {
         let (floats, histograms) = (&self.samples.floats, &self.samples.histograms);
         self.floats.0 += advance(floats.get(self.floats.0..).unwrap_or(&[]), first, |point| point.t);
         self.floats.1 += advance(floats.get(self.floats.1..).unwrap_or(&[]), last, |point| point.t);
-        self.histograms.0 += advance(histograms.get(self.histograms.0..).unwrap_or(&[]), first, |point| point.t);
-        self.histograms.1 += advance(histograms.get(self.histograms.1..).unwrap_or(&[]), last, |point| point.t);
+        self.histograms.0 +=
+            advance(histograms.get(self.histograms.0..).unwrap_or(&[]), first, |point| point.t);
+        self.histograms.1 +=
+            advance(histograms.get(self.histograms.1..).unwrap_or(&[]), last, |point| point.t);
         let float_range = self.floats.0..self.floats.1.max(self.floats.0);
         let histogram_range = self.histograms.0..self.histograms.1.max(self.histograms.0);
         let starts = |starts: &'_ Vec<i64>| self.use_starts && !starts.is_empty();
@@ -516,11 +533,10 @@ pub(super) fn range_vector(
         if ranges.edges.is_some() && !window.histograms.is_empty() {
             return fail("anchored modifier is not supported with histograms");
         }
-        let mut samples = crate::Points::default();
-        samples.floats = match ranges.edges {
+        let mut samples = crate::Points::of_floats(match ranges.edges {
             Some(edges) => super::rate::with_edges(&window, edges == Edges::Smoothed),
             None => window.floats.to_vec(),
-        };
+        });
         samples.histograms = window.histograms.to_vec();
         if !samples.is_empty() {
             evaluation.held += samples.len() as u64;

@@ -25,6 +25,9 @@ enum Question {
 /// Upper bound and cumulative count.
 type Buckets = Vec<(f64, f64)>;
 
+/// Lowest and highest bound and the greatest difference of buckets whose counts had to be raised.
+type Raised = (f64, f64, f64);
+
 /// `histogram_quantile`, `histogram_quantiles` and `histogram_fraction`.
 pub(super) fn eval(evaluation: &mut Evaluation<'_>, call: &Call, steps: &Steps) -> Result<Block, EvalError> {
     let (vector, scalars) = match call.function {
@@ -38,7 +41,9 @@ pub(super) fn eval(evaluation: &mut Evaluation<'_>, call: &Call, steps: &Steps) 
         numbers.push((arg.within_parens().span(), evaluation.scalar(arg, steps)?));
     }
     let label = match call.args.get(1).map(Expr::within_parens) {
-        Some(Expr::String(text)) if call.function == Function::HistogramQuantiles => Some(text.value.to_string()),
+        Some(Expr::String(text)) if call.function == Function::HistogramQuantiles => {
+            Some(text.value.to_string())
+        }
         _ => None,
     };
     let block = evaluation.vector(argument, steps)?;
@@ -51,7 +56,9 @@ pub(super) fn eval(evaluation: &mut Evaluation<'_>, call: &Call, steps: &Steps) 
     let mut asking = Asking::new(&block, delayed);
     for step in 0..steps.count {
         evaluation.check()?;
-        let value = |index: usize| numbers.get(index).and_then(|(_, values)| values.get(step)).copied().unwrap_or(f64::NAN);
+        let value = |index: usize| {
+            numbers.get(index).and_then(|(_, values)| values.get(step)).copied().unwrap_or(f64::NAN)
+        };
         let questions = if call.function == Function::HistogramFraction {
             vec![Question::Fraction(value(0), value(1))]
         } else {
@@ -62,7 +69,14 @@ pub(super) fn eval(evaluation: &mut Evaluation<'_>, call: &Call, steps: &Steps) 
             }
             (0..numbers.len()).map(|index| Question::Quantile(value(index))).collect()
         };
-        asking.step(&block, (step, steps.at(step)), &questions, label.as_deref(), spans, &mut evaluation.annotations)?;
+        asking.step(
+            &block,
+            (step, steps.at(step)),
+            &questions,
+            label.as_deref(),
+            spans,
+            &mut evaluation.annotations,
+        )?;
     }
     asking.out.drop_empty_rows();
     if delayed { Ok(asking.out) } else { asking.out.drop_names(false) }
@@ -198,7 +212,9 @@ impl Asking {
 
 fn say_nan(question: Question, share: Share, span: Span, metric: &str, notes: &mut Annotations) {
     let text = match question {
-        Question::Quantile(_) if share.among_nan => "input to histogram_quantile has NaN observations, result is NaN",
+        Question::Quantile(_) if share.among_nan => {
+            "input to histogram_quantile has NaN observations, result is NaN"
+        }
         Question::Quantile(_) if share.skewed_by_nan => {
             "input to histogram_quantile has NaN observations, result is skewed higher"
         }
@@ -218,8 +234,8 @@ fn go_float(text: &str) -> Option<f64> {
     if known { text.parse().ok() } else { None }
 }
 
-/// Sorted and cumulative. Also lowest and highest bound and the greatest difference of what had to be raised.
-fn prepared(buckets: Buckets) -> Option<(Buckets, Option<(f64, f64, f64)>)> {
+/// Sorted and cumulative, and what had to be raised for that; `None` without a bucket to +Inf.
+fn prepared(buckets: Buckets) -> Option<(Buckets, Option<Raised>)> {
     let mut buckets = buckets;
     buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
     if buckets.last().is_none_or(|last| last.0 != f64::INFINITY) {
@@ -232,7 +248,7 @@ fn prepared(buckets: Buckets) -> Option<(Buckets, Option<(f64, f64, f64)>)> {
             _ => joined.push((bound, count)),
         }
     }
-    let mut forced: Option<(f64, f64, f64)> = None;
+    let mut forced: Option<Raised> = None;
     let mut before = joined.first().map_or(0.0, |first| first.1);
     for (bound, count) in joined.iter_mut().skip(1) {
         if *count == before {
@@ -254,7 +270,7 @@ fn prepared(buckets: Buckets) -> Option<(Buckets, Option<(f64, f64, f64)>)> {
 }
 
 /// The quantile of a classic histogram, interpolated within its bucket.
-fn bucket_quantile(q: f64, buckets: Buckets) -> (f64, Option<(f64, f64, f64)>) {
+fn bucket_quantile(q: f64, buckets: Buckets) -> (f64, Option<Raised>) {
     if q.is_nan() {
         return (f64::NAN, None);
     }

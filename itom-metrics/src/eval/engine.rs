@@ -13,19 +13,6 @@ use crate::promql::ast::{Expr, VectorSelector};
 use crate::{FloatPoint, LabelMatcher, Points, Queryable, SelectHints, SelectedSeries, TimeRange};
 
 /// Evaluates expressions.
-///
-/// ```
-/// use itom_metrics::eval::{Engine, EngineOptions, QueryValue, SampleValue};
-/// use itom_metrics::{LabelSet, MemorySeries, promql};
-/// let mut series = MemorySeries::new();
-/// series.append_float(&LabelSet::from_pairs([("__name__", "up"), ("job", "web")]), 1_000, 1.0, 0)?;
-/// let engine = Engine::new(EngineOptions::default());
-/// let answer = engine.instant(&promql::parse("up + 1")?, &series, 2_000)?;
-/// let QueryValue::Vector(samples) = answer.value else { panic!("a vector") };
-/// assert_eq!(samples[0].labels.to_string(), r#"{job="web"}"#);
-/// assert_eq!(samples[0].value, SampleValue::Float(2.0));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Engine {
     options: EngineOptions,
@@ -110,7 +97,12 @@ impl Engine {
         let value = match expr.within_parens() {
             Expr::Matrix(_) | Expr::Subquery(_) => {
                 let series = call::range_vector(&mut evaluation, expr, &steps)?;
-                QueryValue::Matrix(series.into_iter().map(|one| MatrixSeries { labels: one.labels, points: one.samples }).collect())
+                QueryValue::Matrix(
+                    series
+                        .into_iter()
+                        .map(|one| MatrixSeries { labels: one.labels, points: one.samples })
+                        .collect(),
+                )
             }
             _ => match evaluation.eval(expr, &steps)? {
                 Value::Scalar(values) => QueryValue::Scalar(t, values.first().copied().unwrap_or(f64::NAN)),
@@ -118,14 +110,17 @@ impl Engine {
                 Value::Vector(block) => {
                     let block = cleaned(block)?;
                     let rows = block.heads.into_iter().zip(block.cells);
-                    QueryValue::Vector(rows.filter_map(|(head, cell)| {
-                        let value = match cell {
-                            Cell::Absent => return None,
-                            Cell::Float(v) => SampleValue::Float(v),
-                            Cell::Histogram(h) => SampleValue::Histogram(h),
-                        };
-                        Some(VectorSample { labels: head.labels, t, value })
-                    }).collect())
+                    QueryValue::Vector(
+                        rows.filter_map(|(head, cell)| {
+                            let value = match cell {
+                                Cell::Absent => return None,
+                                Cell::Float(v) => SampleValue::Float(v),
+                                Cell::Histogram(h) => SampleValue::Histogram(h),
+                            };
+                            Some(VectorSample { labels: head.labels, t, value })
+                        })
+                        .collect(),
+                    )
                 }
             },
         };
@@ -175,8 +170,10 @@ impl Engine {
             }
             Value::Vector(block) => {
                 let series = select::as_series_with_hints(&cleaned(block)?, &steps);
-                let mut series: Vec<_> =
-                    series.into_iter().map(|one| MatrixSeries { labels: one.labels, points: one.samples }).collect();
+                let mut series: Vec<_> = series
+                    .into_iter()
+                    .map(|one| MatrixSeries { labels: one.labels, points: one.samples })
+                    .collect();
                 series.sort_by(|a, b| a.labels.cmp(&b.labels));
                 series
             }
@@ -184,8 +181,20 @@ impl Engine {
         Ok(Answer { value: QueryValue::Matrix(series), annotations: evaluation.annotations })
     }
 
-    fn evaluation<'a>(&'a self, source: &'a dyn Source, watch: &'a dyn Watch, asked: Asked) -> Evaluation<'a> {
-        Evaluation { options: &self.options, source, watch, asked, annotations: Annotations::default(), held: 0 }
+    fn evaluation<'a>(
+        &'a self,
+        source: &'a dyn Source,
+        watch: &'a dyn Watch,
+        asked: Asked,
+    ) -> Evaluation<'a> {
+        Evaluation {
+            options: &self.options,
+            source,
+            watch,
+            asked,
+            annotations: Annotations::default(),
+            held: 0,
+        }
     }
 }
 

@@ -30,7 +30,9 @@ pub enum EvalError {
     #[error("{0}")]
     Interrupted(Interruption),
     /// The range has a step that is not positive or an end before its start.
-    #[error("a range query from {start} to {end} ms with a step of {step} ms has no times; the step must be positive and the end no earlier than the start")]
+    #[error(
+        "a range query from {start} to {end} ms with a step of {step} ms has no times; the step must be positive and the end no earlier than the start"
+    )]
     Range {
         /// The start in milliseconds.
         start: i64,

@@ -8,7 +8,7 @@ use super::block::{Block, Steps, Value};
 use super::error::{EvalError, fail};
 use super::options::{EngineOptions, Watch};
 use super::{Annotations, aggregate, binary, call, select};
-use crate::promql::ast::{Expr, Length, Matcher, Moment, Shift, Subquery, ValueType, VectorSelector};
+use crate::promql::ast::{Expr, Length, Matcher, Moment, Shift, Subquery, VectorSelector};
 use crate::promql::{Evaluated, Function, LengthError};
 use crate::{LabelMatcher, METRIC_NAME, SelectHints, SelectedSeries, TimeRange};
 
@@ -145,7 +145,9 @@ impl Evaluation<'_> {
             Expr::Aggregate(node) => aggregate::eval(self, node, steps).map(Value::Vector),
             Expr::Call(node) => call::eval(self, node, steps),
             // The parser lets ranges stand only where a function takes them, or alone in an instant query.
-            Expr::Matrix(_) | Expr::Subquery(_) => fail("a range vector cannot be evaluated over a range of times"),
+            Expr::Matrix(_) | Expr::Subquery(_) => {
+                fail("a range vector cannot be evaluated over a range of times")
+            }
         }
     }
 
@@ -287,9 +289,4 @@ pub(super) fn labels_of_absent(expr: &Expr) -> crate::LabelSet {
         }
     }
     labels
-}
-
-/// Whether an expression has this type.
-pub(super) fn is(expr: &Expr, wanted: ValueType) -> bool {
-    expr.value_type() == wanted
 }

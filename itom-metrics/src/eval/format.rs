@@ -42,7 +42,8 @@ fn exponential(value: f64) -> String {
 pub(super) fn rfc3339(at: i64) -> String {
     let civil = super::calendar::Civil::of(at.div_euclid(1_000));
     let millis = at.rem_euclid(1_000);
-    let fraction = if millis == 0 { String::new() } else { format!(".{millis:03}").trim_end_matches('0').to_owned() };
+    let fraction =
+        if millis == 0 { String::new() } else { format!(".{millis:03}").trim_end_matches('0').to_owned() };
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}{fraction}Z",
         civil.year, civil.month, civil.day, civil.hour, civil.minute, civil.second
@@ -55,7 +56,10 @@ mod tests {
 
     #[test]
     fn as_go_prints() {
-        assert_eq!([1e5, 1e6, 0.0001, 0.00001, -1.5].map(go_g), ["100000", "1e+06", "0.0001", "1e-05", "-1.5"]);
+        assert_eq!(
+            [1e5, 1e6, 0.0001, 0.00001, -1.5].map(go_g),
+            ["100000", "1e+06", "0.0001", "1e-05", "-1.5"]
+        );
         assert_eq!([1.0, 0.5, f64::INFINITY].map(open_metrics), ["1.0", "0.5", "+Inf"]);
         assert_eq!(rfc3339(1_500), "1970-01-01T00:00:01.5Z");
     }

@@ -118,7 +118,9 @@ fn read(
     let from = fixed.unwrap_or(steps.start) - offset - lookback + 1;
     let to = fixed.unwrap_or(steps.end()) - offset;
     let series = evaluation.source.select(&matchers, TimeRange { from, to }, &SelectHints::default())?;
-    if let Some(one) = series.iter().find(|one| one.samples.histograms.iter().any(|point| !point.h.is_stale())) {
+    if let Some(one) =
+        series.iter().find(|one| one.samples.histograms.iter().any(|point| !point.h.is_stale()))
+    {
         return fail(format!("this should be an info metric, with float samples: {}", one.labels));
     }
     select::rows(evaluation, &series, steps, fixed, offset, |picked| Cell::Float(picked.t as f64))
@@ -178,5 +180,7 @@ fn enriched(
     if !seen && wanted.values().flatten().any(|matcher| !matcher.matches("")) {
         return Ok(None);
     }
-    Ok(Some(added.iter().fold(base.clone(), |labels, (name, value)| labels.with(name.as_str(), value.clone()))))
+    Ok(Some(
+        added.iter().fold(base.clone(), |labels, (name, value)| labels.with(name.as_str(), value.clone())),
+    ))
 }

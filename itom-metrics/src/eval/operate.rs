@@ -85,7 +85,13 @@ fn changed(h: &Histogram, change: impl FnOnce(&mut Histogram)) -> Option<(Cell, 
     Some((Cell::histogram(h), true))
 }
 
-fn added(op: BinaryOp, a: &Histogram, b: &Histogram, span: Span, notes: &mut Annotations) -> Option<(Cell, bool)> {
+fn added(
+    op: BinaryOp,
+    a: &Histogram,
+    b: &Histogram,
+    span: Span,
+    notes: &mut Annotations,
+) -> Option<(Cell, bool)> {
     let mut result = a.clone();
     let (during, merged) = if op == BinaryOp::Add {
         ("addition", add(&mut result, b))
@@ -93,7 +99,10 @@ fn added(op: BinaryOp, a: &Histogram, b: &Histogram, span: Span, notes: &mut Ann
         ("subtraction", sub(&mut result, b))
     };
     let Ok(merged) = merged else {
-        notes.warn(span, format!("incompatible bucket layout encountered for binary operator {}", op.symbol()));
+        notes.warn(
+            span,
+            format!("incompatible bucket layout encountered for binary operator {}", op.symbol()),
+        );
         return None;
     };
     if op == BinaryOp::Sub {

@@ -104,10 +104,8 @@ fn floats_only(
     if !window.histograms.is_empty() {
         notes.ignored_histograms(window.first_span, window.metric);
     }
-    let needs_two = matches!(
-        function,
-        Function::Deriv | Function::PredictLinear | Function::DoubleExponentialSmoothing
-    );
+    let needs_two =
+        matches!(function, Function::Deriv | Function::PredictLinear | Function::DoubleExponentialSmoothing);
     if needs_two && floats.len() < 2 {
         return Ok(Cell::Absent);
     }
@@ -328,9 +326,11 @@ fn counted(window: &Window<'_>, so: impl Fn(At<'_>, At<'_>, bool) -> bool) -> Ce
         .map(|(index, point)| (point.t, start_of(float_starts, index), At::Float(point.v)))
         .collect();
     let floats_alone = window.histograms.is_empty();
-    both.extend(window.histograms.iter().enumerate().map(|(index, point)| {
-        (point.t, start_of(window.histogram_starts, index), At::Histogram(&point.h))
-    }));
+    both.extend(
+        window.histograms.iter().enumerate().map(|(index, point)| {
+            (point.t, start_of(window.histogram_starts, index), At::Histogram(&point.h))
+        }),
+    );
     if !floats_alone {
         both.sort_by_key(|(t, ..)| *t);
     }
@@ -379,7 +379,9 @@ pub(super) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_by(|a, b| b.is_nan().cmp(&a.is_nan()).then(a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal)));
+    values.sort_by(|a, b| {
+        b.is_nan().cmp(&a.is_nan()).then(a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal))
+    });
     let most = (values.len() - 1) as f64;
     let rank = q * most;
     let lower = rank.floor().max(0.0);

@@ -108,9 +108,9 @@ pub(super) fn restarted(starts: &[i64], before: usize, before_t: i64, now_t: i64
 /// Says so when a sample's counter began before the sample before it, which has another start.
 fn warn_overlap(window: &Window<'_>, notes: &mut Annotations) {
     let overlaps = |starts: &[i64], t: &dyn Fn(usize) -> i64| {
-        starts.windows(2).enumerate().any(|(index, pair)| {
-            matches!(pair, [before, now] if *now != 0 && *now < t(index) && now != before)
-        })
+        starts.windows(2).enumerate().any(
+            |(index, pair)| matches!(pair, [before, now] if *now != 0 && *now < t(index) && now != before),
+        )
     };
     let float_t = |index: usize| window.floats.get(index).map_or(0, |point| point.t);
     let histogram_t = |index: usize| window.histograms.get(index).map_or(0, |point| point.t);
@@ -178,9 +178,13 @@ fn histogram_change(window: &Window<'_>, counter: bool, notes: &mut Annotations)
     if counter {
         for (index, point) in points.iter().enumerate().skip(1) {
             let before_t = points.get(index - 1).map_or(0, |before| before.t);
-            if restarted(window.histogram_starts, index - 1, before_t, point.t) || detect_reset(&point.h, &before) {
+            if restarted(window.histogram_starts, index - 1, before_t, point.t)
+                || detect_reset(&point.h, &before)
+            {
                 match add(&mut result, &before) {
-                    Ok(merged) if merged.bounds_reconciled => notes.reconciled_bounds(window.span, "addition"),
+                    Ok(merged) if merged.bounds_reconciled => {
+                        notes.reconciled_bounds(window.span, "addition")
+                    }
                     Ok(_) => {}
                     Err(_) => {
                         notes.mixed_schemas(window.span, window.metric);
@@ -269,7 +273,8 @@ pub(super) fn instant_rate(window: &Window<'_>, counter: bool, notes: &mut Annot
     for (index, point) in window.floats.iter().enumerate().skip(window.floats.len().saturating_sub(2)) {
         last.push((point.t, start_of(window.float_starts, index), Last::Float(point.v)));
     }
-    for (index, point) in window.histograms.iter().enumerate().skip(window.histograms.len().saturating_sub(2)) {
+    for (index, point) in window.histograms.iter().enumerate().skip(window.histograms.len().saturating_sub(2))
+    {
         last.push((point.t, start_of(window.histogram_starts, index), Last::Histogram(&point.h)));
     }
     last.sort_by_key(|(t, ..)| *t);
@@ -298,7 +303,9 @@ pub(super) fn instant_rate(window: &Window<'_>, counter: bool, notes: &mut Annot
             let mut result = (**now).clone();
             if !counter || (!began && !detect_reset(now, before)) {
                 match sub(&mut result, before) {
-                    Ok(merged) if merged.bounds_reconciled => notes.reconciled_bounds(window.span, "subtraction"),
+                    Ok(merged) if merged.bounds_reconciled => {
+                        notes.reconciled_bounds(window.span, "subtraction")
+                    }
                     Ok(_) => {}
                     Err(_) => {
                         notes.mixed_schemas(window.span, window.metric);

@@ -88,9 +88,14 @@ impl Cursor {
         // From one step to the next it is a few samples further; the first step may have many before it.
         self.floats += advance(&samples.floats[self.floats..], time, |point| point.t);
         self.histograms += advance(&samples.histograms[self.histograms..], time, |point| point.t);
-        let float = self.floats.checked_sub(1).and_then(|index| samples.floats.get(index).map(|point| (index, point)));
-        let histogram =
-            self.histograms.checked_sub(1).and_then(|index| samples.histograms.get(index).map(|point| (index, point)));
+        let float = self
+            .floats
+            .checked_sub(1)
+            .and_then(|index| samples.floats.get(index).map(|point| (index, point)));
+        let histogram = self
+            .histograms
+            .checked_sub(1)
+            .and_then(|index| samples.histograms.get(index).map(|point| (index, point)));
         let oldest = time.saturating_sub(lookback);
         match (float, histogram) {
             (Some((index, point)), other) if other.is_none_or(|(_, other)| other.t < point.t) => {

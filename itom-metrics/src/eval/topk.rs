@@ -15,7 +15,7 @@ use crate::promql::ast::{Aggregate, AggregateOp};
 pub(super) fn eval(
     evaluation: &mut Evaluation<'_>,
     node: &Aggregate,
-    block: Block,
+    block: &Block,
     parameter: &[f64],
 ) -> Result<Block, EvalError> {
     let empty = Block::new(block.steps);
@@ -46,21 +46,25 @@ pub(super) fn eval(
             return fail(format!("Scalar value {} overflows int64", go_g(most)));
         }
     }
-    let (labels, rows) = groups(&block, &node.grouping);
+    let (labels, rows) = groups(block, &node.grouping);
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); labels.len()];
     for (row, number) in rows.iter().enumerate() {
         if let Some(group) = members.get_mut(*number) {
             group.push(row);
         }
     }
-    let mut kept = Block { heads: block.heads.clone(), cells: vec![Cell::Absent; block.cells.len()], steps: block.steps };
+    let mut kept = Block {
+        heads: block.heads.clone(),
+        cells: vec![Cell::Absent; block.cells.len()],
+        steps: block.steps,
+    };
     // The order in which an instant query shows them.
     let mut order = Vec::new();
     for step in 0..block.steps {
         evaluation.check()?;
         let k = parameter.get(step).copied().unwrap_or(f64::NAN);
         for group in &members {
-            for row in chosen(node, &block, group, step, k, &mut evaluation.annotations) {
+            for row in chosen(node, block, group, step, k, &mut evaluation.annotations) {
                 kept.set(row, step, block.cell(row, step).clone());
                 order.push(row);
             }
@@ -95,7 +99,14 @@ fn check_ratio(most: f64, least: f64, span: Span, notes: &mut Annotations) {
 }
 
 /// The rows of a group that are kept at a step, in the order they are shown.
-fn chosen(node: &Aggregate, block: &Block, group: &[usize], step: usize, k: f64, notes: &mut Annotations) -> Vec<usize> {
+fn chosen(
+    node: &Aggregate,
+    block: &Block,
+    group: &[usize],
+    step: usize,
+    k: f64,
+    notes: &mut Annotations,
+) -> Vec<usize> {
     let present = group.iter().copied().filter(|row| !block.cell(*row, step).is_absent());
     let count = if k >= 1.0 { k as usize } else { 0 };
     match node.op {

@@ -28,11 +28,7 @@ impl LabelMatcher {
     ///
     /// # Errors
     /// [`EvaluateError::Invalid`] with the regular expression and the byte of the mistake within it.
-    pub fn new(
-        name: impl Into<Text>,
-        op: MatchOp,
-        value: impl Into<Text>,
-    ) -> Result<Self, EvaluateError> {
+    pub fn new(name: impl Into<Text>, op: MatchOp, value: impl Into<Text>) -> Result<Self, EvaluateError> {
         let value = value.into();
         let test = match op {
             MatchOp::Equal | MatchOp::NotEqual => Test::Equal(value.clone()),

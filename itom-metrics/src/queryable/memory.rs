@@ -95,16 +95,11 @@ impl MemorySeries {
     ///
     /// # Errors
     /// [`AppendError`] unless the sample is newer than all of the series, or equal to the newest.
-    pub fn append_float(
-        &mut self,
-        labels: &LabelSet,
-        t: i64,
-        v: f64,
-        start: i64,
-    ) -> Result<(), AppendError> {
+    pub fn append_float(&mut self, labels: &LabelSet, t: i64, v: f64, start: i64) -> Result<(), AppendError> {
         let held = self.held(labels);
         if let Some(newest) = newest(&held.points).filter(|newest| t <= *newest) {
-            let same = held.points.floats.last().is_some_and(|last| last.t == t && last.v.to_bits() == v.to_bits());
+            let same =
+                held.points.floats.last().is_some_and(|last| last.t == t && last.v.to_bits() == v.to_bits());
             return refuse(labels, t, newest, same);
         }
         // The marker of a series of histograms is one of them.

@@ -23,7 +23,9 @@ impl Queryable for SeriesStore {
         let mut found = Vec::new();
         let mut read = 0_u64;
         for metric in self.metrics() {
-            let fits = |name: &LabelMatcher| name.name().as_str() != METRIC_NAME || name.matches(metric.name.as_str());
+            let fits = |name: &LabelMatcher| {
+                name.name().as_str() != METRIC_NAME || name.matches(metric.name.as_str())
+            };
             if !matchers.iter().all(fits) {
                 continue;
             }
