@@ -23,11 +23,6 @@ pub(crate) fn model_duration(text: &str) -> Result<Duration, String> {
     Ok(span)
 }
 
-/// Writes a duration as Prometheus does: `1h30m`, `0s`.
-pub(crate) fn model_text(span: Duration) -> String {
-    if span.is_zero() { "0s".into() } else { itom_core::time::format_duration(span) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -131,6 +131,12 @@ pub struct Alerting {
     pub annotations: BTreeMap<LabelName, Template>,
 }
 
+impl PartialEq for GroupRule {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_same(other)
+    }
+}
+
 impl GroupRule {
     /// What sets an alerting rule apart; `None` for a recording rule.
     #[must_use]

@@ -6,12 +6,20 @@ use std::sync::Arc;
 
 use crate::{CiId, Classify, ErrorKind, EvaluateError, Labels, Text, Timestamp};
 
-/// A value of a sample.
-#[derive(Debug, Clone, PartialEq)]
+/// A value of a sample. Two are equal when they are the same to the bit, so that a NaN equals itself.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SampleValue {
     /// A number.
     Float(f64),
+}
+
+impl PartialEq for SampleValue {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+        }
+    }
 }
 
 impl SampleValue {
