@@ -127,6 +127,12 @@ impl Expression {
         self.reads_time
     }
 
+    /// Whether the answer can change when the item is only seen again.
+    #[cfg(feature = "policy")]
+    pub(crate) fn reads_last_seen(&self) -> bool {
+        self.text.contains("last_seen")
+    }
+
     /// Judges an item. Never fails: what goes wrong is an answer.
     #[must_use]
     pub fn judge(&self, scope: &Scope<'_>) -> Answer {

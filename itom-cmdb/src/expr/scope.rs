@@ -305,7 +305,8 @@ impl Indexer for Related {
     where
         Self: 'v,
     {
-        Ok(self.look_up(key)?)
+        let found: Box<dyn Val + 'v> = self.look_up(key)?;
+        Ok(found)
     }
 }
 

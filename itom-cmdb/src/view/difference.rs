@@ -1,6 +1,8 @@
 //! Where two views differ, at the cost of the difference.
 
 use std::collections::BTreeSet;
+#[cfg(feature = "policy")]
+use std::sync::Arc;
 
 use itom_core::CiId;
 
@@ -33,11 +35,37 @@ impl View {
     /// that were derived apart from each other it is that of walking both.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Differences {
-        Differences {
-            items: self.cis.differing(&other.cis),
-            relations: self.relations.differing(&other.relations),
-            aliases: self.aliases.differing(&other.aliases),
-        }
+        let mut differences = Differences::default();
+        self.changed_cis(other, |id, _, _| differences.items.push(id));
+        self.changed_relations(other, |id, _, _| differences.relations.push(id));
+        self.aliases.changed(&other.aliases, &mut |id, one, other| {
+            if one != other {
+                differences.aliases.push(id);
+            }
+        });
+        differences
+    }
+
+    /// Those of the items that are more than seen again.
+    #[cfg(feature = "policy")]
+    pub(crate) fn rewritten<'a>(
+        &'a self,
+        other: &'a Self,
+        items: &'a [CiId],
+    ) -> impl Iterator<Item = CiId> + 'a {
+        items.iter().copied().filter(|id| match (self.ci(*id), other.ci(*id)) {
+            (Some(one), Some(other)) => {
+                one.first_seen != other.first_seen
+                    || (!Arc::ptr_eq(&one.body, &other.body) && one.body != other.body)
+            }
+            _ => true,
+        })
+    }
+
+    /// Those of the relations that are there in one of the views only, or in another state.
+    pub(crate) fn reshaped(&self, other: &Self, relations: &[RelationId]) -> Vec<RelationId> {
+        let state = |view: &Self, id| view.relation(id).map(|relation| relation.state);
+        relations.iter().copied().filter(|id| state(self, *id) != state(other, *id)).collect()
     }
 
     /// The items at both ends of relations that differ, as far as this view or the other knows them.
