@@ -7,6 +7,7 @@ pub(crate) mod document;
 pub(crate) mod duration;
 mod file;
 mod groups;
+mod life;
 pub(crate) mod template;
 #[cfg(test)]
 mod testing;
@@ -18,4 +19,5 @@ pub use groups::{
     AlertState, Evaluate, Evaluated, Found, GroupAlert, GroupConfig, GroupInput, GroupKey, GroupOutput,
     GroupStatus, Health, RuleGroups, RuleStatus, StoredState,
 };
+pub use life::GroupAlerts;
 pub use template::{Expansion, Template};

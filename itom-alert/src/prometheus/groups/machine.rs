@@ -63,6 +63,12 @@ impl RuleGroups {
         }
     }
 
+    /// The names and expressions of a group's rules.
+    pub(crate) fn rules(&self, key: &GroupKey) -> Option<Vec<(itom_core::Text, itom_core::Text)>> {
+        let named = |rule: &RuleState| (rule.rule.name.clone(), rule.rule.expression.source().into());
+        self.groups.get(key).map(|group| group.rules.iter().map(named).collect())
+    }
+
     /// The groups, by file and name.
     pub fn keys(&self) -> impl Iterator<Item = &GroupKey> {
         self.groups.keys()

@@ -26,11 +26,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
         match keyword.as_str() {
             "define" if !open.is_empty() => return wrong("unexpected {{define}}".into()),
             "if" | "range" | "with" | "define" | "block" => open.push(Open { keyword, has_else: false }),
-            "end" => {
-                if open.pop().is_none() {
-                    return wrong("unexpected {{end}}".into());
-                }
-            }
+            "end" if open.pop().is_none() => return wrong("unexpected {{end}}".into()),
             "else" => match open.last_mut() {
                 Some(block)
                     if !block.has_else && matches!(block.keyword.as_str(), "if" | "range" | "with") =>

@@ -200,9 +200,10 @@ fn map(labels: &Labels) -> Value {
 
 /// A value as templates see it: a number, or the text of what is not one.
 fn shown(value: &SampleValue) -> Value {
-    match value.as_float() {
-        Some(number) => Value::Float(number),
-        None => Value::String(format!("{value:?}").into()),
+    match value {
+        SampleValue::Float(number) => Value::Float(*number),
+        SampleValue::Histogram(histogram) => Value::String(histogram.to_string().into()),
+        other => Value::String(format!("{other:?}").into()),
     }
 }
 
