@@ -12,6 +12,8 @@
 //! like any other, every bit of its payload kept.
 
 mod chunk;
+#[cfg(feature = "durable")]
+pub mod durable;
 pub mod histogram;
 pub mod promql;
 pub mod reading;

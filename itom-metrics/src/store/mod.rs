@@ -6,6 +6,7 @@ mod intern;
 mod limits;
 mod maintain;
 mod read;
+mod scan;
 mod series;
 mod stats;
 
@@ -27,6 +28,8 @@ use self::stats::{Counts, add, release, reserve};
 
 pub use self::limits::{AppendReport, Appended, Refusal, Refused, StoreConfig};
 pub use self::read::{InstantSample, MetricInfo, SeriesInfo};
+#[cfg(feature = "durable")]
+pub(crate) use self::scan::Scanned;
 pub use self::series::SeriesRef;
 pub use self::stats::StoreStats;
 
@@ -142,7 +145,7 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 }
 
 /// The first whole millisecond at or after a time.
-fn millis_up(at: Timestamp) -> i64 {
+pub(crate) fn millis_up(at: Timestamp) -> i64 {
     let micros = at.as_micros();
     micros.div_euclid(1_000) + i64::from(micros.rem_euclid(1_000) != 0)
 }
@@ -375,12 +378,21 @@ impl SeriesStore {
         }
     }
 
-    fn append_all(&self, now: Timestamp, samples: &[NewSample]) -> AppendReport {
+    /// Stores samples; `stored` is told the index of each one that is new.
+    pub(crate) fn append_noting(
+        &self,
+        now: Timestamp,
+        samples: &[NewSample],
+        mut stored: impl FnMut(usize),
+    ) -> AppendReport {
         let window = self.window(now);
         let mut report = AppendReport::default();
-        for sample in samples {
+        for (index, sample) in samples.iter().enumerate() {
             match self.append_one(&window, sample) {
-                Ok(Appended::Stored) => report.stored += 1,
+                Ok(Appended::Stored) => {
+                    report.stored += 1;
+                    stored(index);
+                }
                 Ok(Appended::Duplicate) => report.duplicates += 1,
                 Err(refusal) => {
                     self.counts.refused(refusal);
