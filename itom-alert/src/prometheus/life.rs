@@ -95,14 +95,14 @@ fn outcomes(
         if alert.state != AlertState::Inactive {
             known.insert(alert.labels.clone(), subject);
         }
-        outcomes.push(outcome(alert, subject));
+        outcomes.push(outcome(&alert, subject));
     }
     let clear = |(labels, subject)| Outcome::new(Instance::new(labels, subject), Verdict::Clear);
     outcomes.extend(gone.into_iter().map(clear));
     outcomes
 }
 
-fn outcome(alert: GroupAlert, subject: Option<itom_core::CiId>) -> Outcome {
+fn outcome(alert: &GroupAlert, subject: Option<itom_core::CiId>) -> Outcome {
     let severity = alert.labels.get("severity").and_then(Severity::from_label);
     let severity = severity.filter(|severity| *severity != Severity::Cleared).unwrap_or(Severity::Warning);
     let verdict = match alert.state {
