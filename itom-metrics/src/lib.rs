@@ -12,6 +12,8 @@
 //! like any other, every bit of its payload kept.
 
 mod chunk;
+#[cfg_attr(not(feature = "durable"), expect(dead_code, reason = "the forms of the log are among them"))]
+mod code;
 #[cfg(feature = "durable")]
 pub mod durable;
 pub mod eval;
@@ -28,6 +30,6 @@ pub use queryable::{
 };
 pub use selector::CompiledSelector;
 pub use store::{
-    AppendReport, Appended, InstantSample, MetricInfo, NewSample, Refusal, Refused, Samples, SeriesInfo,
-    SeriesRef, SeriesStore, StoreConfig, StoreStats,
+    AppendReport, Appended, HistogramSeries, InstantSample, MetricInfo, NewHistogram, NewSample, Refusal,
+    Refused, Samples, SeriesInfo, SeriesRef, SeriesStore, StoreConfig, StoreStats,
 };
