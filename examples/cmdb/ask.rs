@@ -56,7 +56,8 @@ pub(crate) fn list(estate: &Estate, list: &List, out: Output) -> Result<i32, Box
         let kind = RelationKind::new(name)?;
         let mut reached: BTreeMap<_, &Ci> = BTreeMap::new();
         for ci in &found {
-            for edge in view.relations_of(ci.id()).filter(|edge| edge.kind == kind && edge.state.is_active()) {
+            for edge in view.relations_of(ci.id()).filter(|edge| edge.kind == kind && edge.state.is_active())
+            {
                 let (own, other) = if outgoing { (edge.from, edge.to) } else { (edge.to, edge.from) };
                 if own == ci.id() {
                     reached.extend(view.ci(other).map(|ci| (ci.id(), ci)));
@@ -83,7 +84,10 @@ pub(crate) fn list(estate: &Estate, list: &List, out: Output) -> Result<i32, Box
         }
         text
     };
-    out.print(text, || json!({ "items": found.iter().map(|ci| brief(ci)).collect::<Vec<_>>(), "unknown": unknown }))?;
+    out.print(
+        text,
+        || json!({ "items": found.iter().map(|ci| brief(ci)).collect::<Vec<_>>(), "unknown": unknown }),
+    )?;
     Ok(0)
 }
 
@@ -123,7 +127,9 @@ pub(crate) fn show(estate: &Estate, item: &str, out: Output) -> Result<i32, Box<
                 .others
                 .iter()
                 .filter(|claim| claim.reason != ClaimReason::Agrees)
-                .map(|claim| format!("{}: {} ({:?})", claim.source, short(&claim.value.to_string(), 30), claim.reason))
+                .map(|claim| {
+                    format!("{}: {} ({:?})", claim.source, short(&claim.value.to_string(), 30), claim.reason)
+                })
                 .collect();
             attributes.add_row([
                 name.to_string(),
@@ -170,13 +176,11 @@ pub(crate) fn explain(
 ) -> Result<i32, Box<dyn Error>> {
     let ci = estate.find(item)?;
     let same = other.map(|other| estate.find(other)).transpose()?.map(|other| other.id() == ci.id());
-    let explanation = estate.cmdb.explain(ci.id()).ok_or("the item is only referred to; no source describes it")?;
+    let explanation =
+        estate.cmdb.explain(ci.id()).ok_or("the item is only referred to; no source describes it")?;
     let rules = estate.cmdb.config().identity();
-    let checked: Vec<_> = explanation
-        .merges
-        .iter()
-        .map(|proof| (proof, verify(proof, estate.cmdb.facts(), rules)))
-        .collect();
+    let checked: Vec<_> =
+        explanation.merges.iter().map(|proof| (proof, verify(proof, estate.cmdb.facts(), rules))).collect();
     let text = || {
         let mut text = match same {
             Some(true) => "they are one item\n".to_owned(),
@@ -184,7 +188,12 @@ pub(crate) fn explain(
             None => String::new(),
         };
         let objects: Vec<String> = ci.objects().iter().map(ToString::to_string).collect();
-        text.push_str(&format!("{} is {} object(s): {}\n", names::name(ci), objects.len(), objects.join(", ")));
+        text.push_str(&format!(
+            "{} is {} object(s): {}\n",
+            names::name(ci),
+            objects.len(),
+            objects.join(", ")
+        ));
         let mut proofs = table(&["object", "object", "are one because", "proof"]);
         for (proof, verdict) in &checked {
             let (left, right) = proof.objects();

@@ -31,7 +31,8 @@ pub(crate) fn check(estate: &Estate, check: &Check, out: Output) -> Result<i32, 
     }
     let set = match &check.file {
         Some(file) => {
-            let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            let text =
+                std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
             PolicySet::from_yaml(&file.display().to_string(), &text)?
         }
         None => PolicySet::starter(),

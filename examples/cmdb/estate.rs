@@ -98,7 +98,8 @@ impl Estate {
                     .filter(|name| name.to_lowercase().contains(&lower))
                     .collect();
                 let near: Vec<String> = near.into_iter().take(5).collect();
-                let hint = if near.is_empty() { String::new() } else { format!("; near: {}", near.join(", ")) };
+                let hint =
+                    if near.is_empty() { String::new() } else { format!("; near: {}", near.join(", ")) };
                 Err(format!("no item is called `{wanted}`{hint}"))
             }
             several => {
@@ -115,7 +116,11 @@ impl Estate {
     /// What an item is part of or runs on, in words, to tell it from others of its name.
     fn place(&self, ci: &Ci) -> String {
         let other = self.view.relations_of(ci.id()).find_map(|edge| {
-            let up = if edge.kind == itom::core::relation::CONTAINS { edge.to == ci.id() } else { edge.from == ci.id() };
+            let up = if edge.kind == itom::core::relation::CONTAINS {
+                edge.to == ci.id()
+            } else {
+                edge.from == ci.id()
+            };
             up.then(|| if edge.from == ci.id() { edge.to } else { edge.from })
         });
         other.map_or_else(|| "nothing".to_owned(), |id| self.name(id))

@@ -137,11 +137,15 @@ pub(crate) fn simulate(estate: &Estate, change: &Simulate, out: Output) -> Resul
     for item in &change.remove {
         removed.insert(estate.find(item)?.id());
     }
-    for (triple, relate) in
-        change.relate.chunks(3).map(|own| (own, true)).chain(change.unrelate.chunks(3).map(|own| (own, false)))
+    for (triple, relate) in change
+        .relate
+        .chunks(3)
+        .map(|own| (own, true))
+        .chain(change.unrelate.chunks(3).map(|own| (own, false)))
     {
         let [from, relation, to] = triple else { return Err("FROM RELATION TO, three words each".into()) };
-        let (kind, from, to) = (RelationKind::new(relation.as_str())?, estate.find(from)?.id(), estate.find(to)?.id());
+        let (kind, from, to) =
+            (RelationKind::new(relation.as_str())?, estate.find(from)?.id(), estate.find(to)?.id());
         changes.push(if relate {
             GraphChange::Relate { kind, from, to }
         } else {

@@ -35,9 +35,9 @@ pub(crate) fn parse_time(text: &str) -> Result<Moment, String> {
         return Ok(Moment::At(at));
     }
     let ago = text.strip_prefix('-').unwrap_or(text);
-    itom::core::time::parse_duration(ago)
-        .map(Moment::Ago)
-        .map_err(|error| format!("neither a time such as 2026-01-31T12:00:00Z nor a span ago such as 2h: {error}"))
+    itom::core::time::parse_duration(ago).map(Moment::Ago).map_err(|error| {
+        format!("neither a time such as 2026-01-31T12:00:00Z nor a span ago such as 2h: {error}")
+    })
 }
 
 /// Between which times.
@@ -65,7 +65,10 @@ pub(crate) fn diff(estate: &Estate, diff: &Diff, out: Output) -> Result<i32, Box
     let text = || {
         let mut text = told(estate, &found);
         if all > found.len() {
-            text.push_str(&format!("{} more of processes and counters; --all shows them\n", all - found.len()));
+            text.push_str(&format!(
+                "{} more of processes and counters; --all shows them\n",
+                all - found.len()
+            ));
         }
         text
     };
@@ -194,13 +197,19 @@ pub(crate) struct DriftArgs {
     all: bool,
 }
 
-pub(crate) fn drift(estate: &Estate, db: &Path, args: &DriftArgs, out: Output) -> Result<i32, Box<dyn Error>> {
+pub(crate) fn drift(
+    estate: &Estate,
+    db: &Path,
+    args: &DriftArgs,
+    out: Output,
+) -> Result<i32, Box<dyn Error>> {
     let known = baselines(db)?;
     let baseline = match &args.baseline {
         Some(name) => known.iter().find(|own| own.name.as_str() == name),
         None => known.last(),
     };
-    let baseline = baseline.ok_or("there is no such baseline; `baseline` lists them, `baseline NAME` sets one")?;
+    let baseline =
+        baseline.ok_or("there is no such baseline; `baseline` lists them, `baseline NAME` sets one")?;
     let rules = if args.all { DriftRules::everything() } else { DriftRules::default() };
     let before = estate.at(baseline.valid, baseline.recorded)?;
     let found = drifted(&before.view, &estate.view, &rules);
