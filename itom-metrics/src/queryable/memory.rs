@@ -185,7 +185,8 @@ fn known_reset(before: Option<&Histogram>, new: &Histogram) -> CounterReset {
     if before.is_stale() {
         return CounterReset::Unknown;
     }
-    if new.count < before.count || new.layout != before.layout || new.zero_threshold != before.zero_threshold {
+    if new.count < before.count || new.layout != before.layout || new.zero_threshold != before.zero_threshold
+    {
         return CounterReset::Unknown;
     }
     let fell = |old: &Buckets, new: &Buckets| {
