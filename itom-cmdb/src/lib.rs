@@ -49,6 +49,7 @@ pub mod impact;
 #[cfg(feature = "policy")]
 pub mod policy;
 pub mod store;
+pub mod temporal;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod view;
