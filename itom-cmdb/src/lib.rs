@@ -34,6 +34,8 @@
 //! # Ok::<(), itom_core::KeyError>(())
 //! ```
 
+pub mod addresses;
+pub mod branch;
 mod cmdb;
 mod config;
 pub mod drift;
@@ -48,10 +50,13 @@ pub mod identity;
 pub mod impact;
 #[cfg(feature = "policy")]
 pub mod policy;
+pub mod risk;
+pub mod servicemap;
 pub mod store;
 pub mod temporal;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod traverse;
 pub mod view;
 
 pub use cmdb::{Applied, Cmdb, Explanation, GraphDelta, Redirect};
