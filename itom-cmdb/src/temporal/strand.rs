@@ -71,6 +71,9 @@ impl Slot {
 /// One change: the thing before and after.
 pub(super) type Change<'a, T> = (<T as Versioned>::Id, Option<&'a T>, Option<&'a T>);
 
+/// One thing that was seen again, and when it was seen before.
+type Renewal<T> = (<T as Versioned>::Id, Option<Timestamp>);
+
 #[derive(Debug, Clone)]
 pub(super) struct Strand<T: Versioned> {
     slots: Trie<T::Id, Slot>,
@@ -96,7 +99,7 @@ impl<T: Versioned> Strand<T> {
 
     /// Takes in what became different at `at`, which is not before anything taken in.
     pub(super) fn push(&mut self, at: Timestamp, changes: &[Change<'_, T>], books: &mut Books) {
-        let mut seen: BTreeMap<Timestamp, Vec<(T::Id, Option<Timestamp>)>> = BTreeMap::new();
+        let mut seen: BTreeMap<Timestamp, Vec<Renewal<T>>> = BTreeMap::new();
         for (id, old, new) in changes {
             let known = self.slots.get(*id).is_some();
             match (old, new) {
@@ -164,7 +167,7 @@ impl<T: Versioned> Strand<T> {
     }
 
     /// These were seen at `now`, as known from `at` on.
-    fn renew(&mut self, at: Timestamp, now: Timestamp, things: &[(T::Id, Option<Timestamp>)]) {
+    fn renew(&mut self, at: Timestamp, now: Timestamp, things: &[Renewal<T>]) {
         if things.len() < GROUP {
             things.iter().for_each(|(id, before)| self.leave(*id, at, *before));
             return;
