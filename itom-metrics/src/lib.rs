@@ -32,6 +32,7 @@ pub use queryable::{
 };
 pub use selector::CompiledSelector;
 pub use store::{
-    AppendReport, Appended, HistogramSeries, InstantSample, MetricInfo, NewHistogram, NewSample, Refusal,
-    Refused, Samples, SeriesInfo, SeriesRef, SeriesStore, StoreConfig, StoreStats,
+    AppendReport, Appended, Exemplar, ExemplarSeries, HistogramSeries, InstantSample, MetricInfo,
+    MetricMetadata, NewHistogram, NewSample, Refusal, Refused, Samples, SeriesInfo, SeriesRef, SeriesStore,
+    StoreConfig, StoreStats,
 };
