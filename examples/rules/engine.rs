@@ -9,8 +9,9 @@ use std::error::Error;
 use std::io::{BufRead as _, Write as _};
 use std::time::Duration;
 
+use itom::core::SampleValue;
 use itom::core::{Buckets, CounterReset, CustomBounds, Histogram, STALE_NAN_BITS, Schema, is_stale_nan};
-use itom::metrics::eval::{Answer, Engine, EngineOptions, QueryValue, SampleValue};
+use itom::metrics::eval::{Answer, Engine, EngineOptions, QueryValue};
 use itom::metrics::promql::{self, ParseOptions};
 use itom::metrics::{LabelSet, MemorySeries};
 use serde_json::{Value, json};
@@ -97,6 +98,8 @@ fn evaluate(engine: &Engine, series: &MemorySeries, request: &Value) -> Result<V
                 let value = match value {
                     SampleValue::Float(value) => shown(*value),
                     SampleValue::Histogram(value) => shown_histogram(value),
+                    // No other kind of sample is known to the protocol.
+                    _ => Value::Null,
                 };
                 json!({ "labels": shown_labels(labels), "value": value })
             };
@@ -149,7 +152,11 @@ fn shown(value: f64) -> Value {
 }
 
 fn shown_labels(labels: &LabelSet) -> Value {
-    labels.iter().map(|(name, value)| (name.to_string(), json!(value.as_str()))).collect::<serde_json::Map<_, _>>().into()
+    labels
+        .iter()
+        .map(|(name, value)| (name.to_string(), json!(value.as_str())))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 fn numbers(value: &Value) -> Result<Vec<f64>, String> {
@@ -159,7 +166,10 @@ fn numbers(value: &Value) -> Result<Vec<f64>, String> {
 fn histogram(value: &Value) -> Result<Histogram, String> {
     let refused = |error: itom::core::HistogramError| error.to_string();
     let small = |value: &Value, name: &str| {
-        value.as_i64().and_then(|value| i32::try_from(value).ok()).ok_or_else(|| format!("`{name}` is a small number"))
+        value
+            .as_i64()
+            .and_then(|value| i32::try_from(value).ok())
+            .ok_or_else(|| format!("`{name}` is a small number"))
     };
     let schema = small(&value["schema"], "schema")?;
     let mut own = if schema == -53 {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use itom_core::{Histogram, is_stale_nan};
 
 use super::notation::{SequenceValue, SeriesLine};
-use crate::eval::{MatrixSeries, SampleValue, VectorSample};
+use crate::eval::{MatrixSeries, VectorSample};
 use crate::{LabelSet, METRIC_NAME};
+use itom_core::SampleValue;
 
 /// Relative difference that is still equal.
 const EPSILON: f64 = 1e-6;
@@ -143,6 +144,7 @@ fn value(value: &SampleValue) -> String {
             let histogram: &Arc<Histogram> = histogram;
             histogram.to_string()
         }
+        other => format!("{other:?}"),
     }
 }
 

@@ -6,9 +6,10 @@ use super::compare::{almost, matrix, vector};
 use super::notation::SequenceValue;
 use super::script::{Case, Command, Expected, Load, Message, Script, When};
 use super::{classic, pin};
-use crate::eval::{Answer, Engine, EngineOptions, MatrixSeries, QueryValue, SampleValue, VectorSample};
+use crate::eval::{Answer, Engine, EngineOptions, MatrixSeries, QueryValue, VectorSample};
 use crate::promql::{self, Expr, ParseOptions};
 use crate::{MemorySeries, Points};
+use itom_core::SampleValue;
 
 /// How one case went.
 #[derive(Debug, Clone, PartialEq, Eq)]
