@@ -10,6 +10,7 @@ mod bits;
 pub(crate) mod decimal;
 #[cfg(not(feature = "durable"))]
 mod decimal;
+pub(crate) mod histogram;
 mod time;
 mod xor;
 

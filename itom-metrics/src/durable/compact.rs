@@ -98,7 +98,11 @@ impl DurableStore {
         let mut written: Vec<(MetricName, Labels, usize)> = Vec::new();
         self.memory
             .scan(&[], range, |series| {
-                written.push((series.metric.clone(), series.labels.clone(), series.samples.len()));
+                written.push((
+                    series.metric.clone(),
+                    series.labels.clone(),
+                    series.samples.len() + series.histograms.len(),
+                ));
                 writer.add(series)
             })
             .map_err(failed)?;
@@ -229,8 +233,8 @@ impl DurableStore {
                 *place += 1;
                 match (&mut whole, series) {
                     (Some(whole), Some(series)) => {
-                        let earlier = std::mem::take(&mut whole.samples);
-                        whole.samples = merged(earlier, series.samples);
+                        whole.samples = merged(std::mem::take(&mut whole.samples), series.samples);
+                        whole.histograms = merged(std::mem::take(&mut whole.histograms), series.histograms);
                     }
                     (None, Some(series)) => whole = Some(series),
                     (_, None) => {}

@@ -1,18 +1,22 @@
 //! The write-ahead log: checksummed records, each the stored part of one append or a delete.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 use itom_core::{
     CiId, LabelName, Labels, LabelsBuilder, MatchOp, Matcher, MetricName, SampleKind, Timestamp,
 };
 
-use super::code::{Put, Take};
-use crate::NewSample;
+use crate::chunk::histogram::decode;
+use crate::code::{Put, Take};
+use crate::{NewHistogram, NewSample};
 
 /// The beginning of every log file: what it is, and its format.
 pub(super) const MAGIC: &[u8; 8] = b"itomlog\x01";
 
 const SAMPLES: u8 = 1;
 const DELETE: u8 = 2;
+const HISTOGRAMS: u8 = 3;
 
 /// The most bytes of one record: a longer length is a defect of the file.
 const MAX_RECORD: usize = 1 << 28;
@@ -24,9 +28,14 @@ const FRAME: usize = 8;
 pub(super) enum Record {
     /// These were stored, by a store whose time was `now`.
     Samples { now: Timestamp, samples: Vec<NewSample> },
+    /// Histograms, like samples.
+    Histograms { now: Timestamp, histograms: Vec<NewHistogram> },
     /// The samples of series that fit, with `from <= time <= to`, were deleted.
     Delete { matchers: Vec<Matcher>, from: i64, to: i64 },
 }
+
+/// What a series is called.
+pub(super) type Named<'a> = (&'a MetricName, &'a Labels, SampleKind, Option<CiId>);
 
 /// Writes records of one file: a series is named in full once and by number afterwards.
 #[derive(Debug, Default)]
@@ -47,22 +56,49 @@ impl Encoder {
         out.zigzag(now.as_micros());
         let base = now.as_millis();
         for sample in samples {
-            let next = self.numbers.len() as u64;
-            let key = (sample.metric.clone(), sample.labels.clone());
-            let number = *self.numbers.entry(key).or_insert(next);
-            // A subject may change, so it is written whenever there is one.
-            let new = number == next;
-            out.varint(number << 2 | u64::from(sample.subject.is_some()) << 1 | u64::from(new));
-            if new {
-                put_series(&mut out, &sample.metric, &sample.labels, sample.kind);
-            }
-            if let Some(subject) = sample.subject {
-                out.extend_from_slice(subject.as_bytes());
-            }
+            self.series(&mut out, &sample.metric, &sample.labels, sample.kind, sample.subject);
             out.zigzag(sample.at.as_millis().wrapping_sub(base));
             out.fixed64(sample.value.to_bits());
         }
         framed(out)
+    }
+
+    /// A framed record of histograms, given with their bytes.
+    pub(super) fn histograms<'a>(
+        &mut self,
+        now: Timestamp,
+        histograms: impl Iterator<Item = (Named<'a>, i64, &'a [u8])>,
+    ) -> Vec<u8> {
+        let mut out = vec![0; FRAME];
+        out.push(HISTOGRAMS);
+        out.zigzag(now.as_micros());
+        for ((metric, labels, kind, subject), at, bytes) in histograms {
+            self.series(&mut out, metric, labels, kind, subject);
+            out.zigzag(at.wrapping_sub(now.as_millis()));
+            out.extend_from_slice(bytes);
+        }
+        framed(out)
+    }
+
+    fn series(
+        &mut self,
+        out: &mut Vec<u8>,
+        metric: &MetricName,
+        labels: &Labels,
+        kind: SampleKind,
+        subject: Option<CiId>,
+    ) {
+        let next = self.numbers.len() as u64;
+        let number = *self.numbers.entry((metric.clone(), labels.clone())).or_insert(next);
+        // A subject may change, so it is written whenever there is one.
+        let new = number == next;
+        out.varint(number << 2 | u64::from(subject.is_some()) << 1 | u64::from(new));
+        if new {
+            put_series(out, metric, labels, kind);
+        }
+        if let Some(subject) = subject {
+            out.extend_from_slice(subject.as_bytes());
+        }
     }
 }
 
@@ -140,6 +176,17 @@ impl Decoder {
                 }
                 Some(Record::Samples { now, samples })
             }
+            HISTOGRAMS => {
+                let now = Timestamp::from_micros(take.zigzag()?);
+                let mut histograms = Vec::new();
+                while !take.is_empty() {
+                    let (metric, labels, kind, subject) = self.named(&mut take)?;
+                    let at = Timestamp::from_millis(now.as_millis().wrapping_add(take.zigzag()?));
+                    let histogram = Arc::new(decode(&mut take)?);
+                    histograms.push(NewHistogram { metric, labels, kind, subject, at, histogram });
+                }
+                Some(Record::Histograms { now, histograms })
+            }
             DELETE => {
                 let (from, to) = (take.zigzag()?, take.zigzag()?);
                 let mut matchers = Vec::new();
@@ -160,7 +207,7 @@ impl Decoder {
         }
     }
 
-    fn sample(&mut self, take: &mut Take<'_>, now: Timestamp) -> Option<NewSample> {
+    fn named(&mut self, take: &mut Take<'_>) -> Option<(MetricName, Labels, SampleKind, Option<CiId>)> {
         let head = take.varint()?;
         let number = usize::try_from(head >> 2).ok()?;
         if head & 1 == 1 {
@@ -172,6 +219,11 @@ impl Decoder {
         let subject =
             if head & 2 == 2 { Some(CiId::from_bytes(take.bytes(16)?.try_into().ok()?)) } else { None };
         let (metric, labels, kind) = self.series.get(number)?.clone();
+        Some((metric, labels, kind, subject))
+    }
+
+    fn sample(&mut self, take: &mut Take<'_>, now: Timestamp) -> Option<NewSample> {
+        let (metric, labels, kind, subject) = self.named(take)?;
         let at = now.as_millis().wrapping_add(take.zigzag()?);
         let value = f64::from_bits(take.fixed64()?);
         Some(NewSample { metric, labels, kind, subject, at: Timestamp::from_millis(at), value })

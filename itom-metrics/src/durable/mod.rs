@@ -11,7 +11,6 @@
 //! [pco](https://github.com/pcodec/pcodec); series scraped together share their times.
 
 mod backup;
-mod code;
 mod compact;
 mod folder;
 mod log;

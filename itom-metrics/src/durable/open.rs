@@ -196,6 +196,14 @@ impl Replayer<'_> {
                 self.report.replayed_samples += report.stored;
                 self.report.refused_samples += report.refused_total();
             }
+            Record::Histograms { now, histograms } => {
+                self.now = self.now.max(now.as_micros());
+                let oldest = histograms.iter().map(|one| one.at.as_millis()).min();
+                self.oldest = self.oldest.min(oldest.unwrap_or(i64::MAX));
+                let report = self.memory.append_histograms(now, &histograms);
+                self.report.replayed_samples += report.stored;
+                self.report.refused_samples += report.refused_total();
+            }
             Record::Delete { matchers, from, to } => {
                 // The expressions compiled when they were written.
                 let _ = self.memory.delete_millis(&matchers, from, to);

@@ -10,12 +10,13 @@ use itom_core::{
 use super::segment::{Cache, SegmentError};
 use super::store::DurableStore;
 use super::{DurableError, doing};
+use crate::HistogramSeries;
 use crate::chunk::Raw;
 use crate::selector::Condition;
 use crate::store::{Scanned, millis_up};
 
 /// Both in order of time; of two with the same time the one of `first` stays.
-pub(super) fn merged(first: Vec<Raw>, second: Vec<Raw>) -> Vec<Raw> {
+pub(super) fn merged<T: Clone>(first: Vec<(i64, T)>, second: Vec<(i64, T)>) -> Vec<(i64, T)> {
     if first.last().is_none_or(|last| second.first().is_none_or(|next| last.0 < next.0)) {
         return [first, second].concat();
     }
@@ -51,7 +52,7 @@ impl DurableStore {
         let mut found = BTreeMap::new();
         // Memory first: what compaction takes out of it afterwards was in a segment before.
         self.memory.scan(conditions, (from, to), |series| {
-            count(series.samples.len())?;
+            count(series.samples.len() + series.histograms.len())?;
             found.insert((series.metric.clone(), series.labels.clone()), series);
             Ok::<(), DurableError>(())
         })?;
@@ -78,12 +79,14 @@ impl DurableStore {
                 continue;
             }
             for series in of_segment {
-                count(series.samples.len())?;
+                count(series.samples.len() + series.histograms.len())?;
                 match found.entry((series.metric.clone(), series.labels.clone())) {
                     Entry::Vacant(place) => drop(place.insert(series)),
                     Entry::Occupied(mut place) => {
                         let newer = std::mem::take(&mut place.get_mut().samples);
                         place.get_mut().samples = merged(series.samples, newer);
+                        let newer = std::mem::take(&mut place.get_mut().histograms);
+                        place.get_mut().histograms = merged(series.histograms, newer);
                     }
                 }
             }
@@ -111,11 +114,30 @@ impl DurableStore {
         let found = self.gather(&conditions, bounds)?;
         Ok(found
             .into_values()
+            .filter(|series| !series.samples.is_empty())
             .map(|series| {
                 let samples = series.samples.into_iter().map(sample).collect();
                 (series.metric, SeriesData::new(series.labels, series.kind, series.subject, samples))
             })
             .collect())
+    }
+
+    /// The histograms of the series that fit all matchers, as [`select_matching`](Self::select_matching) gives floats.
+    ///
+    /// # Errors
+    /// As [`select_matching`](Self::select_matching).
+    pub fn select_histograms(
+        &self,
+        matchers: &[Matcher],
+        range: Interval,
+    ) -> Result<Vec<HistogramSeries>, DurableError> {
+        let conditions = matchers.iter().map(Condition::new).collect::<Result<Vec<_>, _>>()?;
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bounds = (millis_up(range.from()), millis_up(range.to()).saturating_sub(1));
+        let found = self.gather(&conditions, bounds)?.into_values();
+        Ok(found.filter_map(|one| HistogramSeries::new(one.metric, one.labels, one.histograms)).collect())
     }
 
     /// The names of the labels of series that fit all matchers, or the values of one label, sorted. The metric's name

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use itom_core::{Interval, Labels, Matcher, MetricName, SampleKind, Timestamp};
 
 use super::folder::{Folder, Sink, UNFINISHED};
-use super::log::{self, Encoder, MAGIC};
+use super::log::{self, Encoder, MAGIC, Named};
 use super::segment::Segment;
 use super::{DurableConfig, DurableError, doing};
 use crate::selector::Condition;
 use crate::store::{Scanned, millis_up};
-use crate::{AppendReport, NewSample, Samples as _, SeriesStore, StoreStats};
+use crate::{AppendReport, NewHistogram, NewSample, Samples as _, SeriesStore, StoreStats};
 
 /// Samples of one record when the log is written anew.
 const CHECKPOINT_BATCH: usize = 20_000;
@@ -171,6 +171,39 @@ impl DurableStore {
         Ok(report)
     }
 
+    /// Stores histograms as [`append`](Self::append) stores samples.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_histograms(
+        &self,
+        now: Timestamp,
+        histograms: &[NewHistogram],
+    ) -> Result<AppendReport, DurableError> {
+        self.now.fetch_max(now.as_micros(), Ordering::Relaxed);
+        let mut writer = lock(&self.writer);
+        if writer.unsure {
+            self.checkpoint(&mut writer)?;
+        }
+        let mut stored = Vec::with_capacity(histograms.len());
+        let report =
+            self.memory.append_histograms_noting(now, histograms, |index, bytes| stored.push((index, bytes)));
+        if !stored.is_empty() {
+            let stored = stored.iter().filter_map(|(index, bytes)| {
+                let one = histograms.get(*index)?;
+                Some(((&one.metric, &one.labels, one.kind, one.subject), one.at.as_millis(), &**bytes))
+            });
+            let oldest = stored.clone().map(|one| one.1).min().unwrap_or(i64::MAX);
+            self.oldest.fetch_min(oldest, Ordering::Relaxed);
+            let record = writer.encoder.histograms(now, stored);
+            self.write(&mut writer, &record)?;
+        }
+        let ticket = writer.written;
+        drop(writer);
+        self.wait_for_disk(ticket)?;
+        Ok(report)
+    }
+
     pub(super) fn write(&self, writer: &mut Writer, record: &[u8]) -> Result<(), DurableError> {
         if let Err(error) = writer.sink.write(record) {
             writer.unsure = true;
@@ -216,11 +249,9 @@ impl DurableStore {
         let mut bytes = MAGIC.len() as u64;
         sink.write(MAGIC).map_err(doing("write", &unfinished))?;
         let mut batch: Vec<NewSample> = Vec::new();
-        let mut flush = |batch: &mut Vec<NewSample>| {
-            let record = encoder.samples(now, batch.iter());
-            batch.clear();
+        let mut put = |record: &[u8]| {
             bytes += record.len() as u64;
-            sink.write(&record).map_err(doing("write", &unfinished))
+            sink.write(record).map_err(doing("write", &unfinished))
         };
         self.memory.scan(&[], (i64::MIN, i64::MAX), |series: Scanned| {
             for (at, bits) in &series.samples {
@@ -233,9 +264,18 @@ impl DurableStore {
                     value: f64::from_bits(*bits),
                 });
             }
-            if batch.len() >= CHECKPOINT_BATCH { flush(&mut batch) } else { Ok(()) }
+            if !series.histograms.is_empty() {
+                let name: Named<'_> = (&series.metric, &series.labels, series.kind, series.subject);
+                put(&encoder
+                    .histograms(now, series.histograms.iter().map(|(at, bytes)| (name, *at, &**bytes))))?;
+            }
+            if batch.len() >= CHECKPOINT_BATCH {
+                put(&encoder.samples(now, batch.iter()))?;
+                batch.clear();
+            }
+            Ok::<(), DurableError>(())
         })?;
-        flush(&mut batch)?;
+        put(&encoder.samples(now, batch.iter()))?;
         sink.sync().map_err(doing("sync", &unfinished))?;
         self.folder.rename(&unfinished, &name).map_err(doing("rename", &unfinished))?;
         self.folder.sync().map_err(doing("sync the folder of", &name))?;

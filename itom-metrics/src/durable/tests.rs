@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use itom_core::{Interval, LabelName, Labels, MatchOp, Matcher, MetricName, SampleKind, Timestamp};
+use itom_core::{
+    Buckets, Histogram, Interval, LabelName, Labels, MatchOp, Matcher, MetricName, SampleKind, Schema,
+    Timestamp,
+};
 use proptest::prelude::*;
 
 use super::folder::{Folder, Sink, Source};
 use super::{DurableConfig, DurableError, DurableStore, OpenReport};
-use crate::NewSample;
+use crate::{NewHistogram, NewSample};
 
 #[derive(Debug, Default)]
 struct Bytes {
@@ -173,6 +176,29 @@ fn sample(series: u8, at: i64) -> NewSample {
     }
 }
 
+/// Series 4 and 5 are histograms at even times: the sum is what the others have as value.
+fn is_histogram(series: u8, at: i64) -> bool {
+    series >= 4 && at % 2 == 0
+}
+
+fn histogram(series: u8, at: i64) -> NewHistogram {
+    let NewSample { metric, labels, kind, subject, at, value } = sample(series, at);
+    let mut histogram = Histogram::exponential(Schema::MAX);
+    histogram.sum = value;
+    histogram.count = 7.5;
+    histogram.positive = Buckets::dense(at.as_millis() as i32 % 100, &[1.0, 0.5, 6.0]).unwrap();
+    NewHistogram { metric, labels, kind, subject, at, histogram: Arc::new(histogram) }
+}
+
+/// Appends each as what it is; how many were stored or there.
+fn append(store: &DurableStore, now: Timestamp, samples: &[(u8, i64)]) -> Result<u64, DurableError> {
+    let (histograms, floats): (Vec<_>, Vec<_>) = samples.iter().partition(|(n, at)| is_histogram(*n, *at));
+    let floats: Vec<NewSample> = floats.into_iter().map(|(n, at)| sample(n, at)).collect();
+    let histograms: Vec<NewHistogram> = histograms.into_iter().map(|(n, at)| histogram(n, at)).collect();
+    let reports = [store.append(now, &floats)?, store.append_histograms(now, &histograms)?];
+    Ok(reports.iter().map(|report| report.stored + report.duplicates).sum())
+}
+
 type Model = BTreeMap<(String, Labels), BTreeMap<i64, u64>>;
 
 fn remember(model: &mut Model, sample: &NewSample) {
@@ -186,7 +212,15 @@ fn contents(store: &DurableStore, matchers: &[Matcher], range: Interval) -> Mode
     let series = found.iter().map(|(metric, data)| {
         ((metric.as_str().to_owned(), data.labels.clone()), data.samples.iter().map(sample).collect())
     });
-    series.collect()
+    let mut all: Model = series.collect();
+    for one in store.select_histograms(matchers, range).unwrap() {
+        let series = all.entry((one.metric.as_str().to_owned(), one.labels.clone())).or_default();
+        for (at, histogram) in one.histograms {
+            assert_eq!(histogram.positive.get(at.as_millis() as i32 % 100 + 2), Some(6.0));
+            assert!(series.insert(at.as_millis(), histogram.sum.to_bits()).is_none());
+        }
+    }
+    all
 }
 
 fn matcher(name: &'static str, op: MatchOp, value: &str) -> Matcher {
@@ -253,10 +287,9 @@ proptest! {
         for step in steps {
             match step {
                 Step::Append(samples) => {
-                    let samples: Vec<NewSample> = samples.iter().map(|(n, at)| sample(*n, *at)).collect();
-                    let report = store.append(Timestamp::from_millis(10_000), &samples).unwrap();
-                    prop_assert_eq!(report.refused_total(), 0);
-                    samples.iter().for_each(|sample| remember(&mut model, sample));
+                    let taken = append(&store, Timestamp::from_millis(10_000), &samples).unwrap();
+                    prop_assert_eq!(taken, samples.len() as u64);
+                    samples.iter().for_each(|(n, at)| remember(&mut model, &sample(*n, *at)));
                 }
                 Step::Delete(matchers, from, to) => {
                     store.delete(&matchers, range(from, to)).unwrap();
@@ -335,11 +368,10 @@ fn script(folder: &TestFolder) -> (Model, Model) {
         return (acknowledged, offered);
     };
     for round in 0..8_i64 {
-        let samples: Vec<NewSample> =
-            (0..6).map(|n| sample((n % 3) as u8, round * 2_000 + n * 100)).collect();
-        samples.iter().for_each(|sample| remember(&mut offered, sample));
-        if store.append(Timestamp::from_millis(round * 2_000), &samples).is_ok() {
-            samples.iter().for_each(|sample| remember(&mut acknowledged, sample));
+        let samples: Vec<(u8, i64)> = (0..6).map(|n| ((n % 3) as u8 * 2, round * 2_000 + n * 100)).collect();
+        samples.iter().for_each(|(n, at)| remember(&mut offered, &sample(*n, *at)));
+        if append(&store, Timestamp::from_millis(round * 2_000), &samples).is_ok() {
+            samples.iter().for_each(|(n, at)| remember(&mut acknowledged, &sample(*n, *at)));
         }
         let _ = store.compact(Timestamp::from_millis(round * 2_000));
     }

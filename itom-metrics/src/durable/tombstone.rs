@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::code::{Put, Take};
+use crate::code::{Put, Take};
 
 const MAGIC: &[u8; 8] = b"itomtmb\x01";
 

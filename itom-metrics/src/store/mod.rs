@@ -1,6 +1,7 @@
 //! The series store in memory.
 
 mod body;
+mod distributions;
 mod index;
 mod intern;
 mod limits;
@@ -26,8 +27,11 @@ use self::intern::Interner;
 use self::series::Series;
 use self::stats::{Counts, add, release, reserve};
 
+pub(crate) use self::distributions::Encoded;
+pub use self::distributions::NewHistogram;
 pub use self::limits::{AppendReport, Appended, Refusal, Refused, StoreConfig};
 pub use self::read::{InstantSample, MetricInfo, SeriesInfo};
+pub use self::scan::HistogramSeries;
 #[cfg(feature = "durable")]
 pub(crate) use self::scan::Scanned;
 pub use self::series::SeriesRef;
@@ -252,10 +256,11 @@ impl SeriesStore {
         if state.retired {
             return Ok(None);
         }
-        if let Some((newest, _)) = state.body.newest()
-            && at < newest.saturating_sub(window.late)
-        {
+        if state.newest().is_some_and(|newest| at < newest.saturating_sub(window.late)) {
             return Err(Refusal::TooOld);
+        }
+        if state.has_histogram(at) {
+            return Err(Refusal::Conflict);
         }
         if subject.is_some() {
             state.subject = subject;

@@ -2,14 +2,42 @@
 
 use std::sync::Arc;
 
-use itom_core::{CiId, EvaluateError, Interval, Labels, Matcher, MetricName, SampleKind};
+#[cfg(feature = "durable")]
+use itom_core::{CiId, SampleKind};
+use itom_core::{EvaluateError, Histogram, Interval, Labels, Matcher, MetricName, Timestamp};
 
+use super::Encoded;
 use super::index::Index;
 use super::series::Series;
 use super::stats::{add, release};
 use super::{Metric, SeriesStore, millis_up, read};
+#[cfg(feature = "durable")]
 use crate::chunk::Raw;
+use crate::code::Take;
 use crate::selector::Condition;
+
+/// A series of histograms.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct HistogramSeries {
+    /// The metric.
+    pub metric: MetricName,
+    /// The labels, without the metric name.
+    pub labels: Labels,
+    /// Times and histograms, oldest first.
+    pub histograms: Vec<(Timestamp, Histogram)>,
+}
+
+impl HistogramSeries {
+    /// `None` without histograms.
+    pub(crate) fn new(metric: MetricName, labels: Labels, encoded: Vec<Encoded>) -> Option<Self> {
+        let decoded = encoded.into_iter().filter_map(|(at, bytes)| {
+            Some((Timestamp::from_millis(at), crate::chunk::histogram::decode(&mut Take(&bytes))?))
+        });
+        let histograms: Vec<_> = decoded.collect();
+        (!histograms.is_empty()).then_some(Self { metric, labels, histograms })
+    }
+}
 
 /// A series with its samples.
 #[cfg(feature = "durable")]
@@ -20,6 +48,7 @@ pub(crate) struct Scanned {
     pub(crate) kind: SampleKind,
     pub(crate) subject: Option<CiId>,
     pub(crate) samples: Vec<Raw>,
+    pub(crate) histograms: Vec<Encoded>,
 }
 
 impl SeriesStore {
@@ -56,14 +85,14 @@ impl SeriesStore {
         mut each: impl FnMut(Scanned) -> Result<(), E>,
     ) -> Result<(), E> {
         for series in self.series_matching(conditions) {
-            let (snapshot, subject) = {
+            let (snapshot, histograms, subject) = {
                 let state = series.lock();
-                (state.body.snapshot(from, to), state.subject)
+                (state.body.snapshot(from, to), state.histograms_within(from, to), state.subject)
             };
             let samples = snapshot.read(from, to);
-            if !samples.is_empty() {
+            if !samples.is_empty() || !histograms.is_empty() {
                 let (metric, labels) = (series.metric().clone(), series.labels().clone());
-                each(Scanned { metric, labels, kind: series.kind(), subject, samples })?;
+                each(Scanned { metric, labels, kind: series.kind(), subject, samples, histograms })?;
             }
         }
         Ok(())
@@ -93,13 +122,14 @@ impl SeriesStore {
     fn cut(&self, series: &Series, from: i64, to: i64, only_if: Option<usize>) -> usize {
         let mut state = series.lock();
         if let Some(count) = only_if
-            && state.body.snapshot(from, to).read(from, to).len() != count
+            && state.body.snapshot(from, to).read(from, to).len() + state.histograms_within(from, to).len()
+                != count
         {
             return 0;
         }
-        let before = state.body.heap_bytes();
-        let removed = state.body.cut(from, to);
-        let after = state.body.heap_bytes();
+        let before = state.heap_bytes();
+        let removed = state.cut(from, to);
+        let after = state.heap_bytes();
         if removed > 0 {
             add(&self.counts.memory, after);
             release(&self.counts.memory, before);
@@ -107,6 +137,30 @@ impl SeriesStore {
             add(&self.counts.expired, removed);
         }
         removed
+    }
+
+    /// The histograms of the series that fit all matchers, with `range.from() <= time < range.to()`, sorted by metric
+    /// and labels. A matcher on `__name__` is about the metric's name.
+    ///
+    /// # Errors
+    /// [`EvaluateError::Invalid`] when a regular expression is wrong.
+    pub fn select_histograms(
+        &self,
+        matchers: &[Matcher],
+        range: Interval,
+    ) -> Result<Vec<HistogramSeries>, EvaluateError> {
+        let conditions = matchers.iter().map(Condition::new).collect::<Result<Vec<_>, _>>()?;
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let floor = self.floor.load(std::sync::atomic::Ordering::Relaxed);
+        let (from, to) = (millis_up(range.from()).max(floor), millis_up(range.to()).saturating_sub(1));
+        let mut out = Vec::new();
+        for series in self.series_matching(&conditions) {
+            let found = series.lock().histograms_within(from, to);
+            out.extend(HistogramSeries::new(series.metric().clone(), series.labels().clone(), found));
+        }
+        Ok(out)
     }
 
     /// Deletes the samples of every series that fits all matchers, with `range.from() <= time < range.to()`. A matcher

@@ -6,15 +6,15 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use itom_core::{CiId, LabelName, Labels, LabelsBuilder, MetricName, SampleKind, Text};
 use roaring::RoaringBitmap;
 
-use super::super::code::Take;
 use super::super::folder::{Folder, Source};
 use super::super::log::kind;
 use super::super::tombstone::Tombstones;
 use super::values::{CHUNK_MAX, decode, decode_times};
 use super::{FOOTER, MAGIC, Piece, SegmentError};
 use crate::chunk::Raw;
+use crate::code::Take;
 use crate::selector::{Condition, Test};
-use crate::store::Scanned;
+use crate::store::{Encoded, Scanned};
 
 #[derive(Debug)]
 struct Chunk {
@@ -29,6 +29,7 @@ struct Entry {
     subject: Option<CiId>,
     labels: Box<[(u32, u32)]>,
     chunks: Box<[Chunk]>,
+    distributions: Box<[(u32, Piece)]>,
 }
 
 /// Series by label and value, both by number; made when first asked for, so that opening is fast.
@@ -124,7 +125,7 @@ impl Segment {
             let count = u32::try_from(take.varint()?).ok().filter(|count| *count as usize <= CHUNK_MAX)?;
             self.times.push((piece(take, end)?, count));
         }
-        let series = take.count(5)?;
+        let series = take.count(6)?;
         self.series.reserve(series);
         for _ in 0..series {
             let flags = take.byte()?;
@@ -139,12 +140,21 @@ impl Segment {
                 self.samples += u64::from(self.times.get(times as usize)?.1);
                 chunks.push(Chunk { times, values: piece(take, end)? });
             }
+            let mut distributions = Vec::new();
+            for _ in 0..take.count(7)? {
+                let count =
+                    u32::try_from(take.varint()?).ok().filter(|count| *count as usize <= CHUNK_MAX)?;
+                self.samples += u64::from(count);
+                distributions.push((count, piece(take, end)?));
+            }
+            let (chunks, distributions) = (chunks.into(), distributions.into());
             self.series.push(Entry {
                 metric,
                 kind: kind(flags & 1)?,
                 subject,
                 labels,
-                chunks: chunks.into(),
+                chunks,
+                distributions,
             });
         }
         take.is_empty().then_some(())
@@ -297,11 +307,14 @@ impl Segment {
             let part = times.iter().copied().zip(values).skip(start).take(end - start);
             samples.extend(part.filter(|(at, _)| !tombstones.covers(number, *at)));
         }
-        if samples.is_empty() {
+        let histograms = self.histograms(number, entry, (from, to), &tombstones)?;
+        if samples.is_empty() && histograms.is_empty() {
             return Ok(None);
         }
         // A crafted file could give the chunks of a series in any order.
-        if !samples.windows(2).all(|pair| pair[0].0 < pair[1].0) {
+        let ascending = samples.windows(2).all(|pair| pair[0].0 < pair[1].0)
+            && histograms.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        if !ascending {
             return Err(senseless);
         }
         let unnamed = |_| SegmentError::Corrupt("a name is not one");
@@ -316,7 +329,35 @@ impl Segment {
             kind: entry.kind,
             subject: entry.subject,
             samples,
+            histograms,
         }))
+    }
+
+    fn histograms(
+        &self,
+        number: u32,
+        entry: &Entry,
+        (from, to): (i64, i64),
+        tombstones: &Tombstones,
+    ) -> Result<Vec<Encoded>, SegmentError> {
+        let mut out = Vec::new();
+        for (count, piece) in &entry.distributions {
+            let bytes = self.checked(*piece)?;
+            let mut take = Take(&bytes);
+            let mut at = 0_i64;
+            for _ in 0..*count {
+                let found = (|| {
+                    at = at.wrapping_add(take.zigzag()?);
+                    let length = take.size()?;
+                    take.bytes(length)
+                })();
+                let found = found.ok_or(SegmentError::Corrupt("histograms do not make sense"))?;
+                if at >= from && at <= to && !tombstones.covers(number, at) {
+                    out.push((at, found.into()));
+                }
+            }
+        }
+        Ok(out)
     }
 
     /// The metric's name, labels and kind of a series, without samples.

@@ -3,8 +3,8 @@
 use pco::ChunkConfig;
 use pco::standalone::{simple_compress, simple_decompress_into};
 
-use super::super::code::{Put, Take};
 use crate::chunk::decimal;
+use crate::code::{Put, Take};
 
 /// Samples of one chunk: what a crafted file can make a reader reserve.
 pub(super) const CHUNK_MAX: usize = 1 << 16;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use itom_core::{SampleKind, Text};
 
-use super::super::code::Put;
 use super::super::folder::{Folder, Sink, UNFINISHED};
 use super::values::{CHUNK_MAX, encode, encode_times};
 use super::{MAGIC, Piece, SegmentError};
+use crate::code::Put;
 use crate::store::Scanned;
 
 /// Distinct time columns remembered to be shared: targets scraped together, not all of history.
@@ -30,6 +30,8 @@ struct Chunk {
 struct Entry {
     series: Scanned,
     chunks: Vec<Chunk>,
+    /// How many histograms, and where.
+    distributions: Vec<(u32, Piece)>,
 }
 
 /// A segment that is being written; it exists under its name once [`finish`](Self::finish) returned.
@@ -104,12 +106,29 @@ impl SegmentWriter {
     /// Adds a series; they come sorted by metric and labels, each once, their samples by time.
     pub(in crate::durable) fn add(&mut self, mut series: Scanned) -> Result<(), SegmentError> {
         let samples = std::mem::take(&mut series.samples);
-        let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Ok(()) };
-        self.range = Some(match self.range {
-            Some((from, to)) => (from.min(first.0), to.max(last.0)),
-            None => (first.0, last.0),
-        });
-        self.samples += samples.len() as u64;
+        let histograms = std::mem::take(&mut series.histograms);
+        let ends = [samples.first(), samples.last()].map(|sample| sample.map(|sample| sample.0));
+        let others = [histograms.first(), histograms.last()].map(|one| one.map(|one| one.0));
+        for at in ends.into_iter().chain(others).flatten() {
+            let (from, to) = self.range.unwrap_or((at, at));
+            self.range = Some((from.min(at), to.max(at)));
+        }
+        if samples.is_empty() && histograms.is_empty() {
+            return Ok(());
+        }
+        self.samples += (samples.len() + histograms.len()) as u64;
+        let mut distributions = Vec::new();
+        for part in histograms.chunks(CHUNK_MAX) {
+            let mut bytes = Vec::new();
+            let mut before = 0_i64;
+            for (at, histogram) in part {
+                bytes.zigzag(at.wrapping_sub(before));
+                bytes.varint(histogram.len() as u64);
+                bytes.extend_from_slice(histogram);
+                before = *at;
+            }
+            distributions.push((part.len() as u32, self.put(&bytes)?));
+        }
         let mut chunks = Vec::with_capacity(1);
         for part in samples.chunks(CHUNK_MAX) {
             let times = self.times(part.iter().map(|sample| sample.0).collect())?;
@@ -117,7 +136,7 @@ impl SegmentWriter {
             let bytes = encode(&bits).ok_or(SegmentError::Corrupt("values cannot be compressed"))?;
             chunks.push(Chunk { times, values: self.put(&bytes)? });
         }
-        self.entries.push(Entry { series, chunks });
+        self.entries.push(Entry { series, chunks, distributions });
         Ok(())
     }
 
@@ -151,7 +170,7 @@ impl SegmentWriter {
             put_piece(&mut out, &times.piece);
         }
         out.varint(self.entries.len() as u64);
-        for Entry { series, chunks } in &self.entries {
+        for Entry { series, chunks, distributions } in &self.entries {
             let counter = u8::from(series.kind == SampleKind::Counter);
             out.push(counter | u8::from(series.subject.is_some()) << 1);
             if let Some(subject) = series.subject {
@@ -167,6 +186,11 @@ impl SegmentWriter {
             for chunk in chunks {
                 out.varint(u64::from(chunk.times));
                 put_piece(&mut out, &chunk.values);
+            }
+            out.varint(distributions.len() as u64);
+            for (count, piece) in distributions {
+                out.varint(u64::from(*count));
+                put_piece(&mut out, piece);
             }
         }
         out
