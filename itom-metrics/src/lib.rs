@@ -16,12 +16,18 @@ mod chunk;
 mod code;
 #[cfg(feature = "durable")]
 pub mod durable;
+pub mod eval;
 pub mod histogram;
 pub mod promql;
+mod queryable;
 pub mod reading;
 mod selector;
 mod store;
 
+pub use queryable::{
+    AppendError, FloatPoint, Followable, Followed, HistogramPoint, LabelMatcher, LabelSet, METRIC_NAME,
+    MemorySeries, Points, Queryable, QueryableError, SelectHints, SelectedSeries, SeriesNumber, TimeRange,
+};
 pub use selector::CompiledSelector;
 pub use store::{
     AppendReport, Appended, HistogramSeries, InstantSample, MetricInfo, NewHistogram, NewSample, Refusal,

@@ -4,7 +4,7 @@ mod pattern;
 
 use itom_core::{EvaluateError, LabelName, Labels, MatchOp, Matcher, MetricName, Selector};
 
-pub(crate) use pattern::Pattern;
+pub(crate) use pattern::{Pattern, literals};
 
 /// How a value is tested, without the negation.
 #[derive(Debug, Clone)]
