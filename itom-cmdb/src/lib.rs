@@ -42,6 +42,8 @@ pub mod graph;
 pub mod history;
 pub mod identity;
 pub mod impact;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
