@@ -34,19 +34,30 @@
 //! # Ok::<(), itom_core::KeyError>(())
 //! ```
 
+pub mod addresses;
+pub mod branch;
 mod cmdb;
 mod config;
+pub mod drift;
 pub mod export;
+#[cfg(feature = "cel")]
+pub mod expr;
 pub mod fact;
 pub mod graph;
+pub mod health;
 pub mod history;
 pub mod identity;
 pub mod impact;
+#[cfg(feature = "policy")]
+pub mod policy;
+pub mod risk;
+pub mod servicemap;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod traverse;
 pub mod view;
 
 pub use cmdb::{Applied, Cmdb, Explanation, GraphDelta, Redirect};

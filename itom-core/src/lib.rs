@@ -26,6 +26,7 @@ mod batch;
 mod coverage;
 mod error;
 mod hash;
+mod histogram;
 mod id;
 mod key;
 mod labels;
@@ -44,6 +45,10 @@ pub use batch::{Batch, BatchLimits, Fault};
 pub use coverage::{Coverage, PartialScope, Scope, ScopeTarget};
 pub use error::{BoxError, Classify, ErrorChain, ErrorKind, Retry};
 pub use hash::{StableHash, StableHasher};
+pub use histogram::{
+    Bucket, Buckets, CounterReset, CustomBounds, Histogram, HistogramError, Layout, STALE_NAN_BITS, Schema,
+    Span, is_stale_nan,
+};
 pub use id::{AlertId, CiId, IncidentId, RunId, TicketId};
 pub use key::{Key, KeyError, Strength};
 pub use labels::{Labels, LabelsBuilder};
@@ -57,8 +62,9 @@ pub use observation::{
     SampleObservation, Statement, Subject,
 };
 pub use port::{
-    ChangeKind, ChangeSource, CiChange, CiSummary, EvaluateError, Evaluator, Expression, Finding, Findings,
-    Inventory, Reading, SampleSource, SeriesData, Topology,
+    Annotations, ChangeKind, ChangeSource, CiChange, CiSummary, EvaluateError, Evaluator, Expression,
+    ExpressionError, Finding, Findings, Inventory, Reading, RefusedSample, RuleEvaluation, RuleExpression,
+    RuleLanguage, RuleSample, RuleSink, SampleSource, SampleValue, SeriesData, Topology, WrittenSample,
 };
 pub use secret::Secret;
 pub use selector::{MatchOp, Matcher, Selector};

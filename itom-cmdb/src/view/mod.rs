@@ -3,7 +3,10 @@
 //! A [`View`] is a snapshot. Cloning it is a few reference counts; the engine goes on changing its own copy and copies
 //! only the paths it touches.
 
+mod changed;
 mod ci;
+mod difference;
+mod graph;
 mod hash;
 pub(crate) mod presence;
 pub(crate) mod reconcile;
@@ -18,6 +21,7 @@ use crate::identity::{Ident, Object};
 
 pub(crate) use ci::CiBody;
 pub use ci::{Attribute, Ci, Claim, ClaimReason, LifeState, Relation, RelationId};
+pub use difference::Differences;
 pub use presence::{Departure, ProposedRetirement};
 use trie::Trie;
 

@@ -1,6 +1,7 @@
 //! A persistent ordered map keyed by 16-byte ids: cloning is one reference count, and a change copies only the path to
 //! it when the map is shared. Ids are hashes, so depth is logarithmic without balancing.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use itom_core::CiId;
@@ -144,11 +145,47 @@ impl<K: Id, V: Clone> Trie<K, V> {
         }
     }
 
+    /// Every entry that may differ between this map and a later state of it, by id: what both share is not looked at, so
+    /// that the cost follows the changes. Equal entries near a change are told too.
+    pub(crate) fn changed<'a>(
+        &'a self,
+        later: &'a Self,
+        found: &mut impl FnMut(K, Option<&'a V>, Option<&'a V>),
+    ) {
+        changed(&self.root, &later.root, found);
+    }
+
     /// Every entry in the order of its id.
     pub(crate) fn iter(&self) -> Iter<'_, K, V> {
-        let mut iter = Iter { branches: Vec::new(), leaf: [].iter() };
-        iter.enter(&self.root);
-        iter
+        Iter::of(&self.root)
+    }
+}
+
+fn changed<'a, K: Id, V: Clone>(
+    a: &'a Arc<Node<K, V>>,
+    b: &'a Arc<Node<K, V>>,
+    found: &mut impl FnMut(K, Option<&'a V>, Option<&'a V>),
+) {
+    if Arc::ptr_eq(a, b) {
+        return;
+    }
+    if let (Node::Branch(a), Node::Branch(b)) = (a.as_ref(), b.as_ref()) {
+        a.iter().zip(b.iter()).for_each(|(a, b)| changed(a, b, found));
+        return;
+    }
+    let (mut a, mut b) = (Iter::of(a).peekable(), Iter::of(b).peekable());
+    loop {
+        let order = match (a.peek(), b.peek()) {
+            (Some((a, _)), Some((b, _))) => a.cmp(b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return,
+        };
+        let before = if order == Ordering::Greater { None } else { a.next() };
+        let after = if order == Ordering::Less { None } else { b.next() };
+        if let Some((key, _)) = before.or(after) {
+            found(key, before.map(|(_, value)| value), after.map(|(_, value)| value));
+        }
     }
 }
 
@@ -158,6 +195,12 @@ pub(crate) struct Iter<'a, K, V> {
 }
 
 impl<'a, K, V> Iter<'a, K, V> {
+    fn of(node: &'a Arc<Node<K, V>>) -> Self {
+        let mut iter = Self { branches: Vec::new(), leaf: [].iter() };
+        iter.enter(node);
+        iter
+    }
+
     fn enter(&mut self, node: &'a Node<K, V>) {
         match node {
             Node::Leaf(entries) => self.leaf = entries.iter(),
@@ -216,8 +259,19 @@ mod tests {
             }
             prop_assert_eq!(trie.len(), model.len());
             prop_assert!(trie.iter().map(|(k, v)| (k, *v)).eq(model.iter().map(|(k, v)| (*k, *v))));
-            if let Some((trie, model)) = snapshot {
-                prop_assert!(trie.iter().map(|(k, v)| (k, *v)).eq(model.iter().map(|(k, v)| (*k, *v))));
+            if let Some((before, was)) = snapshot {
+                prop_assert!(before.iter().map(|(k, v)| (k, *v)).eq(was.iter().map(|(k, v)| (*k, *v))));
+                let mut found = BTreeMap::new();
+                before.changed(&trie, &mut |key, before, after| {
+                    if before != after {
+                        found.insert(key, (before.copied(), after.copied()));
+                    }
+                });
+                let ids: std::collections::BTreeSet<_> = was.keys().chain(model.keys()).copied().collect();
+                let pair = |id: &CiId| (was.get(id).copied(), model.get(id).copied());
+                let expected: BTreeMap<_, _> =
+                    ids.into_iter().map(|id| (id, pair(&id))).filter(|(_, (a, b))| a != b).collect();
+                prop_assert_eq!(found, expected);
             }
         }
     }
