@@ -52,6 +52,8 @@ pub mod impact;
 pub mod policy;
 pub mod risk;
 pub mod servicemap;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod store;
 pub mod temporal;
 #[cfg(any(test, feature = "testing"))]
