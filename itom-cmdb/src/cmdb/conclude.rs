@@ -14,7 +14,7 @@ impl Cmdb {
     pub(super) fn conclude(&mut self, work: &Work, applied: &mut Applied) {
         let now = self.now;
         for (from, object) in &work.redirected {
-            let to = self.index.get(object).and_then(|entry| entry.ci);
+            let to = self.cis.get(*object as usize).copied().flatten();
             if let Some(to) = to.filter(|_| self.view.ci(*from).is_none()) {
                 applied.redirects.push(Redirect { from: *from, to });
             }

@@ -137,9 +137,8 @@ impl View {
         }
     }
 
-    /// Returns whether anything changed.
-    pub(crate) fn set_candidates(&mut self, ident: &Ident, candidates: Vec<CiId>) -> bool {
-        let id = ident.ci_id();
+    /// Sets who claims the value with this id; returns whether anything changed.
+    pub(crate) fn set_candidates(&mut self, id: CiId, candidates: Vec<CiId>) -> bool {
         if self.claimants.get(id).map_or(&[][..], Arc::as_ref) == candidates.as_slice() {
             return false;
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use estate::{Run, STEP, runs};
 use itom_cmdb::fact::{Fact, FactLog, facts_of};
-use itom_cmdb::identity::{Object, verify};
+use itom_cmdb::identity::{Object, verify, verify_item};
 use itom_cmdb::{Cmdb, CmdbConfig, GraphDelta, View};
 use itom_core::{
     Batch, CiId, Coverage, ErrorKind, Key, RelationKind, Scope, SourceName, Timestamp, attr, kind,
@@ -171,6 +171,7 @@ proptest! {
         for ci in cmdb.view().cis() {
             let Some(why) = cmdb.explain(ci.id()) else { prop_assert!(false, "no explanation"); return Ok(()) };
             prop_assert_eq!(why.merges.len(), ci.objects().len().saturating_sub(1), "a spanning tree of merges");
+            prop_assert_eq!(verify_item(&why.merges, cmdb.facts(), cmdb.config().identity()), Ok(()));
             for proof in &why.merges {
                 prop_assert_eq!(verify(proof, cmdb.facts(), cmdb.config().identity()), Ok(()));
                 for cited in proof.facts() {
