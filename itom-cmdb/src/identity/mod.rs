@@ -22,8 +22,10 @@ mod agglomerate;
 mod claimants;
 mod names;
 mod proof;
+mod resolve;
 mod resolver;
 mod rules;
+mod trace;
 
 use std::fmt;
 
@@ -31,8 +33,9 @@ use itom_core::{CiId, Key, KeyKind, Realm, SourceName, Strength, Text};
 use serde::{Deserialize, Serialize};
 
 pub use proof::{Proof, ProofError, Rule, verify, verify_item};
-pub(crate) use resolver::OpenObject;
-pub use resolver::{Described, Resolved, Resolver};
+pub(crate) use resolve::OpenObject;
+pub use resolve::Resolved;
+pub use resolver::{Described, Resolver};
 pub use rules::{IdentityRules, KeyRule, KindIdentity, Share, SourceRule};
 
 /// One thing as one source names it.
