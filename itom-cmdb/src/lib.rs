@@ -37,11 +37,15 @@
 mod cmdb;
 mod config;
 pub mod export;
+#[cfg(feature = "cel")]
+pub mod expr;
 pub mod fact;
 pub mod graph;
 pub mod history;
 pub mod identity;
 pub mod impact;
+#[cfg(feature = "policy")]
+pub mod policy;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -162,7 +162,11 @@ impl fmt::Display for Labels {
             if index > 0 {
                 f.write_str(",")?;
             }
-            write!(f, "{name}={}", Quoted(value))?;
+            if name.is_classic() {
+                write!(f, "{name}={}", Quoted(value))?;
+            } else {
+                write!(f, "{}={}", Quoted(name.as_str()), Quoted(value))?;
+            }
         }
         f.write_str("}")
     }

@@ -57,8 +57,9 @@ pub use observation::{
     SampleObservation, Statement, Subject,
 };
 pub use port::{
-    ChangeKind, ChangeSource, CiChange, CiSummary, EvaluateError, Evaluator, Expression, Finding, Findings,
-    Inventory, Reading, SampleSource, SeriesData, Topology,
+    Annotations, ChangeKind, ChangeSource, CiChange, CiSummary, EvaluateError, Evaluator, Expression,
+    ExpressionError, Finding, Findings, Inventory, Reading, RefusedSample, RuleEvaluation, RuleExpression,
+    RuleLanguage, RuleSample, RuleSink, SampleSource, SampleValue, SeriesData, Topology, WrittenSample,
 };
 pub use secret::Secret;
 pub use selector::{MatchOp, Matcher, Selector};

@@ -308,25 +308,37 @@ name_type! {
     dotted, word_end
 }
 name_type! {
-    /// A metric name: Prometheus's classic form, `[a-zA-Z_:][a-zA-Z0-9_:]*`.
-    MetricName, "metric name", 512, "letters, digits, `_` and `:`, not starting with a digit",
-    |found: char, previous: Option<char>| match found {
-        'a'..='z' | 'A'..='Z' | '_' | ':' => true,
-        '0'..='9' => previous.is_some(),
-        _ => false,
-    },
-    |_| true
+    /// A metric name: any UTF-8 text, as in Prometheus 3. [`is_classic`](Self::is_classic) tells whether it needs
+    /// quotes in an exposition or a query.
+    MetricName, "metric name", 512, "any UTF-8", |_, _| true, |_| true
 }
 name_type! {
-    /// A label name: Prometheus's classic form, `[a-zA-Z_][a-zA-Z0-9_]*`.
-    LabelName, "label name", 256, "letters, digits and `_`, not starting with a digit",
-    |found: char, previous: Option<char>| match found {
-        'a'..='z' | 'A'..='Z' | '_' => true,
-        '0'..='9' => previous.is_some(),
-        _ => false,
-    },
-    |_| true
+    /// A label name: any UTF-8 text, as in Prometheus 3. [`is_classic`](Self::is_classic) tells whether it needs quotes
+    /// in an exposition or a query.
+    LabelName, "label name", 256, "any UTF-8", |_, _| true, |_| true
 }
+
+impl MetricName {
+    /// Whether it has Prometheus's classic form, `[a-zA-Z_:][a-zA-Z0-9_:]*`, which needs no quotes.
+    #[must_use]
+    pub fn is_classic(&self) -> bool {
+        classic(self.as_str(), |found| found == ':')
+    }
+}
+
+impl LabelName {
+    /// Whether it has Prometheus's classic form, `[a-zA-Z_][a-zA-Z0-9_]*`, which needs no quotes.
+    #[must_use]
+    pub fn is_classic(&self) -> bool {
+        classic(self.as_str(), |_| false)
+    }
+}
+
+fn classic(name: &str, more: impl Fn(char) -> bool) -> bool {
+    let letter = |found: char| found.is_ascii_alphabetic() || found == '_' || more(found);
+    name.starts_with(letter) && name.chars().all(|found| letter(found) || found.is_ascii_digit())
+}
+
 name_type! {
     /// The name of a source of observations: one collector on one target (`process@web-1`).
     SourceName, "source name", 256, "printable characters without spaces",

@@ -178,7 +178,9 @@ proptest! {
                 prop_assert!(!text.contains(char::is_whitespace) && !text.contains(char::is_control));
             }
         )* } }
-        names!(CiKind, RelationKind, AttrName, KeyKind, MetricName, LabelName, SourceName, Realm);
+        names!(CiKind, RelationKind, AttrName, KeyKind, SourceName, Realm);
+        prop_assert_eq!(text.parse::<MetricName>().is_ok(), !text.is_empty() && text.len() <= 512);
+        prop_assert_eq!(text.parse::<LabelName>().is_ok(), !text.is_empty() && text.len() <= 256);
     }
 
     #[test]
@@ -275,8 +277,24 @@ fn names_refuse_with_the_place() {
     for wrong in ["Host", "host.", ".host", "a..b", "a b", "h\u{f6}st"] {
         assert!(CiKind::new(wrong).is_err(), "{wrong}");
     }
-    assert!(matches!(MetricName::new("9x"), Err(NameError::Character { at: 0, found: '9', .. })));
-    assert!(matches!(LabelName::new("a:b"), Err(NameError::Character { at: 1, found: ':', .. })));
+    assert!(matches!(SourceName::new("a b"), Err(NameError::Character { at: 1, found: ' ', .. })));
+}
+
+#[test]
+fn metric_and_label_names_are_utf8_and_tell_whether_they_need_quotes() {
+    for (name, metric, label) in [
+        ("up", true, true),
+        ("a:b", true, false),
+        ("9x", false, false),
+        ("ins-tance", false, false),
+        ("höhe", false, false),
+    ] {
+        assert_eq!(MetricName::new(name).map(|name| name.is_classic()), Ok(metric), "{name}");
+        assert_eq!(LabelName::new(name).map(|name| name.is_classic()), Ok(label), "{name}");
+    }
+    assert!(LabelName::new("").is_err());
+    let labels = Labels::from_pairs([("ins-tance", "a"), ("job", "b")]).expect("valid names");
+    assert_eq!(labels.to_string(), r#"{"ins-tance"="a",job="b"}"#);
 }
 
 #[test]

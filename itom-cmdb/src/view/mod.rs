@@ -4,6 +4,8 @@
 //! only the paths it touches.
 
 mod ci;
+mod difference;
+mod graph;
 mod hash;
 pub(crate) mod presence;
 pub(crate) mod reconcile;
@@ -18,6 +20,7 @@ use crate::identity::{Ident, Object};
 
 pub(crate) use ci::CiBody;
 pub use ci::{Attribute, Ci, Claim, ClaimReason, LifeState, Relation, RelationId};
+pub use difference::Differences;
 pub use presence::{Departure, ProposedRetirement};
 use trie::Trie;
 

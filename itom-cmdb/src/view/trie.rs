@@ -146,10 +146,61 @@ impl<K: Id, V: Clone> Trie<K, V> {
 
     /// Every entry in the order of its id.
     pub(crate) fn iter(&self) -> Iter<'_, K, V> {
-        let mut iter = Iter { branches: Vec::new(), leaf: [].iter() };
-        iter.enter(&self.root);
-        iter
+        entries(&self.root)
     }
+}
+
+impl<K: Id, V: Clone + PartialEq> Trie<K, V> {
+    /// The keys whose values differ between two maps, ascending. What the maps share is stepped over, so that the cost
+    /// between a map and a changed copy of it follows the change.
+    pub(crate) fn differing(&self, other: &Self) -> Vec<K> {
+        let mut keys = Vec::new();
+        differ(&self.root, &other.root, &mut keys);
+        keys
+    }
+}
+
+fn differ<K: Id, V: Clone + PartialEq>(a: &Arc<Node<K, V>>, b: &Arc<Node<K, V>>, keys: &mut Vec<K>) {
+    if Arc::ptr_eq(a, b) {
+        return;
+    }
+    if let (Node::Branch(a), Node::Branch(b)) = (a.as_ref(), b.as_ref()) {
+        // Children are in the order of their nibble, and so are keys. Ids have 32 nibbles: that bounds the descent.
+        a.iter().zip(b.iter()).for_each(|(a, b)| differ(a, b, keys));
+        return;
+    }
+    // A leaf on either side: few entries there, and those of the other side between the same neighbours.
+    let (mut a, mut b) = (entries(a).peekable(), entries(b).peekable());
+    loop {
+        match (a.peek(), b.peek()) {
+            (None, None) => return,
+            (Some((x, one)), Some((y, other))) if x == y => {
+                if one != other {
+                    keys.push(*x);
+                }
+                a.next();
+                b.next();
+            }
+            (Some((x, _)), Some((y, _))) if x > y => {
+                keys.push(*y);
+                b.next();
+            }
+            (None, Some((y, _))) => {
+                keys.push(*y);
+                b.next();
+            }
+            (Some((x, _)), _) => {
+                keys.push(*x);
+                a.next();
+            }
+        }
+    }
+}
+
+fn entries<K: Id, V>(node: &Node<K, V>) -> Iter<'_, K, V> {
+    let mut iter = Iter { branches: Vec::new(), leaf: [].iter() };
+    iter.enter(node);
+    iter
 }
 
 pub(crate) struct Iter<'a, K, V> {
@@ -216,6 +267,17 @@ mod tests {
             }
             prop_assert_eq!(trie.len(), model.len());
             prop_assert!(trie.iter().map(|(k, v)| (k, *v)).eq(model.iter().map(|(k, v)| (*k, *v))));
+            if let Some((older, was)) = snapshot.clone() {
+                let keys: std::collections::BTreeSet<CiId> = was.keys().chain(model.keys()).copied().collect();
+                let differing: Vec<CiId> = keys.into_iter().filter(|key| was.get(key) != model.get(key)).collect();
+                prop_assert_eq!(trie.differing(&older), differing.clone());
+                prop_assert_eq!(older.differing(&trie), differing);
+                let rebuilt = model.iter().fold(Trie::default(), |mut trie, (key, value)| {
+                    trie.insert(*key, *value);
+                    trie
+                });
+                prop_assert_eq!(rebuilt.differing(&trie), Vec::<CiId>::new());
+            }
             if let Some((trie, model)) = snapshot {
                 prop_assert!(trie.iter().map(|(k, v)| (k, *v)).eq(model.iter().map(|(k, v)| (*k, *v))));
             }

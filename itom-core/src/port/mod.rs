@@ -1,6 +1,8 @@
 //! The ports: what one crate asks of another without knowing it. The consumer owns the trait's shape; the engine wires
 //! an implementation in.
 
+mod language;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AttrName, BoxError, CiId, CiKind, Classify, ErrorKind, Interval, Labels, RelationKind, SampleKind,
     Selector, SourceName, Text, Timestamp, Value,
+};
+
+pub use language::{
+    Annotations, ExpressionError, RefusedSample, RuleEvaluation, RuleExpression, RuleLanguage, RuleSample,
+    RuleSink, SampleValue, WrittenSample,
 };
 
 /// What depends on what. Answers are sorted by distance, then by id, and never contain the item asked about unless it

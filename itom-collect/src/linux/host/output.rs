@@ -118,7 +118,7 @@ impl Series {
         if let Some(name) = self.names.get(self.scratch.as_slice()) {
             return name.clone();
         }
-        let name = make().and_then(|text| MetricName::new(text).ok());
+        let name = make().and_then(|text| MetricName::new(text).ok()).filter(MetricName::is_classic);
         if self.names.len() >= MAX_KEPT {
             self.names.clear();
         }

@@ -29,7 +29,7 @@ fn samples(batch: &Batch) -> BTreeMap<String, f64> {
     let mut series = BTreeMap::new();
     for item in batch.items() {
         if let Observation::Sample(sample) = item {
-            MetricName::new(sample.metric.as_str()).expect("a valid metric name");
+            assert!(sample.metric.is_classic(), "{}", sample.metric);
             assert!(sample.subject.is_some(), "{} has no subject", sample.metric);
             let name = format!("{}{}", sample.metric, sample.labels);
             assert_eq!(series.insert(name.clone(), sample.value), None, "{name} twice");
@@ -460,7 +460,7 @@ proptest! {
         prop_assert!(cpu::parse_cpuinfo(&bytes).count <= lines);
         for line in memory::parse_meminfo(&bytes).flatten() {
             let name = memory::memory_metric(&line);
-            prop_assert!(MetricName::new(name.as_str()).is_ok(), "{name}");
+            prop_assert!(MetricName::new(name.as_str()).is_ok_and(|name| name.is_classic()), "{name}");
         }
         prop_assert!(memory::parse_vmstat(&bytes).count() <= lines);
         for line in disk::parse_diskstats(&bytes).flatten() {
