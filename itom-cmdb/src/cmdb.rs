@@ -2,6 +2,7 @@
 
 mod conclude;
 mod delta;
+mod explain;
 mod identify;
 mod settle;
 
@@ -17,11 +18,11 @@ use itom_core::{
 use crate::config::CmdbConfig;
 use crate::fact::{Fact, FactBody, FactId, FactLog, Inserted, run_fact};
 use crate::history::{ChangeFeed, FieldVersion, field_history};
-use crate::identity::{Object, Resolver};
+use crate::identity::{Object, OpenObject, Resolver};
 use crate::view::presence::{ItemKey, SourceState, Touch};
 use crate::view::{ProposedRetirement, RelationId, View};
 
-pub use delta::{Applied, Explanation, GraphDelta, Redirect};
+pub use delta::{Applied, Explanation, GraphDelta, PairExplanation, Redirect, Split};
 
 /// An item of a source, as an index key.
 type ItemRef = Arc<(SourceName, ItemKey)>;
@@ -58,6 +59,8 @@ pub struct Cmdb {
     resolver: Resolver,
     /// The item of each object, by its number.
     cis: Vec<Option<CiId>>,
+    /// Objects that fit several items.
+    open: BTreeMap<u32, Vec<OpenObject>>,
     clusters: BTreeMap<CiId, ClusterRecord>,
     relations: BTreeMap<ItemRef, RelationEntry>,
     supports: BTreeMap<RelationId, BTreeSet<ItemRef>>,
@@ -82,6 +85,7 @@ impl Cmdb {
             sources: BTreeMap::new(),
             holding: BTreeSet::new(),
             cis: Vec::new(),
+            open: BTreeMap::new(),
             clusters: BTreeMap::new(),
             relations: BTreeMap::new(),
             supports: BTreeMap::new(),
@@ -286,22 +290,6 @@ impl Cmdb {
     pub fn proposed_retirements(&self) -> Vec<ProposedRetirement> {
         let holding = self.holding.iter().filter_map(|source| self.sources.get(source));
         holding.flat_map(|state| state.held.values().cloned()).collect()
-    }
-
-    /// Why an item is what it is. Follows merges.
-    #[must_use]
-    pub fn explain(&self, ci: CiId) -> Option<Explanation> {
-        let id = self.view.current(ci)?;
-        let item = self.view.ci(id)?;
-        Some(Explanation {
-            ci: id,
-            merges: self
-                .clusters
-                .get(&id)
-                .and_then(|record| record.objects.first())
-                .map_or_else(Vec::new, |object| self.resolver.proofs(*object)),
-            attributes: item.attributes().iter().map(|(name, attr)| (name.clone(), attr.clone())).collect(),
-        })
     }
 
     /// Everything that any source ever said about an attribute of an item, by time. Follows merges; the cost is that of

@@ -51,7 +51,7 @@ pub mod store;
 pub mod testing;
 pub mod view;
 
-pub use cmdb::{Applied, Cmdb, Explanation, GraphDelta, Redirect};
+pub use cmdb::{Applied, Cmdb, Explanation, GraphDelta, PairExplanation, Redirect, Split};
 pub use config::{CmdbConfig, Precedence};
 pub use view::View;
 

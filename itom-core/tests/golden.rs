@@ -158,6 +158,9 @@ golden! {
     metric_name: MetricName = [MetricName::literal("node_load1")];
     observation: Observation = batch().items().to_vec();
     partial_scope: PartialScope = coverage().partial_scopes().to_vec();
+    question: Question = [Question::new(
+        SourceName::literal("inventory"), "web", kind::HOST, vec![key_kind::SERIAL], "`fqdn=web` fits two items",
+    )];
     realm: Realm = [Realm::GLOBAL, Realm::literal("vrf:blue")];
     relation_kind: RelationKind = [relation::DEPENDS_ON];
     relation_observation: RelationObservation =

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use itom_core::{CiId, Strength, Subject, Timestamp};
 
 use super::settle::Work;
-use super::{ClusterRecord, Cmdb};
+use super::{Applied, ClusterRecord, Cmdb};
 use crate::fact::{Fact, FactBody, FactId};
 use crate::identity::{Ident, Object, Resolved};
 use crate::view::presence::{Item, ItemKey};
@@ -30,16 +30,8 @@ impl Cmdb {
             let slot = words.entry((a.clone().min(b.clone()), a.max(b))).or_insert(word);
             *slot = (*slot).max(word);
         }
-        let mut same = BTreeMap::new();
-        let mut apart = BTreeSet::new();
-        for (pair, (_, is_apart, fact)) in words {
-            if is_apart {
-                apart.insert(pair);
-            } else {
-                same.insert(pair, fact);
-            }
-        }
-        self.resolver.set_words(&same, &apart);
+        let words = words.into_iter().map(|(pair, (_, apart, fact))| (pair, (!apart, fact))).collect();
+        self.resolver.set_words(&words);
     }
 
     /// The object that a statement's subject means; a key means its first live claimant.
@@ -62,7 +54,7 @@ impl Cmdb {
     }
 
     /// Resolves what is touched and gives its items ids.
-    pub(super) fn reidentify(&mut self, work: &mut Work) {
+    pub(super) fn reidentify(&mut self, work: &mut Work, applied: &mut Applied) {
         let resolved = self.resolver.resolve();
         self.cis.resize(self.resolver.len(), None);
         let mut old: BTreeMap<CiId, ClusterRecord> = BTreeMap::new();
@@ -115,7 +107,13 @@ impl Cmdb {
                 work.ci_before.entry(id).or_insert(before);
             }
         }
-        work.open = resolved.open;
+        for object in &resolved.objects {
+            self.open.remove(object);
+        }
+        for open in resolved.open {
+            applied.ambiguous.extend(self.ambiguous(&open));
+            self.open.entry(open.object).or_default().push(open);
+        }
     }
 
     fn describe(&mut self, id: CiId, record: &ClusterRecord, work: &mut Work) {
@@ -169,9 +167,9 @@ impl Cmdb {
         for item in items {
             let objects = &resolved.objects[bounds(item)];
             let Some(first) = objects.first() else { continue };
-            let oldest = objects[1..].iter().fold(*first, |oldest, other| {
-                if self.is_older(*other, oldest) { *other } else { oldest }
-            });
+            let oldest = objects[1..]
+                .iter()
+                .fold(*first, |oldest, other| if self.is_older(*other, oldest) { *other } else { oldest });
             let owned = |ident: u32| !several || owners.get(&ident).is_some_and(|owner| owner.1 == item);
             let strong = |object: u32| {
                 self.resolver

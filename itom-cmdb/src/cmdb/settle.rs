@@ -8,7 +8,7 @@ use itom_core::{CiId, Key, SourceName, Subject, Timestamp};
 
 use super::{Applied, Cmdb, ItemRef, Redirect, RelationEntry};
 use crate::config::CmdbConfig;
-use crate::identity::{Ambiguous, Described, Ident, OpenObject};
+use crate::identity::{Ambiguous, Described, Ident};
 use crate::view::presence::{Item, ItemKey, Touch};
 use crate::view::{Ci, Relation, RelationId, reconcile};
 
@@ -28,8 +28,6 @@ pub(super) struct Work {
     pub(super) ci_before: BTreeMap<CiId, Option<Ci>>,
     pub(super) relation_before: BTreeMap<RelationId, Option<Relation>>,
     pub(super) redirected: BTreeSet<(CiId, u32)>,
-    /// Objects that fit several items.
-    pub(super) open: Vec<OpenObject>,
 }
 
 impl Cmdb {
@@ -77,7 +75,7 @@ impl Cmdb {
         if stated || (!work.idents.is_empty() && self.log.stated().next().is_some()) {
             self.restate();
         }
-        self.reidentify(&mut work);
+        self.reidentify(&mut work, applied);
         self.reclaim(&mut work);
         self.relate(&mut work);
         self.tie_up(&mut work, applied);
@@ -253,7 +251,12 @@ impl Cmdb {
                 work.ci_before.entry(id).or_insert(before);
             }
             if candidates.len() > 1 {
-                applied.ambiguous.push(Ambiguous { key: ident, candidates });
+                applied.ambiguous.push(Ambiguous {
+                    key: ident,
+                    object: None,
+                    candidates,
+                    wanted: Vec::new(),
+                });
             }
         }
     }

@@ -1,6 +1,9 @@
 //! Values of attributes as values of the language.
 
-#[expect(clippy::disallowed_types, reason = "the language's own map type; it is looked into, never listed")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "the language's own map type; it is looked into, never listed"
+)]
 use std::collections::HashMap as Hashed;
 
 use cel::objects::{Key, Map};

@@ -48,10 +48,19 @@ struct Group {
     /// Sources of which it can hold one object, ascending.
     sources: Vec<u32>,
     kind: CiKind,
-    /// Per slot that has one value: the weakest claim and the values.
-    singles: Vec<(u32, Strength, Vec<u32>)>,
+    /// Per slot that has one value: what each member says, without repetition. What two members say is compared, not what
+    /// they say together: who claims two serials must not bridge those who claim one each.
+    singles: Vec<Single>,
     /// Per slot of which a share must be common: the values.
     parts: Vec<(u32, Vec<u32>)>,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Single {
+    slot: u32,
+    /// The weakest claim.
+    strength: Strength,
+    values: Vec<u32>,
 }
 
 struct Evidence {
@@ -87,11 +96,12 @@ pub(crate) fn agglomerate(resolver: &Resolver, members: &[u32]) -> Outcome {
     };
     let mut same: Vec<(u32, u32, FactId)> = Vec::new();
     for (at, object) in (0..).zip(members) {
-        for (other, word) in resolver.words_of(*object) {
-            let Some(other) = place(*other).filter(|other| *other > at) else { continue };
-            match word {
-                Some(fact) => same.push((at, other, *fact)),
-                None => forest.apart.push((at, other)),
+        for word in resolver.words_of(*object) {
+            let Some(other) = place(word.other).filter(|other| *other > at) else { continue };
+            if word.same {
+                same.push((at, other, word.fact));
+            } else {
+                forest.apart.push((at, other));
             }
         }
     }
@@ -162,18 +172,22 @@ impl Group {
     fn of(resolver: &Resolver, members: &[u32], at: u32) -> Self {
         let object = members[at as usize];
         let row = resolver.row(object);
-        let mut singles: Vec<(u32, Strength, Vec<u32>)> = Vec::new();
+        let mut singles: Vec<Single> = Vec::new();
         let mut parts: Vec<(u32, Vec<u32>)> = Vec::new();
         for claim in resolver.joining(object) {
             let number = resolver.names.slot_of(claim.number());
             let slot = resolver.slot(number);
             if slot.single {
-                match singles.iter_mut().find(|own| own.0 == number) {
+                match singles.iter_mut().find(|own| own.slot == number) {
                     Some(own) => {
-                        own.1 = own.1.min(claim.strength());
-                        own.2.push(claim.number());
+                        own.strength = own.strength.min(claim.strength());
+                        own.values.push(claim.number());
                     }
-                    None => singles.push((number, claim.strength(), vec![claim.number()])),
+                    None => singles.push(Single {
+                        slot: number,
+                        strength: claim.strength(),
+                        values: vec![claim.number()],
+                    }),
                 }
             }
             if slot.overlap.is_some() {
@@ -198,15 +212,9 @@ impl Group {
         self.sources.sort_unstable();
         self.sources.dedup();
         self.kind = kind;
-        for (slot, strength, values) in other.singles {
-            match self.singles.iter_mut().find(|own| own.0 == slot) {
-                Some(own) => {
-                    own.1 = own.1.min(strength);
-                    unite(&mut own.2, values);
-                }
-                None => self.singles.push((slot, strength, values)),
-            }
-        }
+        self.singles.extend(other.singles);
+        self.singles.sort_unstable();
+        self.singles.dedup();
         for (slot, values) in other.parts {
             match self.parts.iter_mut().find(|own| own.0 == slot) {
                 Some(own) => unite(&mut own.1, values),
@@ -264,13 +272,13 @@ impl Forest<'_> {
         }
         let number = self.resolver.names.slot_of(ident);
         let by = (tier, self.resolver.slot(number).rank);
-        for (slot, strength, values) in &one.singles {
-            let Some((_, theirs, others)) = other.singles.iter().find(|own| own.0 == *slot) else { continue };
-            let weaker = (*strength).min(*theirs);
-            if super::rules::outweighs((weaker, self.resolver.slot(*slot).rank), by)
-                && common(values, others) == 0
-            {
-                return None;
+        for ours in &one.singles {
+            for theirs in other.singles.iter().filter(|theirs| theirs.slot == ours.slot) {
+                let weaker = ours.strength.min(theirs.strength);
+                let rank = self.resolver.slot(ours.slot).rank;
+                if super::rules::outweighs((weaker, rank), by) && common(&ours.values, &theirs.values) == 0 {
+                    return None;
+                }
             }
         }
         if let Some(share) = self.resolver.slot(number).overlap {

@@ -20,6 +20,7 @@
 
 mod agglomerate;
 mod claimants;
+mod compare;
 mod names;
 mod proof;
 mod resolve;
@@ -32,6 +33,7 @@ use std::fmt;
 use itom_core::{CiId, Key, KeyKind, Realm, SourceName, Strength, Text};
 use serde::{Deserialize, Serialize};
 
+pub use compare::{Apart, Comparison, Verdict, WhyNot, verify_apart};
 pub use proof::{Proof, ProofError, Rule, verify, verify_item};
 pub(crate) use resolve::OpenObject;
 pub use resolve::Resolved;
@@ -103,13 +105,21 @@ impl fmt::Display for Ident {
     }
 }
 
-/// A reference that fits several items: it stays a loose end until a fact settles it.
+/// A value that fits several items which cannot be one: a reference stays a loose end, an object an item of its own,
+/// until a fact settles it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Ambiguous {
-    /// What was referred to.
+    /// The value.
     pub key: Ident,
-    /// The items that claim it now, ascending.
+    /// The object that claims it; `None` for a reference by this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<Object>,
+    /// The items that it fits, ascending.
     pub candidates: Vec<CiId>,
+    /// What would settle it: any of these keys of the object, in which the candidates differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wanted: Vec<KeyKind>,
 }
 
 /// The tiers of evidence that can join, strongest first.

@@ -147,9 +147,7 @@ impl Names {
         };
         let hash = self.hash(slot, key.value());
         let is = |number: u32| {
-            self.idents
-                .get(number as usize)
-                .is_some_and(|own| own.0 == slot && own.1.as_str() == key.value())
+            self.idents.get(number as usize).is_some_and(|own| own.0 == slot && own.1.as_str() == key.value())
         };
         if let Some(number) = self.ident_finder.find(hash, is) {
             return Some((number, false));

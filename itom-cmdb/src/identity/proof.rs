@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use itom_core::{CiKind, CiObservation, Classify, ErrorKind, Key, KeyKind, Realm, SourceName, Strength, Text};
+use itom_core::{
+    CiKind, CiObservation, Classify, ErrorKind, Key, KeyKind, Realm, SourceName, Strength, Text,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Ident, IdentityRules, Object};
@@ -147,7 +149,8 @@ pub fn verify(proof: &Proof, facts: &FactLog, rules: &IdentityRules) -> Result<(
 struct Together {
     kind: CiKind,
     sources: BTreeSet<SourceName>,
-    values: BTreeMap<(KeyKind, Realm), (Strength, BTreeSet<Text>)>,
+    /// What each of them says, per kind of key and realm.
+    values: BTreeMap<(KeyKind, Realm), BTreeSet<(Strength, BTreeSet<Text>)>>,
 }
 
 /// Checks that the steps, in this order, make the objects one item: every step as [`verify`] does, and that none joins
@@ -216,16 +219,24 @@ fn together(
         if *hot.entry(ident).or_insert_with_key(|ident| is_hot(facts, rules, ident)) {
             continue;
         }
-        let slot = values.entry((key.kind().clone(), key.realm().clone())).or_insert_with(|| (strength, BTreeSet::new()));
+        let slot = values
+            .entry((key.kind().clone(), key.realm().clone()))
+            .or_insert_with(|| (strength, BTreeSet::new()));
         slot.0 = slot.0.min(strength);
         slot.1.insert(key.text().clone());
     }
     let source = &cited.0.source;
     let sources = if rules.is_unique(source) { BTreeSet::from([source.clone()]) } else { BTreeSet::new() };
+    let values = values.into_iter().map(|(slot, own)| (slot, BTreeSet::from([own]))).collect();
     Ok(Together { kind: item.kind.clone(), sources, values })
 }
 
-fn join(rules: &IdentityRules, proof: &Proof, kept: &mut Together, taken: Together) -> Result<(), ProofError> {
+fn join(
+    rules: &IdentityRules,
+    proof: &Proof,
+    kept: &mut Together,
+    taken: Together,
+) -> Result<(), ProofError> {
     let forbid = |why| Err(forbidden(proof, why));
     let Some(kind) = rules.common_kind(&kept.kind, &taken.kind) else {
         return forbid("one thing cannot be of both kinds");
@@ -234,27 +245,31 @@ fn join(rules: &IdentityRules, proof: &Proof, kept: &mut Together, taken: Togeth
         if !kept.sources.is_disjoint(&taken.sources) {
             return forbid("two native ids of one source are two things");
         }
-        for (slot, (weaker, values)) in &kept.values {
-            let Some((other, others)) = taken.values.get(slot) else { continue };
-            let by = (*strength, rules.rank(&ident.kind));
-            if rules.forbids(&slot.0, *weaker.min(other), by) && values.is_disjoint(others) {
+        let by = (*strength, rules.rank(&ident.kind));
+        for (slot, ours) in &kept.values {
+            let theirs = taken.values.get(slot).into_iter().flatten();
+            let differ = |(mine, a): &(Strength, BTreeSet<Text>), (yours, b): &(Strength, BTreeSet<Text>)| {
+                rules.forbids(&slot.0, *mine.min(yours), by) && a.is_disjoint(b)
+            };
+            if theirs.into_iter().any(|other| ours.iter().any(|own| differ(own, other))) {
                 return forbid("they differ in a stronger single-valued key");
             }
         }
         let slot = (ident.kind.clone(), ident.realm.clone());
-        if let (Some(share), Some((_, ours)), Some((_, theirs))) =
-            (rules.overlap(&ident.kind), kept.values.get(&slot), taken.values.get(&slot))
-            && !share.holds(ours.intersection(theirs).count(), ours.len().min(theirs.len()))
-        {
-            return forbid("they share too few values");
+        let all = |group: &Together| -> BTreeSet<Text> {
+            group.values.get(&slot).into_iter().flatten().flat_map(|own| own.1.iter().cloned()).collect()
+        };
+        if let Some(share) = rules.overlap(&ident.kind) {
+            let (ours, theirs) = (all(kept), all(&taken));
+            if !share.holds(ours.intersection(&theirs).count(), ours.len().min(theirs.len())) {
+                return forbid("they share too few values");
+            }
         }
     }
     kept.kind = kind;
     kept.sources.extend(taken.sources);
-    for (slot, (strength, values)) in taken.values {
-        let own = kept.values.entry(slot).or_insert_with(|| (strength, BTreeSet::new()));
-        own.0 = own.0.min(strength);
-        own.1.extend(values);
+    for (slot, values) in taken.values {
+        kept.values.entry(slot).or_default().extend(values);
     }
     Ok(())
 }
@@ -272,7 +287,7 @@ fn is_hot(facts: &FactLog, rules: &IdentityRules, ident: &Ident) -> bool {
     claimants.values().any(|objects| objects.len() > rules.hot_limit())
 }
 
-fn described<'a>(
+pub(super) fn described<'a>(
     facts: &'a FactLog,
     (object, id): &(Object, FactId),
 ) -> Result<&'a CiObservation, ProofError> {

@@ -124,9 +124,9 @@ impl Resolver {
             }
             if worded {
                 for place in 0..self.words_of(object).len() {
-                    let (other, fact) = self.words_of(object)[place];
-                    if fact.is_some() && self.visit(other) {
-                        component.push(other);
+                    let word = self.words_of(object)[place];
+                    if word.same && self.visit(word.other) {
+                        component.push(word.other);
                     }
                 }
             }

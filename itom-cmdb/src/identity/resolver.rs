@@ -62,8 +62,16 @@ pub(crate) struct SlotRule {
     mac: bool,
 }
 
-/// The words on an object: of whom, and the fact that joins; `None` keeps apart.
-type Words = BTreeMap<u32, Vec<(u32, Option<FactId>)>>;
+/// A word on the sameness of an object and another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Word {
+    pub(crate) other: u32,
+    pub(crate) same: bool,
+    /// Who says so.
+    pub(crate) fact: FactId,
+}
+
+type Words = BTreeMap<u32, Vec<Word>>;
 
 /// Decides which objects are one item. A value of its own: the facade uses one, and so can whoever has another store.
 ///
@@ -397,34 +405,33 @@ impl Resolver {
         }
     }
 
-    /// The effective words on pairs: facts that join, and pairs that are kept apart. Replaces all earlier ones.
-    pub(crate) fn set_words(
-        &mut self,
-        same: &BTreeMap<(Object, Object), FactId>,
-        apart: &BTreeSet<(Object, Object)>,
-    ) {
+    /// The effective words on pairs: whether they are the same, and the fact that says so. Replaces all earlier ones.
+    pub(crate) fn set_words(&mut self, said: &BTreeMap<(Object, Object), (bool, FactId)>) {
         let mut words = Words::new();
-        let facts = same.iter().map(|(pair, fact)| (pair, Some(*fact)));
-        for ((a, b), fact) in facts.chain(apart.iter().map(|pair| (pair, None))) {
+        for ((a, b), (same, fact)) in said {
             let mut number = |object: &Object| self.number(&object.source, &object.native);
             let (Some(a), Some(b)) = (number(a), number(b)) else { continue };
-            words.entry(a).or_default().push((b, fact));
-            words.entry(b).or_default().push((a, fact));
+            words.entry(a).or_default().push(Word { other: b, same: *same, fact: *fact });
+            words.entry(b).or_default().push(Word { other: a, same: *same, fact: *fact });
         }
         words.values_mut().for_each(|own| own.sort_unstable());
         for (object, own) in self.words.iter().chain(&words) {
             let now = words.get(object);
             if now != Some(own) || self.words.get(object) != now {
                 self.seeds.push(*object);
-                self.seeds.extend(own.iter().map(|(other, _)| *other));
+                self.seeds.extend(own.iter().map(|word| word.other));
             }
             self.rows[*object as usize].worded = now.is_some();
         }
         self.words = words;
     }
 
-    pub(crate) fn words_of(&self, object: u32) -> &[(u32, Option<FactId>)] {
-        if self.rows[object as usize].worded { self.words.get(&object).map_or(&[], Vec::as_slice) } else { &[] }
+    pub(crate) fn words_of(&self, object: u32) -> &[Word] {
+        if self.rows[object as usize].worded {
+            self.words.get(&object).map_or(&[], Vec::as_slice)
+        } else {
+            &[]
+        }
     }
 
     pub(crate) fn row(&self, object: u32) -> &Row {
@@ -455,6 +462,10 @@ impl Resolver {
         self.names
             .find_object(&object.source, &object.native)
             .filter(|number| self.rows[*number as usize].known)
+    }
+
+    pub(crate) fn is_junk(&self, ident: u32) -> bool {
+        self.junk[ident as usize]
     }
 
     pub(crate) fn is_usable(&self, ident: u32) -> bool {

@@ -46,7 +46,7 @@ impl Resolver {
                     todo.push(other);
                 }
             };
-            self.words_of(object).iter().filter(|word| word.1.is_some()).for_each(|word| reach(word.0));
+            self.words_of(object).iter().filter(|word| word.same).for_each(|word| reach(word.other));
             for claim in self.joining(object) {
                 if idents.insert(claim.number()) {
                     let others = self.claimants[claim.number() as usize].iter().filter(|own| own.joins());

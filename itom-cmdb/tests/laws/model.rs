@@ -214,13 +214,16 @@ impl Whole<'_> {
         for single in [key_kind::SERIAL, key_kind::MACHINE_ID, key_kind::CLOUD_INSTANCE] {
             let of = Key::new(single.clone(), itom_core::Realm::GLOBAL, &"0".repeat(32), Strength::Issued);
             let of = of.unwrap();
-            let ((ours, mine), (theirs, yours)) = (self.values(a, &of), self.values(b, &of));
-            let (Some(ours), Some(theirs)) = (ours, theirs) else { continue };
-            let weaker = ours.min(theirs);
-            let counts = weaker > by
-                || (weaker == by && (by == Strength::Hardware || rank(&single) > rank(key.kind())));
-            if counts && weaker >= Strength::Issued && mine.is_disjoint(&yours) {
-                return false;
+            for (x, y) in pairs() {
+                let (one, other) = (BTreeSet::from([x]), BTreeSet::from([y]));
+                let ((ours, mine), (theirs, yours)) = (self.values(&one, &of), self.values(&other, &of));
+                let (Some(ours), Some(theirs)) = (ours, theirs) else { continue };
+                let weaker = ours.min(theirs);
+                let counts = weaker > by
+                    || (weaker == by && (by == Strength::Hardware || rank(&single) > rank(key.kind())));
+                if counts && weaker >= Strength::Issued && mine.is_disjoint(&yours) {
+                    return false;
+                }
             }
         }
         if *key.kind() == key_kind::MAC {
@@ -288,8 +291,7 @@ fn parts(things: &[Thing], runs: &[Run]) -> BTreeSet<BTreeSet<Object>> {
                 let by = Some((key, tier));
                 // What each claimant's group fits, before anything is joined by this value.
                 let group = |index: usize| groups.iter().find(|group| group.contains(&index)).unwrap();
-                let fits =
-                    |a: usize, b: usize| group(a) != group(b) && whole.fits(group(a), group(b), by);
+                let fits = |a: usize, b: usize| group(a) != group(b) && whole.fits(group(a), group(b), by);
                 let torn: Set = claimants
                     .iter()
                     .copied()
