@@ -170,6 +170,11 @@ impl Cmdb {
         self.take(facts, now)
     }
 
+    /// As [`ingest`](Self::ingest), judged at `now` whatever the facts say about when they were learned.
+    pub(crate) fn ingest_at(&mut self, facts: Vec<Fact>, now: Timestamp) -> Applied {
+        self.take(facts, now)
+    }
+
     fn take(&mut self, facts: Vec<Fact>, now: Timestamp) -> Applied {
         let mut applied = Applied::default();
         let mut rounds: BTreeMap<SourceName, BTreeSet<Timestamp>> = BTreeMap::new();

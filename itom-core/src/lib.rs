@@ -26,6 +26,7 @@ mod batch;
 mod coverage;
 mod error;
 mod hash;
+mod histogram;
 mod id;
 mod key;
 mod labels;
@@ -45,6 +46,10 @@ pub use batch::{Batch, BatchLimits, Fault};
 pub use coverage::{Coverage, PartialScope, Scope, ScopeTarget};
 pub use error::{BoxError, Classify, ErrorChain, ErrorKind, Retry};
 pub use hash::{StableHash, StableHasher};
+pub use histogram::{
+    Bucket, Buckets, CounterReset, CustomBounds, Histogram, HistogramError, Layout, STALE_NAN_BITS, Schema,
+    Span, is_stale_nan,
+};
 pub use id::{AlertId, CiId, IncidentId, RunId, TicketId};
 pub use key::{Key, KeyError, Strength};
 pub use labels::{Labels, LabelsBuilder};

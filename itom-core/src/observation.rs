@@ -312,7 +312,7 @@ pub enum Retraction {
 }
 
 /// JSON has no NaN or infinities: they are written as Prometheus writes them.
-mod float {
+pub(crate) mod float {
     use serde::{Deserialize, Deserializer, Serializer};
 
     #[derive(Deserialize)]
@@ -322,7 +322,7 @@ mod float {
         Text(String),
     }
 
-    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
         if value.is_nan() {
             serializer.serialize_str("NaN")
         } else if value.is_infinite() {
@@ -332,7 +332,7 @@ mod float {
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
         match Wire::deserialize(deserializer)? {
             Wire::Number(value) => Ok(value),
             Wire::Text(text) => match text.as_str() {

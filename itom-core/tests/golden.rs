@@ -96,6 +96,22 @@ fn coverage() -> Coverage {
         .partial(Scope::cis(kind::PROCESS), ErrorKind::Denied, "not root")
 }
 
+fn histograms() -> Vec<Histogram> {
+    let mut exponential = Histogram::exponential(Schema::new(3).expect("a schema"));
+    exponential.reset = CounterReset::NotReset;
+    (exponential.zero_threshold, exponential.zero_count) = (0.001, 2.0);
+    (exponential.count, exponential.sum) = (9.5, f64::INFINITY);
+    exponential.positive = Buckets::dense(-2, &[1.0, 0.0, 2.5]).expect("near indexes");
+    exponential.positive.add(i32::MAX, 1.0);
+    exponential.negative.add(i32::MIN, 1.0);
+    exponential.negative.add(i32::MAX, 2.0);
+    let mut custom = Histogram::custom(CustomBounds::new(&[-1.0, 0.25]).expect("ascending"));
+    custom.reset = CounterReset::Gauge;
+    (custom.count, custom.sum) = (3.0, -0.0);
+    custom.positive = Buckets::dense(0, &[1.0, 2.0]).expect("near indexes");
+    vec![Histogram::default(), exponential, custom]
+}
+
 macro_rules! golden {
     ($($test:ident: $type:ident = $examples:expr;)*) => {
         $(#[test]
@@ -146,6 +162,7 @@ golden! {
     event_observation: EventObservation =
         observed(|item| if let Observation::Event(event) = item { Some(event.clone()) } else { None });
     fault: Fault = batch().faults().to_vec();
+    histogram: Histogram = histograms();
     incident_id: IncidentId = [IncidentId::derive(&["a"])];
     interval: Interval = [Interval::new(at(0), at(60)), Interval::ALWAYS];
     keys: Key = [key(), Key::native(Realm::literal("vcenter-a"), "vm-17"), Key::fqdn("")];

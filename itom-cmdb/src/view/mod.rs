@@ -3,6 +3,7 @@
 //! A [`View`] is a snapshot. Cloning it is a few reference counts; the engine goes on changing its own copy and copies
 //! only the paths it touches.
 
+mod changed;
 mod ci;
 mod difference;
 mod graph;

@@ -1,6 +1,7 @@
 //! A persistent ordered map keyed by 16-byte ids: cloning is one reference count, and a change copies only the path to
 //! it when the map is shared. Ids are hashes, so depth is logarithmic without balancing.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use itom_core::CiId;
@@ -144,63 +145,48 @@ impl<K: Id, V: Clone> Trie<K, V> {
         }
     }
 
+    /// Every entry that may differ between this map and a later state of it, by id: what both share is not looked at, so
+    /// that the cost follows the changes. Equal entries near a change are told too.
+    pub(crate) fn changed<'a>(
+        &'a self,
+        later: &'a Self,
+        found: &mut impl FnMut(K, Option<&'a V>, Option<&'a V>),
+    ) {
+        changed(&self.root, &later.root, found);
+    }
+
     /// Every entry in the order of its id.
     pub(crate) fn iter(&self) -> Iter<'_, K, V> {
-        entries(&self.root)
+        Iter::of(&self.root)
     }
 }
 
-impl<K: Id, V: Clone + PartialEq> Trie<K, V> {
-    /// The keys whose values differ between two maps, ascending. What the maps share is stepped over, so that the cost
-    /// between a map and a changed copy of it follows the change.
-    pub(crate) fn differing(&self, other: &Self) -> Vec<K> {
-        let mut keys = Vec::new();
-        differ(&self.root, &other.root, &mut keys);
-        keys
-    }
-}
-
-fn differ<K: Id, V: Clone + PartialEq>(a: &Arc<Node<K, V>>, b: &Arc<Node<K, V>>, keys: &mut Vec<K>) {
+fn changed<'a, K: Id, V: Clone>(
+    a: &'a Arc<Node<K, V>>,
+    b: &'a Arc<Node<K, V>>,
+    found: &mut impl FnMut(K, Option<&'a V>, Option<&'a V>),
+) {
     if Arc::ptr_eq(a, b) {
         return;
     }
     if let (Node::Branch(a), Node::Branch(b)) = (a.as_ref(), b.as_ref()) {
-        // Children are in the order of their nibble, and so are keys. Ids have 32 nibbles: that bounds the descent.
-        a.iter().zip(b.iter()).for_each(|(a, b)| differ(a, b, keys));
+        a.iter().zip(b.iter()).for_each(|(a, b)| changed(a, b, found));
         return;
     }
-    // A leaf on either side: few entries there, and those of the other side between the same neighbours.
-    let (mut a, mut b) = (entries(a).peekable(), entries(b).peekable());
+    let (mut a, mut b) = (Iter::of(a).peekable(), Iter::of(b).peekable());
     loop {
-        match (a.peek(), b.peek()) {
+        let order = match (a.peek(), b.peek()) {
+            (Some((a, _)), Some((b, _))) => a.cmp(b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
             (None, None) => return,
-            (Some((x, one)), Some((y, other))) if x == y => {
-                if one != other {
-                    keys.push(*x);
-                }
-                a.next();
-                b.next();
-            }
-            (Some((x, _)), Some((y, _))) if x > y => {
-                keys.push(*y);
-                b.next();
-            }
-            (None, Some((y, _))) => {
-                keys.push(*y);
-                b.next();
-            }
-            (Some((x, _)), _) => {
-                keys.push(*x);
-                a.next();
-            }
+        };
+        let before = if order == Ordering::Greater { None } else { a.next() };
+        let after = if order == Ordering::Less { None } else { b.next() };
+        if let Some((key, _)) = before.or(after) {
+            found(key, before.map(|(_, value)| value), after.map(|(_, value)| value));
         }
     }
-}
-
-fn entries<K: Id, V>(node: &Node<K, V>) -> Iter<'_, K, V> {
-    let mut iter = Iter { branches: Vec::new(), leaf: [].iter() };
-    iter.enter(node);
-    iter
 }
 
 pub(crate) struct Iter<'a, K, V> {
@@ -209,6 +195,12 @@ pub(crate) struct Iter<'a, K, V> {
 }
 
 impl<'a, K, V> Iter<'a, K, V> {
+    fn of(node: &'a Arc<Node<K, V>>) -> Self {
+        let mut iter = Self { branches: Vec::new(), leaf: [].iter() };
+        iter.enter(node);
+        iter
+    }
+
     fn enter(&mut self, node: &'a Node<K, V>) {
         match node {
             Node::Leaf(entries) => self.leaf = entries.iter(),
@@ -267,19 +259,19 @@ mod tests {
             }
             prop_assert_eq!(trie.len(), model.len());
             prop_assert!(trie.iter().map(|(k, v)| (k, *v)).eq(model.iter().map(|(k, v)| (*k, *v))));
-            if let Some((older, was)) = snapshot.clone() {
-                let keys: std::collections::BTreeSet<CiId> = was.keys().chain(model.keys()).copied().collect();
-                let differing: Vec<CiId> = keys.into_iter().filter(|key| was.get(key) != model.get(key)).collect();
-                prop_assert_eq!(trie.differing(&older), differing.clone());
-                prop_assert_eq!(older.differing(&trie), differing);
-                let rebuilt = model.iter().fold(Trie::default(), |mut trie, (key, value)| {
-                    trie.insert(*key, *value);
-                    trie
+            if let Some((before, was)) = snapshot {
+                prop_assert!(before.iter().map(|(k, v)| (k, *v)).eq(was.iter().map(|(k, v)| (*k, *v))));
+                let mut found = BTreeMap::new();
+                before.changed(&trie, &mut |key, before, after| {
+                    if before != after {
+                        found.insert(key, (before.copied(), after.copied()));
+                    }
                 });
-                prop_assert_eq!(rebuilt.differing(&trie), Vec::<CiId>::new());
-            }
-            if let Some((trie, model)) = snapshot {
-                prop_assert!(trie.iter().map(|(k, v)| (k, *v)).eq(model.iter().map(|(k, v)| (*k, *v))));
+                let ids: std::collections::BTreeSet<_> = was.keys().chain(model.keys()).copied().collect();
+                let pair = |id: &CiId| (was.get(id).copied(), model.get(id).copied());
+                let expected: BTreeMap<_, _> =
+                    ids.into_iter().map(|id| (id, pair(&id))).filter(|(_, (a, b))| a != b).collect();
+                prop_assert_eq!(found, expected);
             }
         }
     }

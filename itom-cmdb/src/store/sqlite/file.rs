@@ -157,8 +157,7 @@ impl File {
             facts.push(self.fact(seq, row)?);
             last = u64::try_from(seq).ok().map(Cursor::new);
         }
-        let next = if facts.len() == page { last } else { None };
-        Ok(Page::new(facts, next))
+        Ok(if facts.len() == page { Page::new(facts, last) } else { Page::ending(facts, last) })
     }
 
     fn fact(&self, seq: i64, row: &rusqlite::Row<'_>) -> Result<Fact, StoreError> {

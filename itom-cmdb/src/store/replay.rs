@@ -1,0 +1,52 @@
+//! A state of the past from a store.
+
+use super::{Cursor, Store, StoreError};
+use crate::history::Mark;
+use crate::{Cmdb, CmdbConfig};
+
+/// Facts read at once.
+const PAGE: usize = 4096;
+
+/// The state at a mark, from the facts of a store: what a [`Follower`](crate::history::Follower) resumes from, and what
+/// an engine starts from. [`Mark::START`] gives an empty one.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+///
+/// ```
+/// # async fn run(store: &dyn itom_cmdb::store::Store, cursor: itom_cmdb::history::FeedCursor)
+/// # -> Result<(), itom_cmdb::store::StoreError> {
+/// use itom_cmdb::history::Follower;
+/// use itom_cmdb::{CmdbConfig, store::replay};
+/// let from = replay(store, CmdbConfig::default(), cursor.from()).await?;
+/// let to = replay(store, CmdbConfig::default(), cursor.to()).await?;
+/// let follower = Follower::resume(cursor, from.view(), to.view());
+/// # Ok(())
+/// # }
+/// ```
+pub async fn replay(store: &dyn Store, config: CmdbConfig, mark: Mark) -> Result<Cmdb, StoreError> {
+    let mut cmdb = Cmdb::new(config);
+    let mut facts = Vec::new();
+    let mut after = None;
+    let mut size = PAGE;
+    let end = Cursor::new(mark.position);
+    while after.is_none_or(|after| after < end) && mark.position > 0 {
+        let page = store.load(after, size).await?;
+        let Some(last) = page.last else { break };
+        if last > end && size > 1 {
+            // Positions have gaps: a shorter page ends at or before the mark.
+            size /= 2;
+            continue;
+        }
+        if last > end {
+            break;
+        }
+        facts.extend(page.facts);
+        after = Some(last);
+        if page.next.is_none() {
+            break;
+        }
+    }
+    cmdb.ingest_at(facts, mark.at);
+    Ok(cmdb)
+}
