@@ -145,12 +145,15 @@ pub fn verify(proof: &Proof, facts: &FactLog, rules: &IdentityRules) -> Result<(
     Ok(())
 }
 
+/// The weakest claim and the values that one object has for a kind of key.
+type Said = (Strength, BTreeSet<Text>);
+
 /// What objects that were shown to be one claim together.
 struct Together {
     kind: CiKind,
     sources: BTreeSet<SourceName>,
     /// What each of them says, per kind of key and realm.
-    values: BTreeMap<(KeyKind, Realm), BTreeSet<(Strength, BTreeSet<Text>)>>,
+    values: BTreeMap<(KeyKind, Realm), BTreeSet<Said>>,
 }
 
 /// Checks that the steps, in this order, make the objects one item: every step as [`verify`] does, and that none joins
@@ -209,7 +212,7 @@ fn together(
     hot: &mut BTreeMap<Ident, bool>,
 ) -> Result<Together, ProofError> {
     let item = described(facts, cited)?;
-    let mut values: BTreeMap<(KeyKind, Realm), (Strength, BTreeSet<Text>)> = BTreeMap::new();
+    let mut values: BTreeMap<(KeyKind, Realm), Said> = BTreeMap::new();
     for key in &item.keys {
         let (strength, ident) = (rules.strength_of(&item.kind, key), Ident::from(key));
         let compared = rules.is_single(key.kind()) || rules.overlap(key.kind()).is_some();
@@ -248,7 +251,7 @@ fn join(
         let by = (*strength, rules.rank(&ident.kind));
         for (slot, ours) in &kept.values {
             let theirs = taken.values.get(slot).into_iter().flatten();
-            let differ = |(mine, a): &(Strength, BTreeSet<Text>), (yours, b): &(Strength, BTreeSet<Text>)| {
+            let differ = |(mine, a): &Said, (yours, b): &Said| {
                 rules.forbids(&slot.0, *mine.min(yours), by) && a.is_disjoint(b)
             };
             if theirs.into_iter().any(|other| ours.iter().any(|own| differ(own, other))) {
