@@ -61,6 +61,8 @@ pub struct Cmdb {
     cis: Vec<Option<CiId>>,
     /// Objects that fit several items.
     open: BTreeMap<u32, Vec<OpenObject>>,
+    /// When statements about sameness end.
+    words_end: BTreeSet<Timestamp>,
     clusters: BTreeMap<CiId, ClusterRecord>,
     relations: BTreeMap<ItemRef, RelationEntry>,
     supports: BTreeMap<RelationId, BTreeSet<ItemRef>>,
@@ -77,6 +79,7 @@ impl Cmdb {
     /// An empty one.
     #[must_use]
     pub fn new(config: CmdbConfig) -> Self {
+        let rules = config.rules_hash();
         Self {
             resolver: Resolver::new(config.identity().clone()),
             config,
@@ -86,6 +89,7 @@ impl Cmdb {
             holding: BTreeSet::new(),
             cis: Vec::new(),
             open: BTreeMap::new(),
+            words_end: BTreeSet::new(),
             clusters: BTreeMap::new(),
             relations: BTreeMap::new(),
             supports: BTreeMap::new(),
@@ -93,7 +97,7 @@ impl Cmdb {
             by_ident: HashMap::new(),
             deadlines: BTreeSet::new(),
             armed: BTreeMap::new(),
-            view: View::default(),
+            view: View::under(rules),
             feed: ChangeFeed::default(),
         }
     }
@@ -258,9 +262,15 @@ impl Cmdb {
     /// then, and the deadline moves on.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Deadline> {
-        self.deadlines
+        let item = self
+            .deadlines
             .first()
-            .map(|(at, _)| Deadline::new(*at, "a lease or the freshness of a claim may end"))
+            .map(|(at, _)| Deadline::new(*at, "a lease, a lock or the freshness of a claim may end"));
+        let word = self.words_end.first().map(|at| Deadline::new(*at, "a statement about sameness ends"));
+        match (item, word) {
+            (Some(item), Some(word)) => Some(if word.at < item.at { word } else { item }),
+            (item, word) => item.or(word),
+        }
     }
 
     /// The current view, as a snapshot.

@@ -44,8 +44,11 @@ pub mod graph;
 pub mod history;
 pub mod identity;
 pub mod impact;
+pub mod laboratory;
+mod lock;
 #[cfg(feature = "policy")]
 pub mod policy;
+pub mod ruleset;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -53,6 +56,7 @@ pub mod view;
 
 pub use cmdb::{Applied, Cmdb, Explanation, GraphDelta, PairExplanation, Redirect, Split};
 pub use config::{CmdbConfig, Precedence};
+pub use lock::{ContestedLock, Lock};
 pub use view::View;
 
 // Snapshots cross threads; so does whoever holds the facade.

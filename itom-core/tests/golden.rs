@@ -197,7 +197,10 @@ golden! {
     ];
     severity: Severity = Severity::ALL;
     source_name: SourceName = [SourceName::literal("process@web-1")];
-    statement: Statement = [Statement { a: "web".into(), b: key().into(), reason: "asset register".into() }];
+    statement: Statement = [
+        Statement::new("web", key(), "asset register"),
+        Statement::new("web", key(), "while the migration runs").until(at(3600)),
+    ];
     strength: Strength =
         [Strength::Ambient, Strength::Administrative, Strength::Issued, Strength::Hardware];
     subject: Subject = [Subject::from("web"), Subject::from(key())];

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use itom_core::{CiId, KeyKind, Question, SourceName};
 
 use super::{Cmdb, Explanation, PairExplanation};
+use crate::config::CmdbConfig;
 use crate::identity::{Ambiguous, OpenObject, Verdict, WhyNot};
+use crate::lock::{self, ContestedLock};
 
 impl Cmdb {
     /// Why an item is what it is. Follows merges.
@@ -44,6 +46,26 @@ impl Cmdb {
             compared,
             missing: missing.into_iter().collect(),
         })
+    }
+
+    /// The locks that present sources contradict, by item and attribute.
+    #[must_use]
+    pub fn contested_locks(&self) -> Vec<ContestedLock> {
+        lock::contested(&self.view)
+    }
+
+    /// The same facts at the same time under other rules.
+    pub(crate) fn rederived(&self, rules: CmdbConfig) -> Self {
+        let mut other = Self::new(rules);
+        other.catch_up(self);
+        other
+    }
+
+    /// Learns what `other` knows and it does not, and the time.
+    pub(crate) fn catch_up(&mut self, other: &Self) {
+        let facts = other.log.iter().filter(|fact| !self.log.contains(fact.id())).cloned().collect();
+        self.ingest(facts);
+        self.expire(other.now);
     }
 
     /// Every object that fits several items, with what would settle it, ascending.

@@ -15,12 +15,19 @@ impl Cmdb {
     /// The effective statements about sameness: the latest word on each pair, `NotSame` on a tie.
     pub(super) fn restate(&mut self) {
         let mut words: BTreeMap<(Object, Object), (Timestamp, bool, FactId)> = BTreeMap::new();
+        self.words_end.clear();
         for fact in self.log.stated() {
             let (said, apart) = match fact.body() {
                 FactBody::SameAs(said) => (said, false),
                 FactBody::NotSame(said) => (said, true),
                 _ => continue,
             };
+            if let Some(until) = said.until {
+                if until <= self.now {
+                    continue;
+                }
+                self.words_end.insert(until);
+            }
             let ends = (self.meant(fact, &said.a), self.meant(fact, &said.b));
             let (Some(a), Some(b)) = ends else { continue };
             if a == b {
@@ -127,7 +134,12 @@ impl Cmdb {
                 Some((object, state.items.get(&ItemKey::Ci(object.native.clone()))?))
             })
             .collect();
-        if let Some(ci) = reconcile::ci(&self.config, id, self.now, &items) {
+        let mints = record.objects.iter().any(|object| {
+            let kind = self.resolver.names.kind_of(self.resolver.row(*object).kind);
+            let strongest = self.resolver.joining(*object).map(|claim| claim.strength()).max();
+            self.resolver.rules().mints(kind, strongest)
+        });
+        if let Some(ci) = reconcile::ci(&self.config, id, self.now, mints, &items) {
             let before = self.view.put_ci(&ci);
             work.ci_before.entry(id).or_insert(before);
         }

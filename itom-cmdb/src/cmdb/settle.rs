@@ -9,6 +9,7 @@ use itom_core::{CiId, Key, SourceName, Subject, Timestamp};
 use super::{Applied, Cmdb, ItemRef, Redirect, RelationEntry};
 use crate::config::CmdbConfig;
 use crate::identity::{Ambiguous, Described, Ident};
+use crate::lock;
 use crate::view::presence::{Item, ItemKey, Touch};
 use crate::view::{Ci, Relation, RelationId, reconcile};
 
@@ -50,6 +51,7 @@ impl Cmdb {
             let Some(own) = self.item(&item) else { continue };
             let stale = |span| own.last_seen + span <= self.now;
             let due = own.departure(&self.config, self.now).is_some()
+                || lock_end(&item.0, own).is_some_and(|end| end <= self.now)
                 || self.config.freshness_of(&item.0).is_some_and(stale);
             let next = next_deadline(&self.config, &item.0, own, self.now);
             if due {
@@ -72,7 +74,8 @@ impl Cmdb {
         for (item, touch) in touched {
             self.take_in(item, touch, &mut work);
         }
-        if stated || (!work.idents.is_empty() && self.log.stated().next().is_some()) {
+        let ended = self.words_end.first().is_some_and(|at| *at <= self.now);
+        if stated || ended || (!work.idents.is_empty() && self.log.stated().next().is_some()) {
             self.restate();
         }
         self.reidentify(&mut work, applied);
@@ -293,8 +296,13 @@ fn next_deadline(config: &CmdbConfig, source: &SourceName, item: &Item, now: Tim
         .into_iter()
         .flatten()
         .map(|span| item.last_seen + span)
+        .chain(lock_end(source, item))
         .filter(|at| *at > now)
         .min()
+}
+
+fn lock_end(source: &SourceName, item: &Item) -> Option<Timestamp> {
+    if lock::is_lock(source) { item.ci().and_then(|ci| lock::ends(&ci.attributes)) } else { None }
 }
 
 fn key_of<'a>(item: &'a ItemRef, ident: &Ident) -> Option<&'a Key> {

@@ -261,7 +261,8 @@ impl IdentityRules {
     pub fn is_unique(&self, source: &SourceName) -> bool {
         let family = source.as_str().split_once('@').map_or(source.as_str(), |(family, _)| family);
         let named = |name: &str| self.sources.iter().find(|rule| rule.source.as_str() == name);
-        named(source.as_str()).or_else(|| named(family)).is_none_or(|rule| rule.unique_objects)
+        let rule = named(source.as_str()).or_else(|| named(family));
+        rule.map_or_else(|| !crate::lock::is_lock(source), |rule| rule.unique_objects)
     }
 
     /// What the nearest general kind with rules says.

@@ -29,6 +29,7 @@ use trie::Trie;
 #[derive(Debug, Clone, Default)]
 pub struct View {
     pub(crate) as_of: Option<Timestamp>,
+    pub(crate) rules: u64,
     cis: Trie<CiId, Ci>,
     kinds: Arc<BTreeMap<CiKind, Trie<CiId, ()>>>,
     relations: Trie<RelationId, Relation>,
@@ -40,6 +41,10 @@ pub struct View {
 }
 
 impl View {
+    pub(crate) fn under(rules: u64) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
     /// One item, by exactly this id; see [`current`](Self::current) for ids of merged items.
     #[must_use]
     pub fn ci(&self, id: CiId) -> Option<&Ci> {
@@ -128,6 +133,13 @@ impl View {
     #[must_use]
     pub const fn as_of(&self) -> Option<Timestamp> {
         self.as_of
+    }
+
+    /// The hash of the rules it was derived with: see [`RuleSet::hash`](crate::ruleset::RuleSet::hash). Views with other
+    /// rules are other views, whatever the facts.
+    #[must_use]
+    pub const fn rules(&self) -> u64 {
+        self.rules
     }
 
     pub(crate) fn candidates(&self, ident: &Ident) -> &[CiId] {
