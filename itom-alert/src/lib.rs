@@ -32,6 +32,8 @@ mod explain;
 pub mod life;
 pub mod notify;
 pub mod outbox;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 pub mod rule;
 pub mod suppress;
 #[cfg(test)]

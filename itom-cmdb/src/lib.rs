@@ -34,13 +34,17 @@
 //! # Ok::<(), itom_core::KeyError>(())
 //! ```
 
+pub mod addresses;
+pub mod branch;
 mod cmdb;
 mod config;
+pub mod drift;
 pub mod export;
 #[cfg(feature = "cel")]
 pub mod expr;
 pub mod fact;
 pub mod graph;
+pub mod health;
 pub mod history;
 pub mod identity;
 pub mod impact;
@@ -48,10 +52,13 @@ pub mod laboratory;
 mod lock;
 #[cfg(feature = "policy")]
 pub mod policy;
+pub mod risk;
 pub mod ruleset;
+pub mod servicemap;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod traverse;
 pub mod view;
 
 pub use cmdb::{Applied, Cmdb, Explanation, GraphDelta, PairExplanation, Redirect, Split};

@@ -12,14 +12,24 @@
 //! like any other, every bit of its payload kept.
 
 mod chunk;
+#[cfg_attr(not(feature = "durable"), expect(dead_code, reason = "the forms of the log are among them"))]
+mod code;
+#[cfg(feature = "durable")]
+pub mod durable;
+pub mod eval;
 pub mod histogram;
 pub mod promql;
+mod queryable;
 pub mod reading;
 mod selector;
 mod store;
 
+pub use queryable::{
+    AppendError, FloatPoint, Followable, Followed, HistogramPoint, LabelMatcher, LabelSet, METRIC_NAME,
+    MemorySeries, Points, Queryable, QueryableError, SelectHints, SelectedSeries, SeriesNumber, TimeRange,
+};
 pub use selector::CompiledSelector;
 pub use store::{
-    AppendReport, Appended, InstantSample, MetricInfo, NewSample, Refusal, Refused, Samples, SeriesInfo,
-    SeriesRef, SeriesStore, StoreConfig, StoreStats,
+    AppendReport, Appended, HistogramSeries, InstantSample, MetricInfo, NewHistogram, NewSample, Refusal,
+    Refused, Samples, SeriesInfo, SeriesRef, SeriesStore, StoreConfig, StoreStats,
 };

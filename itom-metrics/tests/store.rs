@@ -484,3 +484,48 @@ fn threads_append_read_and_expire_at_once() {
     store.maintain(ms(100_000_000));
     assert_eq!((store.stats().series, store.stats().memory_bytes), (0, 0));
 }
+
+#[test]
+fn histograms_live_beside_floats_and_never_at_the_same_time() {
+    use itom_core::{Buckets, CounterReset, Histogram, MatchOp, Matcher, Schema};
+    use itom_metrics::NewHistogram;
+    let store = SeriesStore::new(config());
+    let histogram = |at: i64, count: f64| {
+        let mut histogram = Histogram::exponential(Schema::new(2).unwrap());
+        histogram.reset = CounterReset::NotReset;
+        (histogram.count, histogram.sum) = (count, f64::from_bits(0x7ff8_0000_0000_0123));
+        histogram.positive = Buckets::dense(-3, &[count, 0.0]).unwrap();
+        NewHistogram {
+            metric: MetricName::literal("h"),
+            labels: Labels::from_pairs([("l", "x")]).unwrap(),
+            kind: SampleKind::Gauge,
+            subject: None,
+            at: ms(at),
+            histogram: Arc::new(histogram),
+        }
+    };
+    let now = ms(1_000);
+    let report = store.append_histograms(
+        now,
+        &[histogram(10, 1.0), histogram(30, 3.0), histogram(20, 2.0), histogram(20, 2.0), histogram(20, 9.0)],
+    );
+    assert_eq!((report.stored, report.duplicates, report.refused_total()), (3, 1, 1));
+    let report = store.append(now, &[gauge("h", "x", 20, 1.0), gauge("h", "x", 40, 1.0)]);
+    assert_eq!((report.stored, report.refused[&Refusal::Conflict].count), (1, 1));
+    assert_eq!(store.append_histograms(now, &[histogram(40, 1.0)]).refused[&Refusal::Conflict].count, 1);
+    assert_eq!(
+        store.append_histograms(now, &[histogram(50, -1.0)]).refused[&Refusal::InvalidHistogram].count,
+        1
+    );
+    assert_eq!(store.stats().samples, 4);
+
+    let all = Matcher { name: LabelName::literal("__name__"), op: MatchOp::Regex, value: "h.*".into() };
+    let found = store.select_histograms(std::slice::from_ref(&all), Interval::new(ms(10), ms(30))).unwrap();
+    let times: Vec<i64> = found[0].histograms.iter().map(|(at, _)| at.as_millis()).collect();
+    assert_eq!((found.len(), times), (1, vec![10, 20]));
+    assert!(found[0].histograms[0].1.same_bits(&histogram(10, 1.0).histogram));
+    assert_eq!(store.delete(&[all], Interval::new(ms(0), ms(25))).unwrap(), 2);
+    store.maintain(ms(40_000_000));
+    let stats = store.stats();
+    assert_eq!((stats.series, stats.samples, stats.memory_bytes), (0, 0, 0));
+}

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use itom::cmdb::graph::RelationGraph;
-use itom::cmdb::impact::{GraphChange, ImpactOptions, ImpactScratch};
+use itom::cmdb::graph::{FailureMode, RelationGraph};
+use itom::cmdb::impact::{GraphChange, ImpactOptions, ImpactScratch, LiveImpact, PairOptions};
 use itom::cmdb::testing::estate::{Dice, EstateSize, generate};
 use itom::core::{CiId, kind, relation};
 use itom_benches::{Rows, ungated};
@@ -160,6 +160,58 @@ fn main() -> Result<(), Box<dyn Error>> {
         needed.push(found.len());
     }
     row("single points of failure of one service", points, &spread(&mut needed));
+    let asked: BTreeSet<CiId> = services.iter().copied().collect();
+    let (weak, took) = timed(|| graph.weak_points(&asked));
+    let pairs: usize = weak.points.iter().map(|point| point.services).sum();
+    println!(
+        "weak points of the whole estate: {} for {} of {} services, {pairs} of point and service, in {took:.1?}",
+        weak.points.len(),
+        weak.exposed.len(),
+        asked.len(),
+    );
+    let mut paired = vec![];
+    let mut found = vec![];
+    for _ in 0..20 {
+        let service = services[dice.below(services.len())];
+        let (pairs, took) = timed(|| graph.weak_pairs(service, &PairOptions::default().candidates(256)));
+        paired.push(took);
+        found.push(pairs.pairs.len());
+    }
+    row("pairs that fell one service, 256 items paired", paired, &spread(&mut found));
+
+    // Beside a standing outage of a hundred items, one item fails and recovers.
+    let outage: Vec<CiId> = (0..100).map(|_| estate.cis[dice.below(cis)].0).collect();
+    let (live, took) = timed(|| LiveImpact::of(&graph, outage.iter().map(|ci| (*ci, FailureMode::Down))));
+    let mut live = live?;
+    println!(
+        "an outage of {} items hits {}, from nothing in {took:.1?}",
+        outage.len(),
+        live.failing(&graph).len()
+    );
+    let (mut fell, mut rose, mut again, mut turned) = (vec![], vec![], vec![], vec![]);
+    let mut scratch = ImpactScratch::default();
+    let before = live.failing(&graph);
+    for _ in 0..300 {
+        let one = estate.cis[dice.below(cis)].0;
+        if before.contains_key(&one) {
+            continue;
+        }
+        let (turns, took) = timed(|| live.fail(&graph, one, FailureMode::Down));
+        turned.push(turns?.len());
+        fell.push(took);
+        let all: BTreeSet<CiId> = outage.iter().copied().chain([one]).collect();
+        let (_, took) =
+            timed(|| graph.impact_with(&all, &ImpactOptions::default(), &mut scratch).down().len());
+        again.push(took);
+        let (turns, took) = timed(|| live.recover(&graph, one));
+        turns?;
+        rose.push(took);
+    }
+    assert_eq!(before, live.failing(&graph), "what fell has risen again");
+    row("live: one more item fails", fell, &spread(&mut turned));
+    row("live: it recovers", rose, "");
+    row("the whole answer from the start", again, "");
+
     let mut tried = vec![];
     for _ in 0..50 {
         let [from, to] = std::array::from_fn(|_| estate.cis[dice.below(cis)].0);

@@ -17,7 +17,7 @@ use crate::notify::{Notice, NoticeKind};
 use crate::outbox::{
     Intent, Outbox, OutboxConfig, OutboxCounts, OutboxInput, OutboxOutput, Send, SendFailure,
 };
-use crate::rule::{CompiledRule, Ports};
+use crate::rule::{CompiledRule, Outcome, Ports};
 use crate::suppress::{Cause, Sight, Silence, Window};
 
 pub use rules::{Evaluated, RuleEngine};
@@ -38,6 +38,14 @@ pub struct Record {
 pub enum AlertInput {
     /// A rule is added, or replaced if its name is known.
     Rule(CompiledRule),
+    /// Outcomes of a rule that is evaluated elsewhere. An instance that was there before and is not among them has no
+    /// data.
+    Outcomes {
+        /// The rule.
+        rule: CompiledRule,
+        /// Every outcome.
+        outcomes: Vec<Outcome>,
+    },
     /// A rule is taken away; its alerts end.
     RemoveRule(Text),
     /// An operator did something.
@@ -170,6 +178,10 @@ impl AlertEngine {
     pub fn handle(&mut self, now: Timestamp, input: AlertInput) {
         match input {
             AlertInput::Rule(rule) => self.rules.add(rule),
+            AlertInput::Outcomes { rule, outcomes } => {
+                // The next tick looks at the topology and decides who is told.
+                return self.life(now, LifeInput::Outcomes { rule, outcomes });
+            }
             AlertInput::RemoveRule(name) => {
                 self.rules.remove(&name);
                 self.life(now, LifeInput::RuleRemoved(name));

@@ -184,11 +184,18 @@ impl AlertMachine {
             Step::Unknown(_, reason) => reason.clone(),
             // Remembered so that no timer goes on by itself while nothing is known.
             Step::Keep => Some("there is no data; kept as it was".into()),
-            Step::Holds(_) | Step::Clear => None,
+            Step::Holds(_) | Step::Waits(_) | Step::Clear => None,
         };
         // What was read while it could not be said is kept: it is the last that was known.
         if !matches!(step, Step::Unknown(..) | Step::Keep) {
             alert.evidence = outcome.evidence;
+        }
+        if matches!(step, Step::Waits(_)) {
+            alert.held = None;
+        }
+        if let Some(told) = outcome.told {
+            (alert.summary, alert.description) = (told.summary, told.description);
+            alert.runbook_url = told.runbook_url;
         }
         if let Some(change) = flap_change {
             self.transition(now, id, change);
@@ -201,7 +208,7 @@ impl AlertMachine {
         let Some(alert) = self.alerts.get_mut(&id) else { return };
         let (from, severity_before, open_before) = (alert.condition, alert.severity, alert.is_open());
         let to = step::next(alert, rule, step, now);
-        if let Step::Holds(severity) = step {
+        if let Step::Holds(severity) | Step::Waits(severity) = step {
             alert.severity = *severity;
         } else if !open_before && to != ConditionState::Pending {
             alert.severity = Severity::Cleared;
@@ -222,8 +229,9 @@ impl AlertMachine {
                 ci_kind: alert.ci_kind.as_deref(),
                 ci_id: alert.instance.ci,
             };
-            (alert.summary, alert.description) =
-                (rule.summary().render(&context), rule.description().render(&context));
+            if let Some((summary, description)) = rule.texts() {
+                (alert.summary, alert.description) = (summary.render(&context), description.render(&context));
+            }
             if alert.summary.is_empty() {
                 let on = alert.ci_name.as_ref().map(|name| format!(" on {name}")).unwrap_or_default();
                 alert.summary = format!("{}{on}", alert.rule).into();
@@ -459,7 +467,10 @@ fn new_alert(now: Timestamp, rule: &CompiledRule, id: AlertId, instance: Instanc
     for (name, value) in rule.rule().labels.iter() {
         labels = labels.set(name.clone(), value.clone());
     }
-    let labels = labels.set(LabelName::literal("alertname"), rule.name().clone()).build();
+    if rule.texts().is_some() {
+        labels = labels.set(LabelName::literal("alertname"), rule.name().clone());
+    }
+    let labels = labels.build();
     Alert {
         id,
         rule: rule.name().clone(),

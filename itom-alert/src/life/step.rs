@@ -11,6 +11,8 @@ use crate::rule::{CompiledRule, Effect, MissingPolicy, Verdict};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Holds(Severity),
+    /// It holds, and whoever judged says: not for long enough.
+    Waits(Severity),
     Clear,
     Keep,
     Unknown(ConditionState, Option<Text>),
@@ -20,6 +22,7 @@ pub(super) enum Step {
 pub(super) fn judge(rule: &CompiledRule, verdict: &Verdict) -> Step {
     let (policy, state, reason) = match verdict {
         Verdict::Holds(severity) => return Step::Holds(*severity),
+        Verdict::Pending(severity) => return Step::Waits(*severity),
         Verdict::Clear => return Step::Clear,
         Verdict::NoData => (rule.rule().no_data, ConditionState::NoData, None),
         Verdict::Error(reason) => (rule.rule().on_error, ConditionState::Error, Some(reason.clone())),
@@ -39,6 +42,9 @@ pub(super) fn next(alert: &Alert, rule: &CompiledRule, step: &Step, now: Timesta
     match step {
         Step::Keep => alert.condition,
         Step::Unknown(state, _) => *state,
+        // It holds: what is open stays open, whether a restart lost since when or its waiting time was made longer.
+        Step::Waits(_) if open => Firing,
+        Step::Waits(_) => Pending,
         Step::Holds(_) if open => Firing,
         Step::Holds(_) => match alert.condition {
             Pending if now.since(alert.since) >= rule.rule().hold => Firing,

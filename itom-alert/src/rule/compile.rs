@@ -82,8 +82,8 @@ pub struct CompiledRule(Arc<Compiled>);
 
 struct Compiled {
     rule: Rule,
-    summary: Template,
-    description: Template,
+    /// Summary and description; `None` where outcomes bring what people are told and all labels.
+    texts: Option<(Template, Template)>,
     /// One per expression, in the order in which the condition's tree is walked.
     expressions: Vec<Arc<dyn Expression>>,
 }
@@ -112,18 +112,22 @@ impl CompiledRule {
         &self.0.rule
     }
 
+    /// A rule that somebody else evaluates and whose waiting times he keeps: only its alerts live here.
+    #[cfg(feature = "prometheus")]
+    pub(crate) fn judged_elsewhere(name: Text, expression: &str, missing: super::MissingPolicy) -> Self {
+        let check = super::ExpressionCheck { expression: expression.into(), levels: Vec::new() };
+        let rule = Rule::new(name, Condition::Expression(check)).no_data(missing);
+        Self(Arc::new(Compiled { rule, texts: None, expressions: Vec::new() }))
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &Text {
         &self.0.rule.name
     }
 
-    pub(crate) fn summary(&self) -> &Template {
-        &self.0.summary
-    }
-
-    pub(crate) fn description(&self) -> &Template {
-        &self.0.description
+    pub(crate) fn texts(&self) -> Option<&(Template, Template)> {
+        self.0.texts.as_ref()
     }
 
     pub(crate) fn expressions(&self) -> &[Arc<dyn Expression>] {
@@ -167,7 +171,11 @@ impl Rule {
         let description = check.template("description", &self.description)?;
         check.condition("condition", &self.condition, 0)?;
         let expressions = check.expressions;
-        Ok(CompiledRule(Arc::new(Compiled { rule: self.clone(), summary, description, expressions })))
+        Ok(CompiledRule(Arc::new(Compiled {
+            rule: self.clone(),
+            texts: Some((summary, description)),
+            expressions,
+        })))
     }
 }
 

@@ -24,7 +24,7 @@ pub use condition::{
     Absent, AbsentOf, Across, AcrossOp, ChangeCheck, ChangeOf, Combination, Compare, Condition,
     ExpressionCheck, Level, Query, Ratio, Reduce, Signal, StateCheck, Test, Threshold,
 };
-pub use evaluate::{Evidence, Instance, Outcome, Ports, Verdict};
+pub use evaluate::{Evidence, Instance, Outcome, Ports, Told, Verdict};
 pub use file::{MAX_RULES_BYTES, parse_rules, rules_to_json};
 pub use pack::default_rules;
 

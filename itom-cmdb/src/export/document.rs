@@ -175,9 +175,17 @@ pub struct MapNode {
     /// How it is.
     #[serde(default, skip_serializing_if = "MapState::is_up")]
     pub state: MapState,
+    /// Whether so much uses it that its relations say little: it is drawn without them until somebody asks.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hub: bool,
     /// What is known about it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<AttrName, Value>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+const fn is_false(is: &bool) -> bool {
+    !*is
 }
 
 impl MapNode {
@@ -185,7 +193,7 @@ impl MapNode {
     #[must_use]
     pub fn new(id: impl Into<Text>, kind: CiKind) -> Self {
         let attributes = BTreeMap::new();
-        Self { id: id.into(), kind, name: None, layer: None, state: MapState::Up, attributes }
+        Self { id: id.into(), kind, name: None, layer: None, state: MapState::Up, hub: false, attributes }
     }
 
     /// With a name for people.

@@ -10,6 +10,7 @@
 mod algorithms;
 mod error;
 mod links;
+mod mode;
 mod model;
 mod nodes;
 mod question;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use algorithms::Cycle;
 pub use error::GraphError;
+pub use mode::{FailureMode, Modes, Passage};
 pub use model::{Effect, Flow, Gate, RelationModel, RelationSpec};
 pub use question::Step;
 pub(crate) use question::{Way, closure, walk};

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use itom_core::{CiId, RelationKind, relation};
 use serde::{Deserialize, Serialize};
 
+use super::{FailureMode, Passage};
+
 /// In which direction failure travels along a relation that is read `from` → `to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -96,13 +98,16 @@ pub struct RelationSpec {
     /// What the gate's fall does.
     #[serde(default)]
     pub effect: Effect,
+    /// Passages of typed failures besides those that follow from the effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modes: Vec<Passage>,
 }
 
 impl RelationSpec {
     /// All are needed, and failure takes down.
     #[must_use]
     pub const fn flowing(flow: Flow) -> Self {
-        Self { flow, gate: Gate::All, effect: Effect::Down }
+        Self { flow, gate: Gate::All, effect: Effect::Down, modes: Vec::new() }
     }
 
     /// With another gate.
@@ -115,6 +120,13 @@ impl RelationSpec {
     #[must_use]
     pub fn with_effect(self, effect: Effect) -> Self {
         Self { effect, ..self }
+    }
+
+    /// With one more passage of typed failures.
+    #[must_use]
+    pub fn passing(mut self, passage: Passage) -> Self {
+        self.modes.push(passage);
+        self
     }
 
     /// Whether failure simply passes on.
@@ -173,7 +185,8 @@ impl RelationModel {
 /// * `depends_on`, `runs_on`, `stored_on`, `installed_on`, `attached_to`: `from` goes down with any `to`;
 /// * `provided_by`: `from` goes down with the last `to` (redundant processes);
 /// * `contains`: the part goes down with the whole;
-/// * `routes_via`: `from` is degraded with any `to`;
+/// * `stored_on`, besides: the data of `from` is lost with that of `to`;
+/// * `routes_via`: `from` is degraded with any `to`, and unreachable when that is down or unreachable itself;
 /// * `member_of`: the group is degraded by any member and down with the last;
 /// * `connects_to`, `child_of`, `managed_by`, `instance_of`, `neighbor_of`, `owned_by`: no failure travels.
 impl Default for RelationModel {
@@ -182,12 +195,20 @@ impl Default for RelationModel {
         Self::empty()
             .with(relation::DEPENDS_ON, needs.clone())
             .with(relation::RUNS_ON, needs.clone())
-            .with(relation::STORED_ON, needs.clone())
+            .with(
+                relation::STORED_ON,
+                needs.clone().passing(Passage::new([FailureMode::DataLoss], FailureMode::DataLoss)),
+            )
             .with(relation::INSTALLED_ON, needs.clone())
             .with(relation::ATTACHED_TO, needs.clone())
             .with(relation::PROVIDED_BY, needs.clone().gated(Gate::Any))
             .with(relation::CONTAINS, RelationSpec::flowing(Flow::FromTo))
-            .with(relation::ROUTES_VIA, needs.with_effect(Effect::Degraded))
+            .with(
+                relation::ROUTES_VIA,
+                needs
+                    .with_effect(Effect::Degraded)
+                    .passing(Passage::new([FailureMode::Unreachable], FailureMode::Unreachable)),
+            )
             .with(
                 relation::MEMBER_OF,
                 RelationSpec::flowing(Flow::FromTo).gated(Gate::Any).with_effect(Effect::Capacity),

@@ -35,6 +35,9 @@ pub(super) struct Tally {
     pub(super) total: u64,
 }
 
+/// Nodes whose links are asked for at once.
+const AHEAD: usize = 16;
+
 /// Which level a gate is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
@@ -139,13 +142,27 @@ impl ImpactScratch {
             }
         }
         let mut head = 0;
+        let mut ahead: [Option<&[u32]>; AHEAD] = [None; AHEAD];
+        let (mut first, mut fetched) = (0, 0);
         while head < self.down_order.len() {
+            if head == fetched {
+                // What a search waits for is memory: the links of the next nodes are asked for together, not one after
+                // the other.
+                let next = &self.down_order[head..(head + AHEAD).min(self.down_order.len())];
+                for (slot, (node, _)) in ahead.iter_mut().zip(next) {
+                    *slot = view.plain(*node);
+                }
+                (first, fetched) = (head, head + next.len());
+                let touched = ahead.iter().flatten().filter_map(|others| others.first());
+                std::hint::black_box(touched.fold(0_u32, |sum, other| sum ^ other));
+            }
             let (node, distance) = self.down_order[head];
+            let others = ahead[head - first];
             head += 1;
             if distance >= depth {
                 break;
             }
-            if let Some(others) = view.plain(node) {
+            if let Some(others) = others {
                 let (down, order) = (&mut self.down, &mut self.down_order);
                 for other in others {
                     if stop.admits(*other) && down.set(*other) {

@@ -11,14 +11,18 @@
 mod answer;
 mod blame;
 mod fixpoint;
+mod lanes;
+mod live;
 mod marks;
 mod overlay;
 mod points;
+mod remedy;
+mod weak_points;
 
 #[cfg(test)]
 pub(crate) mod naive;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 
@@ -26,7 +30,10 @@ use itom_core::CiId;
 
 pub use answer::{Affected, Cause, Impact, ImpactOptions, LostRedundancy};
 pub use fixpoint::ImpactScratch;
+pub use live::{HealthState, ItemHealth, LiveImpact, Redundancy, Turn};
 pub use overlay::{GraphChange, Overlay};
+pub use remedy::{Remedy, RemedyKind};
+pub use weak_points::{Exposure, PairOptions, WeakPair, WeakPairs, WeakPoint, WeakPoints};
 
 pub(crate) use blame::brought_down_by;
 pub(crate) use marks::Marks;

@@ -28,7 +28,7 @@ pub(crate) fn ci(number: usize) -> CiId {
 
 /// Every flow and effect, with one letter each.
 pub(crate) fn model() -> RelationModel {
-    let spec = |flow, gate, effect| RelationSpec { flow, gate, effect };
+    let spec = |flow, gate, effect| RelationSpec::flowing(flow).gated(gate).with_effect(effect);
     RelationModel::empty()
         .with(kind("a"), spec(Flow::ToFrom, Gate::All, Effect::Down))
         .with(kind("b"), spec(Flow::FromTo, Gate::All, Effect::Down))
@@ -62,30 +62,41 @@ impl Naive {
         needs
     }
 
-    fn gate(&self, item: CiId, kind: &RelationKind) -> Gate {
+    pub(crate) fn gate(&self, item: CiId, kind: &RelationKind) -> Gate {
         self.gates.get(&(item, kind.clone())).cloned().unwrap_or_else(|| model().spec(kind).gate)
     }
 
     /// Whether the loss of `lost` is too much for the gate of an item.
     fn too_much(&self, item: CiId, kind: &RelationKind, lost: &BTreeSet<CiId>) -> bool {
+        self.too_much_for(&self.gate(item, kind), item, kind, lost)
+    }
+
+    /// As before, for any gate.
+    pub(crate) fn too_much_for(
+        &self,
+        gate: &Gate,
+        item: CiId,
+        kind: &RelationKind,
+        lost: &BTreeSet<CiId>,
+    ) -> bool {
         let suppliers: Vec<CiId> =
             self.needs(item).into_iter().filter(|(_, of)| of == kind).map(|(supplier, _)| supplier).collect();
         let (gone, left): (Vec<CiId>, Vec<CiId>) =
             suppliers.iter().partition(|supplier| lost.contains(supplier));
-        match self.gate(item, kind) {
+        match gate {
             Gate::All => !gone.is_empty(),
             Gate::Any => left.is_empty() && !gone.is_empty(),
-            Gate::KOfN(k) if suppliers.len() < k as usize => !gone.is_empty(),
-            Gate::KOfN(k) => left.len() < k as usize,
+            Gate::KOfN(k) if suppliers.len() < *k as usize => !gone.is_empty(),
+            Gate::KOfN(k) => left.len() < *k as usize,
             Gate::Weighted { threshold, weights } => {
                 let weigh =
                     |ids: &[CiId]| ids.iter().map(|id| weights.get(id).copied().unwrap_or(1)).sum::<u64>();
-                if weigh(&suppliers) < threshold { weigh(&gone) > 0 } else { weigh(&left) < threshold }
+                if weigh(&suppliers) < *threshold { weigh(&gone) > 0 } else { weigh(&left) < *threshold }
             }
         }
     }
 
-    fn kinds_needed(&self, item: CiId) -> BTreeSet<RelationKind> {
+    pub(crate) fn kinds_needed(&self, item: CiId) -> BTreeSet<RelationKind> {
         self.needs(item).into_iter().map(|(_, kind)| kind).collect()
     }
 
@@ -148,6 +159,22 @@ impl Naive {
     pub(crate) fn points(&self, service: CiId) -> BTreeSet<CiId> {
         let fells = |item: &CiId| self.impact(&BTreeSet::from([*item])).down.contains_key(&service);
         self.cis.iter().copied().filter(|item| *item != service && fells(item)).collect()
+    }
+
+    /// Pairs that fell a service together and not alone.
+    pub(crate) fn pairs(&self, service: CiId) -> BTreeSet<(CiId, CiId)> {
+        let alone = self.points(service);
+        let others: Vec<CiId> =
+            self.cis.iter().copied().filter(|id| *id != service && !alone.contains(id)).collect();
+        let mut pairs = BTreeSet::new();
+        for (at, first) in others.iter().enumerate() {
+            for second in &others[at + 1..] {
+                if self.impact(&BTreeSet::from([*first, *second])).down.contains_key(&service) {
+                    pairs.insert((*first, *second));
+                }
+            }
+        }
+        pairs
     }
 
     pub(crate) fn graph(&self) -> RelationGraph {

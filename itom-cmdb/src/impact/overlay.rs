@@ -12,7 +12,7 @@ use crate::graph::{
 };
 
 /// One change to try.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum GraphChange {
     /// There is another item. (Nothing when it is there.)

@@ -4,7 +4,7 @@ use itom_core::{CiId, relation};
 use proptest::prelude::*;
 
 use super::naive::{KINDS, Naive, any_estate, any_gate, ci, kind, model};
-use super::{Affected, GraphChange, ImpactOptions, ImpactScratch};
+use super::{Affected, GraphChange, ImpactOptions, ImpactScratch, PairOptions};
 use crate::graph::{Gate, GraphError, RelationGraph, RelationModel};
 
 fn rounds(hits: &[Affected]) -> BTreeMap<CiId, u32> {
@@ -83,6 +83,59 @@ proptest! {
     }
 
     #[test]
+    fn l7_weak_points_of_an_estate_are_those_of_brute_force(
+        estate in any_estate(),
+        services in proptest::collection::btree_set((0..8_usize).prop_map(ci), 0..8),
+    ) {
+        let found = estate.graph().weak_points(&services);
+        let mut points: BTreeMap<CiId, usize> = BTreeMap::new();
+        let mut exposed: BTreeMap<CiId, usize> = BTreeMap::new();
+        for service in services.iter().filter(|id| estate.cis.contains(id)) {
+            for point in estate.points(*service) {
+                *points.entry(point).or_default() += 1;
+                *exposed.entry(*service).or_default() += 1;
+            }
+        }
+        prop_assert!(found.points.is_sorted_by_key(|point| (std::cmp::Reverse(point.services), point.ci)));
+        let all: BTreeMap<CiId, usize> = found.points.iter().map(|point| (point.ci, point.services)).collect();
+        prop_assert_eq!(all, points);
+        prop_assert!(found.exposed.is_sorted_by_key(|one| (std::cmp::Reverse(one.points), one.ci)));
+        let all: BTreeMap<CiId, usize> = found.exposed.iter().map(|one| (one.ci, one.points)).collect();
+        prop_assert_eq!(all, exposed);
+    }
+
+    #[test]
+    fn l7_a_remedy_removes_the_point(estate in any_estate()) {
+        let graph = estate.graph();
+        for service in &estate.cis {
+            for point in graph.single_points_of_failure(*service) {
+                for remedy in graph.remedies(*service, point, 20) {
+                    let mut changed = estate.clone();
+                    for change in &remedy.changes {
+                        prop_assert!(apply(&mut changed, change), "a remedy can be made");
+                    }
+                    let left = changed.points(*service);
+                    prop_assert!(!left.contains(&point));
+                    prop_assert_eq!(left.len(), remedy.points_left);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn l7_weak_pairs_are_those_of_brute_force(estate in any_estate()) {
+        let graph = estate.graph();
+        for service in &estate.cis {
+            let found = graph.weak_pairs(*service, &PairOptions::default());
+            prop_assert!(found.pairs.is_sorted());
+            let pairs: BTreeSet<(CiId, CiId)> = found.pairs.iter().map(|pair| (pair.first, pair.second)).collect();
+            let expected: BTreeSet<(CiId, CiId)> =
+                estate.pairs(*service).into_iter().map(|(a, b)| (a.min(b), a.max(b))).collect();
+            prop_assert_eq!(pairs, expected);
+        }
+    }
+
+    #[test]
     fn l7_blame_is_sound_and_enough(estate in any_estate(), failed in any_failed()) {
         let graph = estate.graph();
         for item in &estate.cis {
@@ -141,7 +194,7 @@ proptest! {
     }
 }
 
-fn any_change() -> impl Strategy<Value = GraphChange> {
+pub(crate) fn any_change() -> impl Strategy<Value = GraphChange> {
     let ends = (0..KINDS.len(), 0..9_usize, 0..9_usize);
     prop_oneof![
         (0..9_usize).prop_map(|at| GraphChange::AddCi(ci(at))),
@@ -165,7 +218,7 @@ fn any_change() -> impl Strategy<Value = GraphChange> {
 }
 
 /// Makes the change in the naive model; whether it can be made.
-fn apply(estate: &mut Naive, change: &GraphChange) -> bool {
+pub(crate) fn apply(estate: &mut Naive, change: &GraphChange) -> bool {
     match change {
         GraphChange::AddCi(item) => {
             estate.cis.insert(*item);
@@ -276,4 +329,33 @@ fn refusals_say_what_to_do() {
     );
     assert!(matches!(graph.set_gate(ci(1), &kind("z"), Gate::Any), Err(GraphError::NoFlow { .. })));
     assert!(graph.simulate(&[GraphChange::Relate { kind: kind("a"), from: ci(1), to: ci(2) }]).is_err());
+}
+
+#[test]
+fn what_would_remove_a_point_of_failure() {
+    let [web, one, two, host] = [ci(1), ci(2), ci(3), ci(4)];
+    let mut graph = RelationGraph::new(RelationModel::default());
+    for id in [web, one, two, host] {
+        graph.upsert_ci(id, itom_core::kind::SERVICE, "x").unwrap();
+    }
+    graph.relate(relation::PROVIDED_BY, web, one).unwrap();
+    graph.relate(relation::PROVIDED_BY, web, two).unwrap();
+    graph.relate(relation::RUNS_ON, one, host).unwrap();
+    graph.relate(relation::RUNS_ON, two, host).unwrap();
+    let remedies = graph.remedies(web, host, 100);
+    // Either process could move, or the service could get another process.
+    let places: BTreeSet<CiId> = remedies.iter().map(|remedy| remedy.dependent).collect();
+    assert_eq!(places, BTreeSet::from([web, one, two]));
+    assert!(remedies.iter().all(|remedy| remedy.points_left == 0));
+    assert!(remedies[0].to_string().ends_with("; 0 single points of failure are left"), "{}", remedies[0]);
+    assert!(graph.remedies(web, one, 100).is_empty(), "it is none");
+    // Two hosts that are both needed, though they are alike: perhaps one is enough.
+    let mut graph = RelationGraph::new(RelationModel::default());
+    for id in [web, one, two] {
+        graph.upsert_ci(id, itom_core::kind::SERVICE, "x").unwrap();
+    }
+    graph.relate(relation::DEPENDS_ON, web, one).unwrap();
+    graph.relate(relation::DEPENDS_ON, web, two).unwrap();
+    let remedies = graph.remedies(web, one, 100);
+    assert!(remedies.iter().any(|remedy| remedy.kind == super::RemedyKind::Tolerate { needed: 1, of: 2 }));
 }

@@ -1,6 +1,7 @@
 //! Where two views differ, at the cost of the difference.
 
 use std::collections::BTreeSet;
+#[cfg(feature = "policy")]
 use std::sync::Arc;
 
 use itom_core::CiId;
@@ -46,6 +47,7 @@ impl View {
     }
 
     /// Those of the items that are more than seen again.
+    #[cfg(feature = "policy")]
     pub(crate) fn rewritten<'a>(
         &'a self,
         other: &'a Self,

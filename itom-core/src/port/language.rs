@@ -4,14 +4,26 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{CiId, Classify, ErrorKind, EvaluateError, Labels, Text, Timestamp};
+use crate::{CiId, Classify, ErrorKind, EvaluateError, Histogram, Labels, Text, Timestamp};
 
-/// A value of a sample.
-#[derive(Debug, Clone, PartialEq)]
+/// A value of a sample. Two are equal when they are the same to the bit, so that a NaN equals itself.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SampleValue {
     /// A number.
     Float(f64),
+    /// A native histogram.
+    Histogram(Arc<Histogram>),
+}
+
+impl PartialEq for SampleValue {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::Histogram(a), Self::Histogram(b)) => a.same_bits(b),
+            _ => false,
+        }
+    }
 }
 
 impl SampleValue {
@@ -29,6 +41,7 @@ impl SampleValue {
     pub const fn as_float(&self) -> Option<f64> {
         match self {
             Self::Float(value) => Some(*value),
+            Self::Histogram(_) => None,
         }
     }
 }

@@ -25,6 +25,21 @@ fn integers(samples: &[Raw], scale: f64) -> Option<Vec<i64>> {
     samples.iter().map(|(_, bits)| whole(*bits, scale)).collect()
 }
 
+/// The values as integers and the index of the scale that they were multiplied with, when there is one for all.
+#[cfg(feature = "durable")]
+pub(crate) fn scaled(bits: &[u64]) -> Option<(u8, Vec<i64>)> {
+    (0..).zip(SCALES).find_map(|(index, scale)| {
+        let integers: Option<Vec<i64>> = bits.iter().map(|bits| whole(*bits, scale)).collect();
+        Some((index, integers?))
+    })
+}
+
+/// The reverse of [`scaled`] for one value.
+#[cfg(feature = "durable")]
+pub(crate) fn unscaled(scale: u8, integer: i64) -> Option<u64> {
+    SCALES.get(usize::from(scale)).map(|scale| (integer as f64 / scale).to_bits())
+}
+
 /// Packs the samples, when all their values are decimals of one scale.
 pub(super) fn encode(samples: &[Raw]) -> Option<Vec<u8>> {
     let (index, integers) =

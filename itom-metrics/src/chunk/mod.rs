@@ -6,7 +6,11 @@
 //! `/proc` figures with two decimals are of that sort. Both give back every bit, NaN payloads and `-0` included.
 
 mod bits;
+#[cfg(feature = "durable")]
+pub(crate) mod decimal;
+#[cfg(not(feature = "durable"))]
 mod decimal;
+pub(crate) mod histogram;
 mod time;
 mod xor;
 

@@ -2,9 +2,9 @@
 
 mod pattern;
 
-use itom_core::{EvaluateError, LabelName, Labels, MatchOp, MetricName, Selector};
+use itom_core::{EvaluateError, LabelName, Labels, MatchOp, Matcher, MetricName, Selector};
 
-pub(crate) use pattern::Pattern;
+pub(crate) use pattern::{Pattern, literals};
 
 /// How a value is tested, without the negation.
 #[derive(Debug, Clone)]
@@ -36,6 +36,24 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
+    /// Compiles one matcher.
+    pub(crate) fn new(matcher: &Matcher) -> Result<Self, EvaluateError> {
+        let test = match matcher.op {
+            MatchOp::Equal | MatchOp::NotEqual => Test::Equal(matcher.value.clone()),
+            MatchOp::Regex | MatchOp::NotRegex => match pattern::literals(&matcher.value) {
+                Some(literals) => Test::OneOf(literals),
+                None => Test::Pattern(Pattern::compile(&matcher.value)?),
+            },
+        };
+        let negated = matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotRegex);
+        Ok(Self { name: matcher.name.clone(), test, negated })
+    }
+
+    /// Whether it is about the metric's name.
+    pub(crate) fn is_on_metric(&self) -> bool {
+        self.name.as_str() == METRIC_NAME_LABEL
+    }
+
     pub(crate) fn holds(&self, value: &str) -> bool {
         self.test.holds(value) != self.negated
     }
@@ -65,21 +83,7 @@ impl CompiledSelector {
     /// # Errors
     /// [`EvaluateError::Invalid`] with the regular expression and the byte of the mistake within it.
     pub fn new(selector: &Selector) -> Result<Self, EvaluateError> {
-        let conditions = selector
-            .matchers()
-            .iter()
-            .map(|matcher| {
-                let test = match matcher.op {
-                    MatchOp::Equal | MatchOp::NotEqual => Test::Equal(matcher.value.clone()),
-                    MatchOp::Regex | MatchOp::NotRegex => match pattern::literals(&matcher.value) {
-                        Some(literals) => Test::OneOf(literals),
-                        None => Test::Pattern(Pattern::compile(&matcher.value)?),
-                    },
-                };
-                let negated = matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotRegex);
-                Ok(Condition { name: matcher.name.clone(), test, negated })
-            })
-            .collect::<Result<_, EvaluateError>>()?;
+        let conditions = selector.matchers().iter().map(Condition::new).collect::<Result<_, _>>()?;
         Ok(Self { metric: selector.metric().clone(), conditions })
     }
 

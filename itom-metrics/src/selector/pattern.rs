@@ -52,6 +52,14 @@ impl Pattern {
     pub(crate) fn matches(&self, value: &str) -> bool {
         self.0.is_match(value)
     }
+
+    /// A replacement with the groups `$1`, `${name}` filled in, when the value matches.
+    pub(crate) fn expanded(&self, value: &str, replacement: &str) -> Option<String> {
+        let groups = self.0.captures(value)?;
+        let mut out = String::new();
+        groups.expand(replacement, &mut out);
+        Some(out)
+    }
 }
 
 /// The alternatives, when the expression is nothing but literals joined by `|`: they are looked up, not searched.

@@ -195,6 +195,40 @@ impl Body {
         out.last().copied()
     }
 
+    /// Removes the samples with `from <= time <= to`; how many went.
+    pub(super) fn cut(&mut self, from: i64, to: i64) -> usize {
+        let before = self.len();
+        let outside = |at: i64| at < from || at > to;
+        let mut kept = Vec::with_capacity(self.sealed.len());
+        for run in &self.sealed {
+            if run.max() < from || run.min() > to {
+                kept.push(run.clone());
+            } else if run.min() < from || run.max() > to {
+                let mut rest = run.samples();
+                rest.retain(|(at, _)| outside(*at));
+                kept.extend(Sealed::encode(&rest));
+            }
+        }
+        if self.newest().is_some_and(|(newest, _)| newest >= from) && self.head.min() <= to {
+            let mut rest = self.head.samples();
+            rest.retain(|(at, _)| outside(*at));
+            if rest.is_empty() {
+                // The head must never be empty while there are samples.
+                rest = kept.pop().map_or_else(Vec::new, |run| run.samples());
+            }
+            self.head = Head::from_samples(&rest);
+            if rest.len() > RUN {
+                self.sealed = kept;
+                self.seal_all_but_last(&rest);
+                kept = std::mem::take(&mut self.sealed);
+            }
+        }
+        kept.shrink_to_fit();
+        self.sealed_bytes = kept.iter().map(Sealed::heap_bytes).sum();
+        self.sealed = kept;
+        before - self.len()
+    }
+
     /// Drops runs that end before `floor`; how many samples went.
     pub(super) fn expire(&mut self, floor: i64) -> usize {
         let before = self.len();
@@ -223,6 +257,7 @@ mod tests {
         fn runs_stay_disjoint_and_their_bytes_are_known(
             times in prop::collection::vec((0..900_i64, any::<u32>()), 1..600),
             floor in 0..900_i64,
+            gap in (0..900_i64, 0..900_i64),
         ) {
             let mut body = Body::default();
             for (at, value) in times {
@@ -230,8 +265,15 @@ mod tests {
                 body.insert((at, f64::from(value).to_bits()));
                 prop_assert!(body.heap_bytes() <= before + worst);
             }
-            for expired in [false, true] {
-                if expired {
+            for step in 0..3 {
+                if step == 1 {
+                    let mut left = body.snapshot(i64::MIN, i64::MAX).read(i64::MIN, i64::MAX);
+                    let removed = body.cut(gap.0, gap.1);
+                    let before = left.len();
+                    left.retain(|(at, _)| *at < gap.0 || *at > gap.1);
+                    prop_assert_eq!(removed, before - left.len());
+                    prop_assert_eq!(body.snapshot(i64::MIN, i64::MAX).read(i64::MIN, i64::MAX), left);
+                } else if step == 2 {
                     body.expire(floor);
                 }
                 prop_assert_eq!(body.sealed_bytes, body.sealed.iter().map(Sealed::heap_bytes).sum::<usize>());
@@ -242,7 +284,7 @@ mod tests {
                     prop_assert_eq!(found.iter().map(|sample| sample.0).collect::<Vec<_>>(), [at]);
                     prop_assert_eq!(body.latest(at, at), found.first().copied());
                 }
-                prop_assert!(runs.last().is_none_or(|run| run.1 < body.head.min()));
+                prop_assert!(runs.last().is_none_or(|run| run.1 < body.head.min() && body.head.count() > 0));
                 prop_assert!(body.sealed.iter().all(|run| run.count() <= RUN_MAX) && body.head.count() <= RUN);
             }
         }

@@ -84,11 +84,14 @@ pub enum Refusal {
     /// Too many labels, or a label value that is too long.
     #[error("the series has too many labels or a label value that is too long; drop or shorten labels")]
     LabelLimit,
+    /// The histogram is none that can be measured: negative counts, buckets beyond the bounds.
+    #[error("the histogram has negative counts or buckets that it cannot have; see what exposes it")]
+    InvalidHistogram,
 }
 
 impl Refusal {
     /// All reasons, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::TooOld,
         Self::TooFarAhead,
         Self::Conflict,
@@ -98,6 +101,7 @@ impl Refusal {
         Self::SampleLimit,
         Self::MemoryLimit,
         Self::LabelLimit,
+        Self::InvalidHistogram,
     ];
 
     /// The value of the label `reason`.
@@ -113,6 +117,7 @@ impl Refusal {
             Self::SampleLimit => "sample_limit",
             Self::MemoryLimit => "memory_limit",
             Self::LabelLimit => "label_limit",
+            Self::InvalidHistogram => "invalid_histogram",
         }
     }
 }
@@ -120,7 +125,9 @@ impl Refusal {
 impl Classify for Refusal {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::TooOld | Self::TooFarAhead | Self::KindMismatch => ErrorKind::Invalid,
+            Self::TooOld | Self::TooFarAhead | Self::KindMismatch | Self::InvalidHistogram => {
+                ErrorKind::Invalid
+            }
             Self::Conflict => ErrorKind::Conflict,
             Self::SeriesLimit
             | Self::MetricSeriesLimit

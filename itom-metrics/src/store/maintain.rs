@@ -26,7 +26,7 @@ impl SeriesStore {
             let mut index = write(&metric.index);
             let gone = index.retain(|series| {
                 let mut state = series.lock();
-                state.retired = state.body.is_empty();
+                state.retired = state.is_empty();
                 !state.retired
             });
             let emptied = index.len() == 0;
@@ -47,20 +47,20 @@ impl SeriesStore {
     /// Frees old runs; whether nothing is left.
     fn expire(&self, series: &Series, floor: i64) -> bool {
         let mut state = series.lock();
-        let before = state.body.heap_bytes();
-        let expired = state.body.expire(floor);
+        let before = state.heap_bytes();
+        let expired = state.expire(floor);
         if expired > 0 {
-            let after = state.body.heap_bytes();
+            let after = state.heap_bytes();
             release(&self.counts.memory, before.saturating_sub(after));
             release(&self.counts.samples, expired);
             add(&self.counts.expired, expired);
         }
-        state.body.is_empty()
+        state.is_empty()
     }
 
     fn forget(&self, series: &Series) {
         let freed = self.interner.lock().unwrap_or_else(PoisonError::into_inner).release(series.labels());
-        let body = series.lock().body.heap_bytes();
+        let body = series.lock().heap_bytes();
         release(&self.counts.memory, freed + body + Series::base_bytes(series.labels()));
         release(&self.counts.series, 1);
         add(&self.counts.series_removed, 1);

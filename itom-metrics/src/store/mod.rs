@@ -1,11 +1,13 @@
 //! The series store in memory.
 
 mod body;
+mod distributions;
 mod index;
 mod intern;
 mod limits;
 mod maintain;
 mod read;
+mod scan;
 mod series;
 mod stats;
 
@@ -25,8 +27,13 @@ use self::intern::Interner;
 use self::series::Series;
 use self::stats::{Counts, add, release, reserve};
 
+pub(crate) use self::distributions::Encoded;
+pub use self::distributions::NewHistogram;
 pub use self::limits::{AppendReport, Appended, Refusal, Refused, StoreConfig};
 pub use self::read::{InstantSample, MetricInfo, SeriesInfo};
+pub use self::scan::HistogramSeries;
+#[cfg(feature = "durable")]
+pub(crate) use self::scan::Scanned;
 pub use self::series::SeriesRef;
 pub use self::stats::StoreStats;
 
@@ -142,7 +149,7 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 }
 
 /// The first whole millisecond at or after a time.
-fn millis_up(at: Timestamp) -> i64 {
+pub(crate) fn millis_up(at: Timestamp) -> i64 {
     let micros = at.as_micros();
     micros.div_euclid(1_000) + i64::from(micros.rem_euclid(1_000) != 0)
 }
@@ -249,10 +256,11 @@ impl SeriesStore {
         if state.retired {
             return Ok(None);
         }
-        if let Some((newest, _)) = state.body.newest()
-            && at < newest.saturating_sub(window.late)
-        {
+        if state.newest().is_some_and(|newest| at < newest.saturating_sub(window.late)) {
             return Err(Refusal::TooOld);
+        }
+        if state.has_histogram(at) {
+            return Err(Refusal::Conflict);
         }
         if subject.is_some() {
             state.subject = subject;
@@ -375,12 +383,21 @@ impl SeriesStore {
         }
     }
 
-    fn append_all(&self, now: Timestamp, samples: &[NewSample]) -> AppendReport {
+    /// Stores samples; `stored` is told the index of each one that is new.
+    pub(crate) fn append_noting(
+        &self,
+        now: Timestamp,
+        samples: &[NewSample],
+        mut stored: impl FnMut(usize),
+    ) -> AppendReport {
         let window = self.window(now);
         let mut report = AppendReport::default();
-        for sample in samples {
+        for (index, sample) in samples.iter().enumerate() {
             match self.append_one(&window, sample) {
-                Ok(Appended::Stored) => report.stored += 1,
+                Ok(Appended::Stored) => {
+                    report.stored += 1;
+                    stored(index);
+                }
                 Ok(Appended::Duplicate) => report.duplicates += 1,
                 Err(refusal) => {
                     self.counts.refused(refusal);

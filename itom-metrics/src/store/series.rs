@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use itom_core::{CiId, LabelName, Labels, MetricName, SampleKind, Text};
 
 use super::body::Body;
+use super::distributions::{Distributions, Encoded};
 
 /// One series: what it is called never changes, what it holds is behind its own lock.
 #[derive(Debug)]
@@ -19,15 +20,60 @@ pub(super) struct Series {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) body: Body,
+    /// Most series have none.
+    pub(super) histograms: Option<Box<Distributions>>,
     /// The item it was last said to be about.
     pub(super) subject: Option<CiId>,
     /// Set when the series was taken out of the store: whoever still holds it asks the store again.
     pub(super) retired: bool,
 }
 
+impl State {
+    /// The newest time.
+    pub(super) fn newest(&self) -> Option<i64> {
+        let histogram = self.histograms.as_ref().and_then(|all| all.newest());
+        self.body.newest().map(|(at, _)| at).max(histogram)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.body.is_empty() && self.histograms.as_ref().is_none_or(|all| all.is_empty())
+    }
+
+    pub(super) fn has_histogram(&self, at: i64) -> bool {
+        self.histograms.as_ref().is_some_and(|all| all.has(at))
+    }
+
+    pub(super) fn histograms_within(&self, from: i64, to: i64) -> Vec<Encoded> {
+        self.histograms.as_ref().map_or_else(Vec::new, |all| all.within(from, to))
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.body.heap_bytes() + self.histograms.as_ref().map_or(0, |all| all.heap_bytes())
+    }
+
+    /// Removes what has `from <= time <= to`; how many samples went.
+    pub(super) fn cut(&mut self, from: i64, to: i64) -> usize {
+        let histograms = self.histograms.as_mut().map_or(0, |all| all.cut(from, to));
+        if self.histograms.as_ref().is_some_and(|all| all.is_empty()) {
+            self.histograms = None;
+        }
+        self.body.cut(from, to) + histograms
+    }
+
+    /// Drops what ends before `floor`; how many samples went.
+    pub(super) fn expire(&mut self, floor: i64) -> usize {
+        let histograms = self.histograms.as_mut().map_or(0, |all| all.cut(i64::MIN, floor.saturating_sub(1)));
+        if self.histograms.as_ref().is_some_and(|all| all.is_empty()) {
+            self.histograms = None;
+        }
+        self.body.expire(floor) + histograms
+    }
+}
+
 impl Series {
     pub(super) fn new(metric: MetricName, labels: Labels, kind: SampleKind, subject: Option<CiId>) -> Self {
-        let body = State { body: Body::default(), subject, retired: false };
+        let body = State { subject, ..State::default() };
         Self { metric, labels, kind, state: Mutex::new(body) }
     }
 

@@ -85,6 +85,8 @@ impl Instance {
 pub enum Verdict {
     /// It holds, this badly.
     Holds(Severity),
+    /// It holds, this badly, and whoever judged says that it does not for long enough yet.
+    Pending(Severity),
     /// It does not hold.
     Clear,
     /// It cannot be said: there is no data.
@@ -96,7 +98,7 @@ pub enum Verdict {
 impl Verdict {
     fn rank(&self) -> u8 {
         match self {
-            Self::Clear => 0,
+            Self::Clear | Self::Pending(_) => 0,
             Self::NoData => 1,
             Self::Error(_) => 2,
             Self::Holds(_) => 3,
@@ -162,13 +164,26 @@ pub struct Outcome {
     pub ci_name: Option<Text>,
     /// The item's kind, as far as known.
     pub ci_kind: Option<Text>,
+    /// What people are told, where it does not come from the rule's own templates.
+    pub told: Option<Told>,
+}
+
+/// What people are told about an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told {
+    /// One line.
+    pub summary: Text,
+    /// More lines.
+    pub description: Text,
+    /// Where it says what to do.
+    pub runbook_url: Text,
 }
 
 impl Outcome {
     /// An outcome without evidence.
     #[must_use]
     pub fn new(instance: Instance, verdict: Verdict) -> Self {
-        Self { instance, verdict, evidence: Evidence::default(), ci_name: None, ci_kind: None }
+        Self { instance, verdict, evidence: Evidence::default(), ci_name: None, ci_kind: None, told: None }
     }
 }
 
@@ -264,7 +279,7 @@ impl CompiledRule {
                     _ => instance.ci.zip(ports.inventory).and_then(|(ci, inventory)| inventory.ci(ci)),
                 };
                 let (ci_name, ci_kind) = ci.map(|ci| (ci.name, ci.kind.text().clone())).unzip();
-                Outcome { instance, verdict, evidence, ci_name, ci_kind }
+                Outcome { instance, verdict, evidence, ci_name, ci_kind, told: None }
             })
             .collect()
     }

@@ -1,0 +1,196 @@
+//! What breaks, what breaks alone, and what a change would do.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+
+use clap::Args;
+use itom::cmdb::graph::Step;
+use itom::cmdb::impact::{GraphChange, Impact};
+use itom::core::{CiId, RelationKind, kind};
+use itom_examples::names;
+use serde_json::json;
+
+use crate::estate::Estate;
+use crate::print::{Output, rows, short, table};
+
+pub(crate) fn impact(estate: &Estate, items: &[String], out: Output) -> Result<i32, Box<dyn Error>> {
+    let failed: BTreeSet<CiId> =
+        items.iter().map(|item| estate.find(item).map(|ci| ci.id())).collect::<Result<_, _>>()?;
+    let impact = estate.graph.impact(&failed);
+    out.print(|| told(estate, &impact), || as_json(estate, &impact))?;
+    Ok(i32::from(!impact.down().is_empty()))
+}
+
+fn chain(estate: &Estate, impact: &Impact, ci: CiId) -> String {
+    let Some((root, steps)) = impact.path(ci) else { return estate.name(ci) };
+    let mut via = root;
+    let mut words = vec![estate.name(root)];
+    for Step { relation, ci, .. } in steps {
+        words.push(format!("{} ({})", estate.name(ci), names::reason(&estate.view, &relation, ci, via)));
+        via = ci;
+    }
+    words.join(" → ")
+}
+
+fn told(estate: &Estate, impact: &Impact) -> String {
+    let kind = |ci| estate.view.ci(ci).map_or_else(String::new, |ci| ci.kind().to_string());
+    let mut affected = table(&["effect", "item", "kind", "because"]);
+    for (effect, hits) in [("down", impact.down()), ("degraded", impact.degraded())] {
+        for hit in hits {
+            affected.add_row([
+                effect.to_owned(),
+                short(&estate.name(hit.ci), 40),
+                kind(hit.ci),
+                short(&chain(estate, impact, hit.ci), 90),
+            ]);
+        }
+    }
+    for lost in impact.redundancy_lost() {
+        affected.add_row([
+            "less redundant".to_owned(),
+            short(&estate.name(lost.ci), 40),
+            kind(lost.ci),
+            format!("{} of {} left", lost.standing, lost.total),
+        ]);
+    }
+    let summary = format!(
+        "{} down, {} degraded, {} less redundant\n",
+        impact.down().len(),
+        impact.degraded().len(),
+        impact.redundancy_lost().len()
+    );
+    format!("{summary}{}", rows(&affected, "nothing else is affected"))
+}
+
+fn as_json(estate: &Estate, impact: &Impact) -> serde_json::Value {
+    let hits = |hits: &[itom::cmdb::impact::Affected]| -> Vec<serde_json::Value> {
+        hits.iter()
+            .map(|hit| json!({"id": hit.ci, "name": estate.name(hit.ci), "path": chain(estate, impact, hit.ci)}))
+            .collect()
+    };
+    json!({
+        "failed": impact.failed(),
+        "down": hits(impact.down()),
+        "degraded": hits(impact.degraded()),
+        "redundancy_lost": impact.redundancy_lost().iter().map(|lost| json!({
+            "id": lost.ci, "name": estate.name(lost.ci), "left": lost.standing, "of": lost.total,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+/// The items that people ask about: services and what is built of them.
+fn services(estate: &Estate) -> Vec<CiId> {
+    [kind::SERVICE, kind::APPLICATION, kind::BUSINESS_SERVICE]
+        .iter()
+        .flat_map(|kind| estate.view.by_kind(kind))
+        .filter(|ci| ci.state().is_active() && !ci.is_loose_end())
+        .map(|ci| ci.id())
+        .collect()
+}
+
+pub(crate) fn spof(estate: &Estate, item: Option<&str>, out: Output) -> Result<i32, Box<dyn Error>> {
+    let asked = match item {
+        Some(item) => vec![estate.find(item)?.id()],
+        None => services(estate),
+    };
+    let found: Vec<(CiId, Vec<CiId>)> = asked
+        .into_iter()
+        .map(|id| (id, estate.graph.single_points_of_failure(id)))
+        .filter(|(_, points)| !points.is_empty())
+        .collect();
+    let text = || {
+        let mut shown = table(&["item", "goes down alone with"]);
+        for (id, points) in &found {
+            let points: Vec<String> = points.iter().map(|point| estate.name(*point)).collect();
+            shown.add_row([estate.name(*id), short(&points.join(", "), 110)]);
+        }
+        rows(&shown, "no single point of failure")
+    };
+    let json = || {
+        let item = |id: &CiId| json!({"id": id, "name": estate.name(*id)});
+        found
+            .iter()
+            .map(|(id, points)| json!({"item": item(id), "points": points.iter().map(item).collect::<Vec<_>>()}))
+            .collect()
+    };
+    out.print(text, json)?;
+    Ok(i32::from(!found.is_empty()))
+}
+
+/// A change to try. Options can be given several times; they are tried together.
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// Take an item away.
+    #[arg(long, value_name = "ITEM")]
+    remove: Vec<String>,
+    /// Relate two items: `web depends_on cache`.
+    #[arg(long, value_name = "FROM RELATION TO", num_args = 3)]
+    relate: Vec<String>,
+    /// Relate them no longer.
+    #[arg(long, value_name = "FROM RELATION TO", num_args = 3)]
+    unrelate: Vec<String>,
+}
+
+pub(crate) fn simulate(estate: &Estate, change: &Simulate, out: Output) -> Result<i32, Box<dyn Error>> {
+    let mut changes = Vec::new();
+    let mut removed = BTreeSet::new();
+    for item in &change.remove {
+        removed.insert(estate.find(item)?.id());
+    }
+    for (triple, relate) in change
+        .relate
+        .chunks(3)
+        .map(|own| (own, true))
+        .chain(change.unrelate.chunks(3).map(|own| (own, false)))
+    {
+        let [from, relation, to] = triple else { return Err("FROM RELATION TO, three words each".into()) };
+        let (kind, from, to) =
+            (RelationKind::new(relation.as_str())?, estate.find(from)?.id(), estate.find(to)?.id());
+        changes.push(if relate {
+            GraphChange::Relate { kind, from, to }
+        } else {
+            GraphChange::Unrelate { kind, from, to }
+        });
+    }
+    if changes.is_empty() && removed.is_empty() {
+        return Err("say what to try: --remove, --relate or --unrelate".into());
+    }
+    // What goes is first taken as failed: what stands on it goes down with it.
+    let impact = estate.graph.impact(&removed);
+    let after = estate.graph.simulate(&changes)?;
+    let points = |list: Vec<CiId>| list.into_iter().collect::<BTreeSet<CiId>>();
+    let moved: Vec<(CiId, Vec<CiId>, Vec<CiId>)> = services(estate)
+        .into_iter()
+        .map(|id| {
+            let before = points(estate.graph.single_points_of_failure(id));
+            let then = points(after.single_points_of_failure(id));
+            let new = then.difference(&before).copied().collect::<Vec<_>>();
+            let gone = before.difference(&then).copied().collect::<Vec<_>>();
+            (id, new, gone)
+        })
+        .filter(|(_, new, gone)| !new.is_empty() || !gone.is_empty())
+        .collect();
+    let text = || {
+        let mut text = if removed.is_empty() { String::new() } else { told(estate, &impact) };
+        let mut shown = table(&["item", "new single points of failure", "no longer"]);
+        let list = |points: &[CiId]| {
+            short(&points.iter().map(|point| estate.name(*point)).collect::<Vec<_>>().join(", "), 60)
+        };
+        for (id, new, gone) in &moved {
+            shown.add_row([estate.name(*id), list(new), list(gone)]);
+        }
+        text.push_str(&rows(&shown, "no single point of failure comes or goes"));
+        text
+    };
+    let json = || {
+        json!({
+            "impact": as_json(estate, &impact),
+            "single_points_of_failure": moved.iter().map(|(id, new, gone)| json!({
+                "id": id, "name": estate.name(*id), "new": new, "gone": gone,
+            })).collect::<Vec<_>>(),
+        })
+    };
+    out.print(text, json)?;
+    let worse = !impact.down().is_empty() || moved.iter().any(|(_, new, _)| !new.is_empty());
+    Ok(i32::from(worse))
+}

@@ -1,0 +1,190 @@
+//! Reading memory and segments as one.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use itom_core::{
+    EvaluateError, Interval, Labels, Matcher, MetricName, SampleSource, Selector, SeriesData, Timestamp,
+};
+
+use super::segment::{Cache, SegmentError};
+use super::store::DurableStore;
+use super::{DurableError, doing};
+use crate::HistogramSeries;
+use crate::chunk::Raw;
+use crate::selector::Condition;
+use crate::store::{Scanned, millis_up};
+
+/// Both in order of time; of two with the same time the one of `first` stays.
+pub(super) fn merged<T: Clone>(first: Vec<(i64, T)>, second: Vec<(i64, T)>) -> Vec<(i64, T)> {
+    if first.last().is_none_or(|last| second.first().is_none_or(|next| last.0 < next.0)) {
+        return [first, second].concat();
+    }
+    let mut out = Vec::with_capacity(first.len() + second.len());
+    let mut second = second.into_iter().peekable();
+    for sample in first {
+        while let Some(before) = second.next_if(|other| other.0 < sample.0) {
+            out.push(before);
+        }
+        while second.next_if(|other| other.0 == sample.0).is_some() {}
+        out.push(sample);
+    }
+    out.extend(second);
+    out
+}
+
+impl DurableStore {
+    /// The series that fit all conditions and have samples with `from <= time <= to`.
+    pub(super) fn gather(
+        &self,
+        conditions: &[Condition],
+        (from, to): (i64, i64),
+    ) -> Result<BTreeMap<(MetricName, Labels), Scanned>, DurableError> {
+        let limit = self.config.memory.max_samples_read;
+        let mut read = 0_u64;
+        let mut count = |samples: usize| {
+            read += samples as u64;
+            if read > limit {
+                return Err(DurableError::Evaluate(EvaluateError::Limit { what: "samples", limit }));
+            }
+            Ok(())
+        };
+        let mut found = BTreeMap::new();
+        // Memory first: what compaction takes out of it afterwards was in a segment before.
+        self.memory.scan(conditions, (from, to), |series| {
+            count(series.samples.len() + series.histograms.len())?;
+            found.insert((series.metric.clone(), series.labels.clone()), series);
+            Ok::<(), DurableError>(())
+        })?;
+        // From the newest to the oldest, so that of several values for one time the first one stored stays.
+        for (number, segment) in self.segments().into_iter().rev() {
+            if segment.range().0 > to || segment.range().1 < from {
+                continue;
+            }
+            let mut cache = Cache::new();
+            let mut of_segment = Vec::new();
+            let mut damaged = false;
+            for series in segment.matching(conditions) {
+                match segment.read(series, (from, to), &mut cache) {
+                    Ok(series) => of_segment.extend(series),
+                    Err(SegmentError::Io(error)) => return Err(doing("read", segment.name())(error)),
+                    Err(_) => {
+                        damaged = true;
+                        break;
+                    }
+                }
+            }
+            if damaged {
+                self.quarantine(number);
+                continue;
+            }
+            for series in of_segment {
+                count(series.samples.len() + series.histograms.len())?;
+                match found.entry((series.metric.clone(), series.labels.clone())) {
+                    Entry::Vacant(place) => drop(place.insert(series)),
+                    Entry::Occupied(mut place) => {
+                        let newer = std::mem::take(&mut place.get_mut().samples);
+                        place.get_mut().samples = merged(series.samples, newer);
+                        let newer = std::mem::take(&mut place.get_mut().histograms);
+                        place.get_mut().histograms = merged(series.histograms, newer);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The series that fit all matchers and have samples with `range.from() <= time < range.to()`, sorted by metric and
+    /// labels. A matcher on `__name__` is about the metric's name; without one every metric is looked at.
+    ///
+    /// # Errors
+    /// [`DurableError::Evaluate`] for a wrong regular expression or too large a read, [`DurableError::Io`] when the
+    /// disk cannot be read. A segment found damaged is set aside, and the rest is the answer.
+    pub fn select_matching(
+        &self,
+        matchers: &[Matcher],
+        range: Interval,
+    ) -> Result<Vec<(MetricName, SeriesData)>, DurableError> {
+        let conditions = matchers.iter().map(Condition::new).collect::<Result<Vec<_>, _>>()?;
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bounds = (millis_up(range.from()), millis_up(range.to()).saturating_sub(1));
+        let sample = |(at, bits): Raw| (Timestamp::from_millis(at), f64::from_bits(bits));
+        let found = self.gather(&conditions, bounds)?;
+        Ok(found
+            .into_values()
+            .filter(|series| !series.samples.is_empty())
+            .map(|series| {
+                let samples = series.samples.into_iter().map(sample).collect();
+                (series.metric, SeriesData::new(series.labels, series.kind, series.subject, samples))
+            })
+            .collect())
+    }
+
+    /// The histograms of the series that fit all matchers, as [`select_matching`](Self::select_matching) gives floats.
+    ///
+    /// # Errors
+    /// As [`select_matching`](Self::select_matching).
+    pub fn select_histograms(
+        &self,
+        matchers: &[Matcher],
+        range: Interval,
+    ) -> Result<Vec<HistogramSeries>, DurableError> {
+        let conditions = matchers.iter().map(Condition::new).collect::<Result<Vec<_>, _>>()?;
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bounds = (millis_up(range.from()), millis_up(range.to()).saturating_sub(1));
+        let found = self.gather(&conditions, bounds)?.into_values();
+        Ok(found.filter_map(|one| HistogramSeries::new(one.metric, one.labels, one.histograms)).collect())
+    }
+
+    /// The names of the labels of series that fit all matchers, or the values of one label, sorted. The metric's name
+    /// is the label `__name__`.
+    ///
+    /// # Errors
+    /// [`DurableError::Evaluate`] for a wrong regular expression.
+    pub fn label_values(
+        &self,
+        matchers: &[Matcher],
+        label: Option<&str>,
+    ) -> Result<Vec<String>, DurableError> {
+        let conditions = matchers.iter().map(Condition::new).collect::<Result<Vec<_>, _>>()?;
+        let mut out = std::collections::BTreeSet::new();
+        let mut add = |metric: &MetricName, labels: &Labels| match label {
+            None => {
+                out.insert("__name__".to_owned());
+                out.extend(labels.iter().map(|(name, _)| name.as_str().to_owned()));
+            }
+            Some("__name__") => drop(out.insert(metric.as_str().to_owned())),
+            Some(label) => out.extend(labels.get(label).map(str::to_owned)),
+        };
+        for (metric, labels) in self.memory.described(&conditions) {
+            add(&metric, &labels);
+        }
+        for (_, segment) in self.segments() {
+            for series in segment.matching(&conditions) {
+                if let Some((metric, labels, _)) = segment.describe(series) {
+                    add(&metric, &labels);
+                }
+            }
+        }
+        Ok(out.into_iter().collect())
+    }
+}
+
+impl SampleSource for DurableStore {
+    fn select(&self, selector: &Selector, range: Interval) -> Result<Vec<SeriesData>, EvaluateError> {
+        let name = itom_core::LabelName::new("__name__")
+            .map_err(|error| EvaluateError::Unavailable(error.into()))?;
+        let mut matchers = selector.matchers().to_vec();
+        let value = selector.metric().as_str().into();
+        matchers.push(Matcher { name, op: itom_core::MatchOp::Equal, value });
+        match self.select_matching(&matchers, range) {
+            Ok(found) => Ok(found.into_iter().map(|(_, series)| series).collect()),
+            Err(DurableError::Evaluate(error)) => Err(error),
+            Err(error) => Err(EvaluateError::Unavailable(error.into())),
+        }
+    }
+}

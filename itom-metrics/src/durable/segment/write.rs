@@ -1,0 +1,221 @@
+//! Writing a segment, series after series.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use itom_core::{SampleKind, Text};
+
+use super::super::folder::{Folder, Sink, UNFINISHED};
+use super::values::{CHUNK_MAX, encode, encode_times};
+use super::{MAGIC, Piece, SegmentError};
+use crate::code::Put;
+use crate::store::Scanned;
+
+/// Distinct time columns remembered to be shared: targets scraped together, not all of history.
+const SHARED_TIMES: usize = 4_096;
+/// Written to the file at once.
+const BUFFER: usize = 1 << 20;
+
+struct Times {
+    piece: Piece,
+    count: u32,
+}
+
+struct Chunk {
+    times: u32,
+    values: Piece,
+}
+
+struct Entry {
+    series: Scanned,
+    chunks: Vec<Chunk>,
+    /// How many histograms, and where.
+    distributions: Vec<(u32, Piece)>,
+}
+
+/// A segment that is being written; it exists under its name once [`finish`](Self::finish) returned.
+pub(in crate::durable) struct SegmentWriter {
+    folder: Arc<dyn Folder>,
+    name: String,
+    sink: Arc<dyn Sink>,
+    buffer: Vec<u8>,
+    offset: u64,
+    times: Vec<Times>,
+    /// Looked up only, never iterated: its order reaches nothing.
+    known: HashMap<Vec<i64>, u32>,
+    entries: Vec<Entry>,
+    range: Option<(i64, i64)>,
+    samples: u64,
+}
+
+impl SegmentWriter {
+    pub(in crate::durable) fn new(folder: Arc<dyn Folder>, name: &str) -> Result<Self, SegmentError> {
+        let sink = folder.create(&format!("{name}{UNFINISHED}"))?;
+        Ok(Self {
+            folder,
+            name: name.to_owned(),
+            sink,
+            buffer: MAGIC.to_vec(),
+            offset: 0,
+            times: Vec::new(),
+            known: HashMap::new(),
+            entries: Vec::new(),
+            range: None,
+            samples: 0,
+        })
+    }
+
+    /// How many samples it holds so far.
+    pub(in crate::durable) const fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<Piece, SegmentError> {
+        let length = u32::try_from(bytes.len()).map_err(|_| SegmentError::Corrupt("a column is too long"))?;
+        let offset = self.offset + self.buffer.len() as u64;
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER {
+            self.flush()?;
+        }
+        Ok(Piece { offset, length, sum: crc32fast::hash(bytes) })
+    }
+
+    fn flush(&mut self) -> Result<(), SegmentError> {
+        self.sink.write(&self.buffer)?;
+        self.offset += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn times(&mut self, times: Vec<i64>) -> Result<u32, SegmentError> {
+        if let Some(known) = self.known.get(&times) {
+            return Ok(*known);
+        }
+        let bytes = encode_times(&times).ok_or(SegmentError::Corrupt("times cannot be compressed"))?;
+        let piece = self.put(&bytes)?;
+        let number = self.times.len() as u32;
+        self.times.push(Times { piece, count: times.len() as u32 });
+        if self.known.len() >= SHARED_TIMES {
+            self.known.clear();
+        }
+        self.known.insert(times, number);
+        Ok(number)
+    }
+
+    /// Adds a series; they come sorted by metric and labels, each once, their samples by time.
+    pub(in crate::durable) fn add(&mut self, mut series: Scanned) -> Result<(), SegmentError> {
+        let samples = std::mem::take(&mut series.samples);
+        let histograms = std::mem::take(&mut series.histograms);
+        let ends = [samples.first(), samples.last()].map(|sample| sample.map(|sample| sample.0));
+        let others = [histograms.first(), histograms.last()].map(|one| one.map(|one| one.0));
+        for at in ends.into_iter().chain(others).flatten() {
+            let (from, to) = self.range.unwrap_or((at, at));
+            self.range = Some((from.min(at), to.max(at)));
+        }
+        if samples.is_empty() && histograms.is_empty() {
+            return Ok(());
+        }
+        self.samples += (samples.len() + histograms.len()) as u64;
+        let mut distributions = Vec::new();
+        for part in histograms.chunks(CHUNK_MAX) {
+            let mut bytes = Vec::new();
+            let mut before = 0_i64;
+            for (at, histogram) in part {
+                bytes.zigzag(at.wrapping_sub(before));
+                bytes.varint(histogram.len() as u64);
+                bytes.extend_from_slice(histogram);
+                before = *at;
+            }
+            distributions.push((part.len() as u32, self.put(&bytes)?));
+        }
+        let mut chunks = Vec::with_capacity(1);
+        for part in samples.chunks(CHUNK_MAX) {
+            let times = self.times(part.iter().map(|sample| sample.0).collect())?;
+            let bits: Vec<u64> = part.iter().map(|sample| sample.1).collect();
+            let bytes = encode(&bits).ok_or(SegmentError::Corrupt("values cannot be compressed"))?;
+            chunks.push(Chunk { times, values: self.put(&bytes)? });
+        }
+        self.entries.push(Entry { series, chunks, distributions });
+        Ok(())
+    }
+
+    fn index(&self) -> Vec<u8> {
+        let mut symbols: BTreeMap<&str, u64> = BTreeMap::new();
+        for Entry { series, .. } in &self.entries {
+            symbols.insert(series.metric.as_str(), 0);
+            for (name, value) in series.labels.iter() {
+                symbols.insert(name.as_str(), 0);
+                symbols.insert(Text::as_str(value), 0);
+            }
+        }
+        let mut out = Vec::new();
+        let (from, to) = self.range.unwrap_or_default();
+        out.zigzag(from);
+        out.zigzag(to);
+        out.varint(symbols.len() as u64);
+        for (number, (symbol, place)) in (0..).zip(&mut symbols) {
+            *place = number;
+            out.text(symbol);
+        }
+        let number = |symbol: &str| symbols.get(symbol).copied().unwrap_or(0);
+        let put_piece = |out: &mut Vec<u8>, piece: &Piece| {
+            out.varint(piece.offset);
+            out.varint(u64::from(piece.length));
+            out.extend_from_slice(&piece.sum.to_le_bytes());
+        };
+        out.varint(self.times.len() as u64);
+        for times in &self.times {
+            out.varint(u64::from(times.count));
+            put_piece(&mut out, &times.piece);
+        }
+        out.varint(self.entries.len() as u64);
+        for Entry { series, chunks, distributions } in &self.entries {
+            let counter = u8::from(series.kind == SampleKind::Counter);
+            out.push(counter | u8::from(series.subject.is_some()) << 1);
+            if let Some(subject) = series.subject {
+                out.extend_from_slice(subject.as_bytes());
+            }
+            out.varint(number(series.metric.as_str()));
+            out.varint(series.labels.len() as u64);
+            for (name, value) in series.labels.iter() {
+                out.varint(number(name.as_str()));
+                out.varint(number(value));
+            }
+            out.varint(chunks.len() as u64);
+            for chunk in chunks {
+                out.varint(u64::from(chunk.times));
+                put_piece(&mut out, &chunk.values);
+            }
+            out.varint(distributions.len() as u64);
+            for (count, piece) in distributions {
+                out.varint(u64::from(*count));
+                put_piece(&mut out, piece);
+            }
+        }
+        out
+    }
+
+    /// Writes the index and puts the file in place; `false` when it would hold nothing.
+    pub(in crate::durable) fn finish(mut self) -> Result<bool, SegmentError> {
+        let unfinished = format!("{}{UNFINISHED}", self.name);
+        if self.entries.is_empty() {
+            self.folder.remove(&unfinished)?;
+            return Ok(false);
+        }
+        let index = self.index();
+        let offset = self.offset + self.buffer.len() as u64;
+        let mut footer = Vec::new();
+        footer.fixed64(offset);
+        footer.fixed64(index.len() as u64);
+        footer.extend_from_slice(&crc32fast::hash(&index).to_le_bytes());
+        footer.extend_from_slice(&crc32fast::hash(&footer).to_le_bytes());
+        self.buffer.extend_from_slice(&index);
+        self.buffer.extend_from_slice(&footer);
+        self.flush()?;
+        self.sink.sync()?;
+        self.folder.rename(&unfinished, &self.name)?;
+        self.folder.sync()?;
+        Ok(true)
+    }
+}

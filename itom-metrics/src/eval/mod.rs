@@ -1,0 +1,31 @@
+//! Evaluating PromQL over any [`Queryable`](crate::Queryable), with Prometheus 3's exact numbers, errors and remarks.
+//!
+//! Range queries slide a window over each series; nothing is read twice.
+
+mod aggregate;
+mod annotations;
+mod binary;
+mod block;
+mod calendar;
+mod call;
+mod classic;
+mod engine;
+mod error;
+mod evaluation;
+mod format;
+mod info;
+mod operate;
+mod options;
+mod over_time;
+mod rate;
+mod relabel;
+mod select;
+mod sum;
+mod topk;
+mod value;
+
+pub use annotations::{Annotation, Annotations, Level};
+pub use engine::Engine;
+pub use error::{EvalError, Interruption};
+pub use options::{EngineOptions, Watch};
+pub use value::{Answer, MatrixSeries, QueryValue, SampleValue, VectorSample};

@@ -1,0 +1,356 @@
+//! `rate`, `increase`, `delta`, `irate`, `idelta`: how fast something changes.
+
+use std::sync::Arc;
+
+use itom_core::{CounterReset, Histogram, Layout};
+
+use super::Annotations;
+use super::block::Cell;
+use super::over_time::Window;
+use crate::FloatPoint;
+use crate::histogram::{add, compact, copy_to_schema, detect_reset, div, mul, sub};
+use crate::promql::ast::Edges;
+
+/// Which of the three.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Change {
+    /// It only grows, and begins again at zero now and then.
+    pub(super) counter: bool,
+    /// For each second.
+    pub(super) per_second: bool,
+}
+
+/// `rate`, `increase` or `delta` of a window.
+pub(super) fn rate(window: &Window<'_>, change: Change, notes: &mut Annotations) -> Cell {
+    if let Some(edges) = window.edges {
+        return extended(window, change, edges == Edges::Smoothed);
+    }
+    let floats = window.floats;
+    let histograms = window.histograms;
+    if !floats.is_empty() && !histograms.is_empty() {
+        notes.mixed_floats_histograms(window.span, window.metric);
+        return Cell::Absent;
+    }
+    warn_overlap(window, notes);
+    let (first_t, last_t, gaps, first_value, mut result);
+    if let [first, .., last] = histograms {
+        (first_t, last_t, gaps, first_value) = (first.t, last.t, histograms.len() - 1, first.h.count);
+        let Some(found) = histogram_change(window, change.counter, notes) else { return Cell::Absent };
+        result = Cell::histogram(found);
+    } else if let [first, .., last] = floats {
+        (first_t, last_t, gaps, first_value) = (first.t, last.t, floats.len() - 1, first.v);
+        let mut found = last.v - first.v;
+        if change.counter {
+            for (index, pair) in floats.windows(2).enumerate() {
+                if let [before, now] = pair
+                    && (now.v < before.v || restarted(window.float_starts, index, before.t, now.t))
+                {
+                    found += before.v;
+                }
+            }
+        }
+        result = Cell::Float(found);
+    } else {
+        return Cell::Absent;
+    }
+    let sampled = (last_t - first_t) as f64 / 1_000.0;
+    let average = sampled / gaps as f64;
+    let mut to_start = (first_t - window.from) as f64 / 1_000.0;
+    let mut to_end = (window.to - last_t) as f64 / 1_000.0;
+    // A window whose edge is a little farther than the next sample would be is taken to be covered.
+    let threshold = average * 1.1;
+    if to_start >= threshold {
+        to_start = average / 2.0;
+    }
+    if change.counter {
+        let grown = match &result {
+            Cell::Histogram(found) => found.count,
+            Cell::Float(found) => *found,
+            Cell::Absent => 0.0,
+        };
+        if grown > 0.0 && first_value >= 0.0 {
+            // It cannot have been less than zero.
+            let to_zero = sampled * (first_value / grown);
+            if to_zero < to_start {
+                to_start = to_zero;
+            }
+        }
+    }
+    if to_end >= threshold {
+        to_end = average / 2.0;
+    }
+    let mut factor = (sampled + to_start + to_end) / sampled;
+    if change.per_second {
+        factor /= window.seconds();
+    }
+    match &mut result {
+        Cell::Float(found) => *found *= factor,
+        Cell::Histogram(found) => mul(Arc::make_mut(found), factor),
+        Cell::Absent => {}
+    }
+    result
+}
+
+/// Whether the counter began again between two samples, by their start times.
+pub(super) fn restarted(starts: &[i64], before: usize, before_t: i64, now_t: i64) -> bool {
+    match starts.get(before..before + 2) {
+        Some([before_start, now_start]) => {
+            // A start at the sample before means deltas, unless that one's start is not known either.
+            *now_start != 0
+                && *now_start <= now_t
+                && (*now_start > before_t
+                    || (*now_start == before_t && *before_start != 0 && *before_start <= before_t))
+        }
+        _ => false,
+    }
+}
+
+/// Says so when a sample's counter began before the sample before it, which has another start.
+fn warn_overlap(window: &Window<'_>, notes: &mut Annotations) {
+    let overlaps = |starts: &[i64], t: &dyn Fn(usize) -> i64| {
+        starts.windows(2).enumerate().any(
+            |(index, pair)| matches!(pair, [before, now] if *now != 0 && *now < t(index) && now != before),
+        )
+    };
+    let float_t = |index: usize| window.floats.get(index).map_or(0, |point| point.t);
+    let histogram_t = |index: usize| window.histograms.get(index).map_or(0, |point| point.t);
+    if overlaps(window.float_starts, &float_t) || overlaps(window.histogram_starts, &histogram_t) {
+        notes.warn(
+            window.span,
+            format!(
+                "sample has start time that overlaps with previous sample timestamp for metric {}",
+                super::annotations::quoted(window.metric)
+            ),
+        );
+    }
+}
+
+/// By how much a counter or gauge of histograms changed.
+fn histogram_change(window: &Window<'_>, counter: bool, notes: &mut Annotations) -> Option<Histogram> {
+    let points = window.histograms;
+    let (Some(first), Some(second), Some(last)) = (points.first(), points.get(1), points.last()) else {
+        return None;
+    };
+    let gauge = |h: &Histogram| h.reset == CounterReset::Gauge;
+    let custom = |h: &Histogram| h.custom_bounds().is_some();
+    if counter && (gauge(&first.h) || gauge(&last.h)) {
+        notes.not_counter(window.span, window.metric);
+    }
+    let mut before = first.h.clone();
+    if counter
+        && (restarted(window.histogram_starts, 0, first.t, second.t) || detect_reset(&second.h, &first.h))
+    {
+        // What was before the restart does not matter, not even its buckets.
+        let mut empty = Histogram::default();
+        empty.layout = second.h.layout.clone();
+        before = Arc::new(empty);
+    }
+    if custom(&last.h) != custom(&before) {
+        notes.mixed_schemas(window.span, window.metric);
+        return None;
+    }
+    let mut coarsest = schema_of(&last.h).min(schema_of(&before));
+    for point in points.get(1..points.len() - 1).unwrap_or(&[]) {
+        if !counter {
+            continue;
+        }
+        if gauge(&point.h) {
+            notes.not_counter(window.span, window.metric);
+        }
+        if custom(&point.h) != custom(&before) {
+            notes.mixed_schemas(window.span, window.metric);
+            return None;
+        }
+        coarsest = coarsest.min(schema_of(&point.h));
+    }
+    let mut result = match coarsest {
+        Some(schema) => copy_to_schema(&last.h, schema).unwrap_or_else(|_| (*last.h).clone()),
+        None => (*last.h).clone(),
+    };
+    match sub(&mut result, &before) {
+        Ok(merged) if merged.bounds_reconciled => notes.reconciled_bounds(window.span, "subtraction"),
+        Ok(_) => {}
+        Err(_) => {
+            notes.mixed_schemas(window.span, window.metric);
+            return None;
+        }
+    }
+    if counter {
+        for (index, point) in points.iter().enumerate().skip(1) {
+            let before_t = points.get(index - 1).map_or(0, |before| before.t);
+            if restarted(window.histogram_starts, index - 1, before_t, point.t)
+                || detect_reset(&point.h, &before)
+            {
+                match add(&mut result, &before) {
+                    Ok(merged) if merged.bounds_reconciled => {
+                        notes.reconciled_bounds(window.span, "addition")
+                    }
+                    Ok(_) => {}
+                    Err(_) => {
+                        notes.mixed_schemas(window.span, window.metric);
+                        return None;
+                    }
+                }
+            }
+            before = point.h.clone();
+        }
+    } else if !gauge(&first.h) || !gauge(&last.h) {
+        notes.not_gauge(window.span, window.metric);
+    }
+    result.reset = CounterReset::Gauge;
+    compact(&mut result);
+    Some(result)
+}
+
+/// The resolution; `None` with custom bounds.
+fn schema_of(h: &Histogram) -> Option<itom_core::Schema> {
+    match h.layout {
+        Layout::Exponential(schema) => Some(schema),
+        Layout::Custom(_) => None,
+    }
+}
+
+/// The value at a time between two points, on the line between them. A counter that fell began again at zero.
+pub(super) fn between(before: FloatPoint, after: FloatPoint, time: i64, counter: bool) -> f64 {
+    let from = if counter && after.v < before.v { 0.0 } else { before.v };
+    from + (after.v - from) * ((time - before.t) as f64) / ((after.t - before.t) as f64)
+}
+
+/// The same with the samples next to the window: taken as they are, or as a line to the edge.
+fn extended(window: &Window<'_>, change: Change, smoothed: bool) -> Cell {
+    let floats = window.floats;
+    let (from, to) = (window.from, window.to);
+    let Some(mut last) = floats.len().checked_sub(1) else { return Cell::Absent };
+    let mut first = floats[..last].partition_point(|point| point.t <= from).saturating_sub(1);
+    if smoothed {
+        last = floats[..last].partition_point(|point| point.t < to);
+    }
+    let (Some(at_first), Some(at_last)) = (floats.get(first), floats.get(last)) else { return Cell::Absent };
+    if at_last.t <= from {
+        return Cell::Absent;
+    }
+    let left = match floats.get(first + 1) {
+        Some(next) if smoothed && at_first.t < from => between(*at_first, *next, from, change.counter),
+        _ => at_first.v,
+    };
+    let right = match last.checked_sub(1).and_then(|before| floats.get(before)) {
+        Some(before) if smoothed && at_last.t > to => between(*before, *at_last, to, change.counter),
+        _ => at_last.v,
+    };
+    let mut result = right - left;
+    if change.counter {
+        if at_first.t <= from {
+            first += 1;
+        }
+        let end = if at_last.t >= to { last } else { last + 1 };
+        let mut before = left;
+        for point in floats.get(first..end.max(first)).unwrap_or(&[]) {
+            if point.v < before {
+                result += before;
+            }
+            before = point.v;
+        }
+        if right < before {
+            result += before;
+        }
+    }
+    if change.per_second {
+        result /= window.seconds();
+    }
+    Cell::Float(result)
+}
+
+#[derive(Clone, Copy)]
+enum Last<'a> {
+    Float(f64),
+    Histogram(&'a Arc<Histogram>),
+}
+
+/// `irate` and `idelta`: from the last two samples.
+pub(super) fn instant_rate(window: &Window<'_>, counter: bool, notes: &mut Annotations) -> Cell {
+    let start_of = |starts: &[i64], index: usize| starts.get(index).copied().unwrap_or(0);
+    let mut last: Vec<(i64, i64, Last<'_>)> = Vec::with_capacity(4);
+    for (index, point) in window.floats.iter().enumerate().skip(window.floats.len().saturating_sub(2)) {
+        last.push((point.t, start_of(window.float_starts, index), Last::Float(point.v)));
+    }
+    for (index, point) in window.histograms.iter().enumerate().skip(window.histograms.len().saturating_sub(2))
+    {
+        last.push((point.t, start_of(window.histogram_starts, index), Last::Histogram(&point.h)));
+    }
+    last.sort_by_key(|(t, ..)| *t);
+    let [.., (before_t, before_start, before), (now_t, now_start, now)] = last.as_slice() else {
+        return Cell::Absent;
+    };
+    if now_t == before_t {
+        return Cell::Absent;
+    }
+    let seconds = (now_t - before_t) as f64 / 1_000.0;
+    let began = restarted(&[*before_start, *now_start], 0, *before_t, *now_t);
+    match (*before, *now) {
+        (Last::Float(before), Last::Float(now)) => {
+            let whole = counter && (now < before || began);
+            let found = if whole { now } else { now - before };
+            Cell::Float(if counter { found / seconds } else { found })
+        }
+        (Last::Histogram(before), Last::Histogram(now)) => {
+            let gauges = [before, now].map(|h| h.reset == CounterReset::Gauge);
+            if counter && gauges.contains(&true) {
+                notes.not_counter(window.span, window.metric);
+            }
+            if !counter && gauges.contains(&false) {
+                notes.not_gauge(window.span, window.metric);
+            }
+            let mut result = (**now).clone();
+            if !counter || (!began && !detect_reset(now, before)) {
+                match sub(&mut result, before) {
+                    Ok(merged) if merged.bounds_reconciled => {
+                        notes.reconciled_bounds(window.span, "subtraction")
+                    }
+                    Ok(_) => {}
+                    Err(_) => {
+                        notes.mixed_schemas(window.span, window.metric);
+                        return Cell::Absent;
+                    }
+                }
+            }
+            result.reset = CounterReset::Gauge;
+            compact(&mut result);
+            if counter {
+                div(&mut result, seconds);
+            }
+            Cell::histogram(result)
+        }
+        _ => {
+            notes.mixed_floats_histograms(window.span, window.metric);
+            Cell::Absent
+        }
+    }
+}
+
+/// The floats of a window with a value at each of its edges.
+pub(super) fn with_edges(window: &Window<'_>, smoothed: bool) -> Vec<FloatPoint> {
+    let floats = window.floats;
+    let (from, to) = (window.from, window.to);
+    let Some(mut last) = floats.len().checked_sub(1) else { return Vec::new() };
+    let first = floats[..last].partition_point(|point| point.t <= from).saturating_sub(1);
+    if smoothed {
+        last = floats[..last].partition_point(|point| point.t < to);
+    }
+    let (Some(at_first), Some(at_last)) = (floats.get(first), floats.get(last)) else { return Vec::new() };
+    if at_last.t <= from {
+        return Vec::new();
+    }
+    let left = match floats.get(first + 1) {
+        Some(next) if smoothed && at_first.t < from => between(*at_first, *next, from, false),
+        _ => at_first.v,
+    };
+    let right = match last.checked_sub(1).and_then(|before| floats.get(before)) {
+        Some(before) if smoothed && at_last.t > to => between(*before, *at_last, to, false),
+        _ => at_last.v,
+    };
+    let inner = floats.iter().filter(|point| point.t > from && point.t < to).copied();
+    let mut out = vec![FloatPoint { t: from, v: left }];
+    out.extend(inner);
+    out.push(FloatPoint { t: to, v: right });
+    out
+}

@@ -1,0 +1,203 @@
+//! Every metric at once: reads and deletes by matchers, with or without a name.
+
+use std::sync::Arc;
+
+#[cfg(feature = "durable")]
+use itom_core::{CiId, SampleKind};
+use itom_core::{EvaluateError, Histogram, Interval, Labels, Matcher, MetricName, Timestamp};
+
+use super::Encoded;
+use super::index::Index;
+use super::series::Series;
+use super::stats::{add, release};
+use super::{Metric, SeriesStore, millis_up, read};
+#[cfg(feature = "durable")]
+use crate::chunk::Raw;
+use crate::code::Take;
+use crate::selector::Condition;
+
+/// A series of histograms.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct HistogramSeries {
+    /// The metric.
+    pub metric: MetricName,
+    /// The labels, without the metric name.
+    pub labels: Labels,
+    /// Times and histograms, oldest first.
+    pub histograms: Vec<(Timestamp, Histogram)>,
+}
+
+impl HistogramSeries {
+    /// `None` without histograms.
+    pub(crate) fn new(metric: MetricName, labels: Labels, encoded: Vec<Encoded>) -> Option<Self> {
+        let decoded = encoded.into_iter().filter_map(|(at, bytes)| {
+            Some((Timestamp::from_millis(at), crate::chunk::histogram::decode(&mut Take(&bytes))?))
+        });
+        let histograms: Vec<_> = decoded.collect();
+        (!histograms.is_empty()).then_some(Self { metric, labels, histograms })
+    }
+}
+
+/// A series with its samples.
+#[cfg(feature = "durable")]
+#[derive(Debug, Clone)]
+pub(crate) struct Scanned {
+    pub(crate) metric: MetricName,
+    pub(crate) labels: Labels,
+    pub(crate) kind: SampleKind,
+    pub(crate) subject: Option<CiId>,
+    pub(crate) samples: Vec<Raw>,
+    pub(crate) histograms: Vec<Encoded>,
+}
+
+impl SeriesStore {
+    /// The metrics that fit, sorted by name; a name that is asked for is looked up.
+    fn metrics_matching(&self, conditions: &[Condition]) -> Vec<Arc<Metric>> {
+        let fits = |name: &MetricName| {
+            conditions.iter().filter(|one| one.is_on_metric()).all(|one| one.holds(name.as_str()))
+        };
+        read(&self.metrics)
+            .iter()
+            .filter(|(name, _)| fits(name))
+            .map(|(_, metric)| Arc::clone(metric))
+            .collect()
+    }
+
+    /// The series that fit, sorted by metric and labels.
+    fn series_matching(&self, conditions: &[Condition]) -> Vec<Arc<Series>> {
+        let on_labels: Vec<&Condition> = conditions.iter().filter(|one| !one.is_on_metric()).collect();
+        let mut all = Vec::new();
+        for metric in self.metrics_matching(conditions) {
+            let mut found = Index::select(&read(&metric.index), &on_labels);
+            found.sort_unstable_by(|a, b| a.labels().cmp(b.labels()));
+            all.append(&mut found);
+        }
+        all
+    }
+
+    /// Hands over each series that fits and has samples with `from <= time <= to`, sorted by metric and labels.
+    #[cfg(feature = "durable")]
+    pub(crate) fn scan<E>(
+        &self,
+        conditions: &[Condition],
+        (from, to): (i64, i64),
+        mut each: impl FnMut(Scanned) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for series in self.series_matching(conditions) {
+            let (snapshot, histograms, subject) = {
+                let state = series.lock();
+                (state.body.snapshot(from, to), state.histograms_within(from, to), state.subject)
+            };
+            let samples = snapshot.read(from, to);
+            if !samples.is_empty() || !histograms.is_empty() {
+                let (metric, labels) = (series.metric().clone(), series.labels().clone());
+                each(Scanned { metric, labels, kind: series.kind(), subject, samples, histograms })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Metric and labels of each series that fits.
+    #[cfg(feature = "durable")]
+    pub(crate) fn described(&self, conditions: &[Condition]) -> Vec<(MetricName, Labels)> {
+        let series = self.series_matching(conditions);
+        series.iter().map(|one| (one.metric().clone(), one.labels().clone())).collect()
+    }
+
+    /// Removes the samples of one series with `from <= time <= to` if they are exactly so many; how many went.
+    #[cfg(feature = "durable")]
+    pub(crate) fn cut_if(
+        &self,
+        metric: &MetricName,
+        labels: &Labels,
+        (from, to): (i64, i64),
+        count: usize,
+    ) -> usize {
+        let Some(entry) = read(&self.metrics).get(metric).cloned() else { return 0 };
+        let Some(series) = read(&entry.index).get(labels).cloned() else { return 0 };
+        self.cut(&series, from, to, Some(count))
+    }
+
+    fn cut(&self, series: &Series, from: i64, to: i64, only_if: Option<usize>) -> usize {
+        let mut state = series.lock();
+        if let Some(count) = only_if
+            && state.body.snapshot(from, to).read(from, to).len() + state.histograms_within(from, to).len()
+                != count
+        {
+            return 0;
+        }
+        let before = state.heap_bytes();
+        let removed = state.cut(from, to);
+        let after = state.heap_bytes();
+        if removed > 0 {
+            add(&self.counts.memory, after);
+            release(&self.counts.memory, before);
+            release(&self.counts.samples, removed);
+            add(&self.counts.expired, removed);
+        }
+        removed
+    }
+
+    /// The histograms of the series that fit all matchers, with `range.from() <= time < range.to()`, sorted by metric
+    /// and labels. A matcher on `__name__` is about the metric's name.
+    ///
+    /// # Errors
+    /// [`EvaluateError::Invalid`] when a regular expression is wrong.
+    pub fn select_histograms(
+        &self,
+        matchers: &[Matcher],
+        range: Interval,
+    ) -> Result<Vec<HistogramSeries>, EvaluateError> {
+        let conditions = matchers.iter().map(Condition::new).collect::<Result<Vec<_>, _>>()?;
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let floor = self.floor.load(std::sync::atomic::Ordering::Relaxed);
+        let (from, to) = (millis_up(range.from()).max(floor), millis_up(range.to()).saturating_sub(1));
+        let mut out = Vec::new();
+        for series in self.series_matching(&conditions) {
+            let found = series.lock().histograms_within(from, to);
+            out.extend(HistogramSeries::new(series.metric().clone(), series.labels().clone(), found));
+        }
+        Ok(out)
+    }
+
+    /// Deletes the samples of every series that fits all matchers, with `range.from() <= time < range.to()`. A matcher
+    /// on `__name__` is about the metric's name. Returns how many samples went; they count as expired. Series without
+    /// samples go with the next [`maintain`](super::Samples::maintain).
+    ///
+    /// ```
+    /// use itom_core::{Interval, LabelName, Labels, MatchOp, Matcher, MetricName, SampleKind, Timestamp};
+    /// use itom_metrics::{NewSample, Samples, SeriesStore, StoreConfig};
+    /// let store = SeriesStore::new(StoreConfig::default());
+    /// let at = Timestamp::from_secs(60);
+    /// let labels = Labels::from_pairs([("job", "web")])?;
+    /// let metric = MetricName::new("up")?;
+    /// store.append(at, &[NewSample { metric, labels, kind: SampleKind::Gauge, subject: None, at, value: 1.0 }]);
+    /// let web = Matcher { name: LabelName::new("job")?, op: MatchOp::Equal, value: "web".into() };
+    /// assert_eq!(store.delete(&[web], Interval::ALWAYS)?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`EvaluateError::Invalid`] when a regular expression is wrong.
+    pub fn delete(&self, matchers: &[Matcher], range: Interval) -> Result<u64, EvaluateError> {
+        if range.is_empty() {
+            return Ok(0);
+        }
+        self.delete_millis(matchers, millis_up(range.from()), millis_up(range.to()).saturating_sub(1))
+    }
+
+    /// As [`delete`](Self::delete), with both ends included, in milliseconds.
+    pub(crate) fn delete_millis(
+        &self,
+        matchers: &[Matcher],
+        from: i64,
+        to: i64,
+    ) -> Result<u64, EvaluateError> {
+        let conditions = matchers.iter().map(Condition::new).collect::<Result<Vec<_>, _>>()?;
+        let series = self.series_matching(&conditions);
+        Ok(series.iter().map(|one| self.cut(one, from, to, None) as u64).sum())
+    }
+}
