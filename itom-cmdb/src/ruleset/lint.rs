@@ -57,16 +57,14 @@ impl RuleSet {
             for (name, rule) in rules.iter() {
                 // That it is not applicable or withheld is an answer.
                 match ci.value(name).filter(|value| **value != Value::Unknown) {
-                    Some(value) => {
-                        if !rule.kind.fits(value) {
-                            let attribute = name.clone();
-                            found.push(Misfit::Type { ci: ci.id(), attribute, expected: rule.kind });
-                        }
+                    Some(value) if !rule.kind.fits(value) => {
+                        let attribute = name.clone();
+                        found.push(Misfit::Type { ci: ci.id(), attribute, expected: rule.kind });
                     }
                     None if rule.need > Need::Optional => {
                         found.push(Misfit::Missing { ci: ci.id(), attribute: name.clone(), need: rule.need });
                     }
-                    None => {}
+                    _ => {}
                 }
             }
         }
