@@ -34,9 +34,9 @@ fn said(source: usize, item: usize) -> Result<CiObservation, KeyError> {
     let mut ci = CiObservation::new(format!("{source}-{item:07}"), kind::HOST);
     let uuid = || Key::smbios_uuid(&format!("4c4c4544-0042-3510-8054-{item:012x}"));
     match source {
-        0 => ci
-            .key(Key::serial(&format!("SN-{item:08}"))?)
-            .key(Key::fqdn(&format!("host-{item}.example.com"))),
+        0 => {
+            ci.key(Key::serial(&format!("SN-{item:08}"))?).key(Key::fqdn(&format!("host-{item}.example.com")))
+        }
         1 => {
             ci.kind = kind::HOST_LINUX;
             ci.key(Key::machine_id(&format!("{item:032x}"))?)
@@ -78,11 +78,8 @@ fn naive(observations: &[(usize, CiObservation)]) -> usize {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let items = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse::<usize>())?;
-    let sources = [
-        SourceName::literal("inventory"),
-        SourceName::literal("agent"),
-        SourceName::literal("hypervisor"),
-    ];
+    let sources =
+        [SourceName::literal("inventory"), SourceName::literal("agent"), SourceName::literal("hypervisor")];
     let mut observations = Vec::with_capacity(items * 2);
     for source in 0..2 {
         for item in 0..items {
