@@ -77,11 +77,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("diff of {changes} changes in {best:.1?} (best of ten)");
     let (merged, took) = timed(|| one.merge(&two));
     println!("merge of two such branches in {took:.1?}, {} conflicts", merged.conflicts.len());
-    let (rebased, took) = timed(|| one.rebase(cmdb.view().clone()));
+    let (rebased, took) = timed(|| one.rebase(cmdb.view()));
     println!("rebase in {took:.1?}, {} conflicts", rebased.conflicts.len());
 
     let walk = Traversal::from_items([ids[0], ids[1], ids[2]]).repeat(0..=8, Traversal::neighbours);
-    let (found, took) = timed(|| walk.run(view).map(|found| found.items().len()));
+    let (found, took) = timed(|| walk.run(&view).map(|found| found.items().len()));
     println!("traversal to {} items in {took:.1?}", found?);
 
     let mut addresses = Addresses::new(Duration::from_secs(3600));
