@@ -9,6 +9,7 @@ mod block;
 mod calendar;
 mod call;
 mod classic;
+mod edges;
 mod engine;
 mod error;
 mod evaluation;
