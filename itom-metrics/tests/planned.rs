@@ -2,7 +2,8 @@
 
 use itom_metrics::eval::{Engine, EngineOptions, Plan};
 use itom_metrics::{
-    LabelMatcher, LabelSet, MemorySeries, Queryable, QueryableError, SelectHints, SelectedSeries, TimeRange, promql,
+    LabelMatcher, LabelSet, MemorySeries, Queryable, QueryableError, SelectHints, SelectedSeries, TimeRange,
+    promql,
 };
 use proptest::prelude::*;
 

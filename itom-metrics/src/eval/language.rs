@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 use itom_core::{
-    Annotations as RuleAnnotations, EvaluateError, ExpressionError, Labels, RuleEvaluation,
-    RuleExpression, RuleLanguage, RuleSample, SampleValue, Text, Timestamp,
+    Annotations as RuleAnnotations, EvaluateError, ExpressionError, Labels, RuleEvaluation, RuleExpression,
+    RuleLanguage, RuleSample, SampleValue, Text, Timestamp,
 };
 
 use super::evaluation::matchers_of;
@@ -74,12 +74,11 @@ impl RuleExpression for Compiled {
 
 impl RuleLanguage for PromqlRules {
     fn compile(&self, expression: &str) -> Result<Arc<dyn RuleExpression>, ExpressionError> {
-        let expr = parse_with(expression, &self.options)
-            .map_err(|error| {
-                let hint = error.suggestion.iter().map(|suggestion| format!("; {suggestion}"));
-                let reason: String = std::iter::once(error.message.clone()).chain(hint).collect();
-                ExpressionError::at(expression, error.span.start, reason)
-            })?;
+        let expr = parse_with(expression, &self.options).map_err(|error| {
+            let hint = error.suggestion.iter().map(|suggestion| format!("; {suggestion}"));
+            let reason: String = std::iter::once(error.message.clone()).chain(hint).collect();
+            ExpressionError::at(expression, error.span.start, reason)
+        })?;
         Ok(Arc::new(Compiled { source: expression.into(), expr }))
     }
 
@@ -91,7 +90,8 @@ impl RuleLanguage for PromqlRules {
         let compiled: Option<Vec<&Compiled>> =
             expressions.iter().map(|one| one.as_any().downcast_ref::<Compiled>()).collect();
         let Some(compiled) = compiled else {
-            let foreign = |one: &Arc<dyn RuleExpression>| Err(invalid(one.source(), "another language compiled it"));
+            let foreign =
+                |one: &Arc<dyn RuleExpression>| Err(invalid(one.source(), "another language compiled it"));
             return expressions.iter().map(foreign).collect();
         };
         let key: Vec<Text> = compiled.iter().map(|one| one.source.clone()).collect();
@@ -105,12 +105,20 @@ impl RuleLanguage for PromqlRules {
             plans.insert(key, plan);
         }
         drop(plans);
-        answers.into_iter().zip(compiled).map(|(answer, one)| converted(answer, one.source.as_str())).collect()
+        answers
+            .into_iter()
+            .zip(compiled)
+            .map(|(answer, one)| converted(answer, one.source.as_str()))
+            .collect()
     }
 }
 
 fn invalid(expression: &str, reason: impl Into<String>) -> EvaluateError {
-    EvaluateError::Invalid { expression: expression.chars().take(200).collect(), at: 0, reason: reason.into() }
+    EvaluateError::Invalid {
+        expression: expression.chars().take(200).collect(),
+        at: 0,
+        reason: reason.into(),
+    }
 }
 
 fn converted(answer: Result<Answer, EvalError>, source: &str) -> Result<RuleEvaluation, EvaluateError> {

@@ -69,7 +69,12 @@ impl Plan {
     }
 
     /// Evaluates all of them at a time, in milliseconds since the epoch. Ticks are cheapest when time goes forward.
-    pub fn evaluate(&mut self, engine: &Engine, queryable: &dyn Queryable, t: i64) -> Vec<Result<Answer, EvalError>> {
+    pub fn evaluate(
+        &mut self,
+        engine: &Engine,
+        queryable: &dyn Queryable,
+        t: i64,
+    ) -> Vec<Result<Answer, EvalError>> {
         self.evaluate_watched(engine, queryable, t, &Patient)
     }
 
@@ -90,8 +95,11 @@ impl Plan {
             kept: RefCell::new(std::mem::take(&mut self.kept)),
             selected: RefCell::new(HashMap::new()),
         };
-        let answers =
-            self.expressions.iter().map(|expression| engine.instant_from(expression, &tick, t, watch)).collect();
+        let answers = self
+            .expressions
+            .iter()
+            .map(|expression| engine.instant_from(expression, &tick, t, watch))
+            .collect();
         self.kept = tick.kept.into_inner();
         self.kept.retain(|_, kept| kept.end_tick(t));
         answers

@@ -138,7 +138,9 @@ impl Kept {
             return false;
         }
         let oldest = now.saturating_sub(self.depth);
-        let Some(covered) = self.covered.as_mut().filter(|covered| covered.from < oldest) else { return true };
+        let Some(covered) = self.covered.as_mut().filter(|covered| covered.from < oldest) else {
+            return true;
+        };
         // Moving what is left costs as much as is left: let as much gather before.
         if oldest.saturating_sub(covered.from) < self.depth / 2 {
             return true;
