@@ -290,6 +290,7 @@ fn ranges(
             let step = if steps.count > 1 { steps.step } else { 0 };
             let hints = SelectHints { step, range, function: Some(function.name()), max_samples: None };
             let series = evaluation.source.series(selector, times, &hints)?;
+            let series = evaluation.decided.mark(selector, series);
             let span = matrix.at.0;
             Ok(Ranges { series, range, offset, fixed, edges: selector.edges, span })
         }

@@ -163,10 +163,12 @@ fn histogram_change(
 ) -> Result<Histogram, Incompatible> {
     let (Some(first), Some(last)) = (used.first(), used.last()) else { return Ok(Histogram::default()) };
     let next = used.get(1).filter(|_| smoothed && first.t < from);
-    let left = next.map_or_else(|| Ok((*first.h).clone()), |next| between_histograms(first, next, from, counter))?;
-    let before = used.len().checked_sub(2).and_then(|index| used.get(index)).filter(|_| smoothed && last.t > to);
-    let mut result =
-        before.map_or_else(|| Ok((*last.h).clone()), |before| between_histograms(before, last, to, counter))?;
+    let left =
+        next.map_or_else(|| Ok((*first.h).clone()), |next| between_histograms(first, next, from, counter))?;
+    let before =
+        used.len().checked_sub(2).and_then(|index| used.get(index)).filter(|_| smoothed && last.t > to);
+    let mut result = before
+        .map_or_else(|| Ok((*last.h).clone()), |before| between_histograms(before, last, to, counter))?;
     sub(&mut result, &left)?;
     if counter {
         for (index, pair) in used.windows(2).enumerate() {

@@ -22,6 +22,7 @@ mod over_time;
 mod plan;
 mod rate;
 mod relabel;
+mod restarts;
 mod select;
 mod sum;
 mod topk;

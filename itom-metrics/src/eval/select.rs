@@ -4,9 +4,9 @@ use itom_core::{CounterReset, is_stale_nan};
 
 use super::Annotations;
 use super::block::{Block, Cell, Head, Steps};
+use super::edges::{between, between_histograms};
 use super::error::EvalError;
 use super::evaluation::Evaluation;
-use super::edges::{between, between_histograms};
 use crate::promql::ast::{Edges, VectorSelector};
 use crate::{FloatPoint, HistogramPoint, Points, SelectHints, SelectedSeries, TimeRange};
 
@@ -44,6 +44,7 @@ pub(super) fn picked(
     let range = TimeRange { from: first.saturating_sub(lookback).saturating_add(1), to: last };
     let hints = SelectHints { step: if steps.count > 1 { steps.step } else { 0 }, ..SelectHints::default() };
     let series = evaluation.source.series(selector, range, &hints)?;
+    let series = evaluation.decided.mark(selector, series);
     rows(evaluation, &series, steps, fixed, offset, take)
 }
 
@@ -137,6 +138,7 @@ fn smoothed(
         to: last.saturating_add(lookback),
     };
     let series = evaluation.source.series(selector, range, &SelectHints::default())?;
+    let series = evaluation.decided.mark(selector, series);
     let mut block = Block::with_capacity(steps.count, series.len());
     for one in series.iter() {
         let samples = one.samples.clone().without_stale();
@@ -147,7 +149,14 @@ fn smoothed(
             let histograms = window(&samples.histograms, time - lookback, time + lookback, |point| point.t);
             if !histograms.is_empty() {
                 let notes = &mut evaluation.annotations;
-                cells.push(smoothed_histogram(floats, histograms, time, selector, one.labels.metric(), notes));
+                cells.push(smoothed_histogram(
+                    floats,
+                    histograms,
+                    time,
+                    selector,
+                    one.labels.metric(),
+                    notes,
+                ));
                 continue;
             }
             let after = floats.partition_point(|point| point.t < time);
