@@ -49,10 +49,7 @@ pub(crate) async fn discover(db: &Path, out: Output) -> Result<i32, Box<dyn Erro
         let spec = RunSpec::new(source.clone(), Arc::clone(&clock), deadline);
         let report = run_collector(collector.as_ref(), spec).await;
         let told = |fault: &itom::core::Fault| format!("{}: {}", fault.what, fault.message);
-        let mut faults: Vec<String> = report.batch.faults().iter().map(told).collect();
-        if let Outcome::Failed(error) = &report.outcome {
-            faults.push(itom::core::ErrorChain(error).to_string());
-        }
+        let faults: Vec<String> = report.batch.faults().iter().map(told).collect();
         let facts = cmdb.plan(&report.batch, clock.now());
         store.append(&facts).await?;
         taken.push(Taken {
@@ -94,8 +91,11 @@ pub(crate) async fn import(
     Ok(0)
 }
 
-/// The batches of a file, with what in it could not be used.
-fn read(file: &Path) -> Result<Vec<(Batch, Vec<String>)>, Box<dyn Error>> {
+/// A batch, with what in its file could not be used.
+type Read = (Batch, Vec<String>);
+
+/// The batches of a file.
+fn read(file: &Path) -> Result<Vec<Read>, Box<dyn Error>> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let mut batches = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

@@ -176,6 +176,12 @@ impl Alerting {
         true
     }
 
+    /// Takes in what is judged elsewhere.
+    #[cfg(feature = "prometheus")]
+    pub(super) fn external(&mut self, now: Timestamp, input: AlertInput) {
+        self.engine.handle(now, input);
+    }
+
     pub(super) fn explain(&self, alert: AlertId) -> Option<Explanation> {
         self.engine.explain(alert)
     }
@@ -219,6 +225,8 @@ fn is_same(known: &AlertOutput, other: &AlertOutput) -> bool {
 impl Loop {
     /// Evaluates what is due and does what follows from it.
     pub(super) fn judge(&mut self, now: Timestamp) {
+        #[cfg(feature = "prometheus")]
+        self.judge_groups(now);
         let (view, changes) = (self.cmdb.view(), self.cmdb.feed());
         let ports = Ports::new()
             .samples(self.parts.samples.as_ref())

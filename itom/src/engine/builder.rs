@@ -33,6 +33,8 @@ pub struct EngineBuilder {
     cmdb: CmdbConfig,
     samples: StoreConfig,
     limits: EngineLimits,
+    #[cfg(feature = "prometheus")]
+    groups: super::groups::GroupParts,
 }
 
 impl Default for EngineBuilder {
@@ -51,6 +53,8 @@ impl Default for EngineBuilder {
             cmdb: CmdbConfig::default(),
             samples: StoreConfig::default(),
             limits: EngineLimits::default(),
+            #[cfg(feature = "prometheus")]
+            groups: super::groups::GroupParts::default(),
         }
     }
 }
@@ -123,6 +127,38 @@ impl EngineBuilder {
     /// Sets the language of rules that are expressions; without one such rules are refused.
     pub fn evaluator(self, evaluator: impl Evaluator + 'static) -> Self {
         Self { evaluator: Some(Arc::new(evaluator)), ..self }
+    }
+
+    /// Adds a rule file in Prometheus's format; `name` says in messages which one it is. Its groups are evaluated over
+    /// the engine's samples, what they record is stored there, and their alerts live like those of all other rules.
+    #[cfg(feature = "prometheus")]
+    pub fn rule_groups(mut self, name: impl Into<Text>, text: impl Into<Text>) -> Self {
+        self.groups.files.push((name.into(), text.into()));
+        self
+    }
+
+    /// Sets the language of rule groups, made for the store that they read.
+    #[cfg(feature = "prometheus")]
+    pub fn rule_language(
+        mut self,
+        make: impl FnOnce(Arc<SeriesStore>) -> Arc<dyn itom_core::RuleLanguage> + Send + 'static,
+    ) -> Self {
+        self.groups.language = Some(Box::new(make));
+        self
+    }
+
+    /// Sets how rule groups behave where their files do not say.
+    #[cfg(feature = "prometheus")]
+    pub fn group_config(mut self, config: itom_alert::prometheus::GroupConfig) -> Self {
+        self.groups.config = config;
+        self
+    }
+
+    /// Sets the labels of this installation and where it is seen from outside, for templates of rule groups.
+    #[cfg(feature = "prometheus")]
+    pub fn external(mut self, labels: itom_core::Labels, url: impl Into<Text>) -> Self {
+        (self.groups.external_labels, self.groups.external_url) = (labels, url.into());
+        self
     }
 
     /// Keeps facts in this store; in memory if not set.
@@ -210,6 +246,8 @@ impl EngineBuilder {
             cmdb: self.cmdb,
             samples: Arc::new(SeriesStore::new(self.samples)),
             limits,
+            #[cfg(feature = "prometheus")]
+            groups: self.groups,
         })
     }
 }

@@ -53,6 +53,13 @@ impl EngineHandle {
         Arc::clone(&self.shared.snapshot().graph)
     }
 
+    /// The rule groups as of their last evaluation.
+    #[cfg(feature = "prometheus")]
+    #[must_use]
+    pub fn rule_groups(&self) -> Arc<[itom_alert::prometheus::GroupStatus]> {
+        self.shared.groups()
+    }
+
     /// The samples.
     #[must_use]
     pub fn samples(&self) -> Arc<SeriesStore> {

@@ -5,6 +5,8 @@ mod builder;
 mod closing;
 mod error;
 mod event;
+#[cfg(feature = "prometheus")]
+mod groups;
 mod handle;
 mod ingest;
 mod limits;
@@ -60,6 +62,8 @@ struct Parts {
     cmdb: CmdbConfig,
     samples: Arc<SeriesStore>,
     limits: EngineLimits,
+    #[cfg(feature = "prometheus")]
+    groups: groups::GroupParts,
 }
 
 /// Collectors, store, rules and notifiers, wired together and ready to run.
@@ -84,6 +88,8 @@ pub struct Engine {
     parts: Parts,
     cmdb: Cmdb,
     alerts: alerting::Alerting,
+    #[cfg(feature = "prometheus")]
+    grouping: Option<groups::Grouping>,
     shared: Arc<Shared>,
     commands: (Arc<Mutex<mpsc::Sender<Command>>>, mpsc::Receiver<Command>),
     submitted: BatchReceiver,
@@ -111,10 +117,16 @@ impl Engine {
         EngineBuilder::default()
     }
 
-    fn assemble(parts: Parts) -> Result<Self, BuildError> {
+    #[cfg_attr(
+        not(feature = "prometheus"),
+        expect(unused_mut, reason = "only rule groups are taken out of it")
+    )]
+    fn assemble(mut parts: Parts) -> Result<Self, BuildError> {
         let cmdb = Cmdb::new(parts.cmdb.clone());
         let (now, receivers) = (parts.clock.now(), parts.receivers.clone());
         let alerts = alerting::Alerting::new(now, &parts.rules, receivers, parts.evaluator.as_deref())?;
+        #[cfg(feature = "prometheus")]
+        let grouping = std::mem::take(&mut parts.groups).assemble(now, &parts.samples)?;
         let names = parts.collectors.keys().cloned().collect();
         let snapshot = ingest::snapshot(&cmdb, &Arc::new(ingest::graph(&cmdb)), &alerts);
         let (queue, submitted) = batch_queue(parts.limits.submitted);
@@ -123,7 +135,17 @@ impl Engine {
         let (sender, receiver) = mpsc::channel(parts.limits.commands);
         let commands = (Arc::new(Mutex::new(sender)), receiver);
         let events = EndOfEvents::new(&shared.events);
-        Ok(Self { parts, cmdb, alerts, shared, commands, submitted, events })
+        Ok(Self {
+            parts,
+            cmdb,
+            alerts,
+            #[cfg(feature = "prometheus")]
+            grouping,
+            shared,
+            commands,
+            submitted,
+            events,
+        })
     }
 
     /// A way to ask it while it runs, and after.

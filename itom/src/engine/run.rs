@@ -41,6 +41,8 @@ pub(super) struct Loop {
     /// The graph as handles are shown it: cloned anew only when it changed.
     pub(super) shown_graph: Arc<RelationGraph>,
     pub(super) alerts: alerting::Alerting,
+    #[cfg(feature = "prometheus")]
+    pub(super) grouping: Option<super::groups::Grouping>,
     pub(super) scheduler: Scheduler,
     pub(super) waits: Waits,
     pub(super) listening: Listening,
@@ -65,7 +67,17 @@ pub(super) struct Loop {
 impl Loop {
     /// Reads what is stored and prepares the machines.
     pub(super) async fn open(engine: Engine, mode: Mode) -> Result<Self, RunError> {
-        let Engine { parts, mut cmdb, mut alerts, shared, commands, submitted, events } = engine;
+        let Engine {
+            parts,
+            mut cmdb,
+            mut alerts,
+            #[cfg(feature = "prometheus")]
+            grouping,
+            shared,
+            commands,
+            submitted,
+            events,
+        } = engine;
         let now = parts.clock.now();
         let (mut loaded, mut cursor) = (0, None);
         loop {
@@ -130,6 +142,8 @@ impl Loop {
             graph,
             shown_graph,
             alerts,
+            #[cfg(feature = "prometheus")]
+            grouping,
             scheduler,
             waits,
             listening: Listening::default(),
@@ -267,7 +281,8 @@ impl Loop {
         let spec = RunSpec::new(target.clone(), Arc::clone(&self.parts.clock), deadline)
             .started(now)
             .cancel(cancel.clone())
-            .limits(self.parts.limits.batch);
+            .limits(self.parts.limits.batch)
+            .questions(self.cmdb.questions(&target));
         self.starts.insert(target.clone(), now);
         self.cancels.insert((target.clone(), run), cancel);
         self.waits.runs.push(Box::pin(async move {
@@ -326,6 +341,12 @@ impl Loop {
                 Some((until, _)) => Some(Deadline::new(until, "the warm-up is over")),
                 None => self.alerts.poll_deadline(),
             };
+            #[cfg(feature = "prometheus")]
+            if self.warming.is_none()
+                && let Some(grouping) = &self.grouping
+            {
+                next = Deadline::earliest(next, grouping.poll_deadline());
+            }
             next = Deadline::earliest(next, alerts);
             next = Deadline::earliest(next, Some(Deadline::new(self.next_self, "own metrics")));
         }

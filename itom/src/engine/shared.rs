@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) collectors: BTreeSet<SourceName>,
     snapshot: RwLock<Snapshot>,
     status: Mutex<EngineStatus>,
+    #[cfg(feature = "prometheus")]
+    groups: RwLock<Arc<[itom_alert::prometheus::GroupStatus]>>,
 }
 
 /// What is known at one moment. Cheap to clone.
@@ -64,7 +66,19 @@ impl Shared {
             collectors,
             snapshot: RwLock::new(snapshot),
             status: Mutex::new(status),
+            #[cfg(feature = "prometheus")]
+            groups: RwLock::new(Arc::from([])),
         }
+    }
+
+    #[cfg(feature = "prometheus")]
+    pub(super) fn publish_groups(&self, groups: Arc<[itom_alert::prometheus::GroupStatus]>) {
+        *self.groups.write().unwrap_or_else(PoisonError::into_inner) = groups;
+    }
+
+    #[cfg(feature = "prometheus")]
+    pub(super) fn groups(&self) -> Arc<[itom_alert::prometheus::GroupStatus]> {
+        Arc::clone(&self.groups.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {

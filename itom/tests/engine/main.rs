@@ -3,6 +3,8 @@
 mod alerts;
 mod collect;
 mod crash;
+#[cfg(feature = "prometheus")]
+mod groups;
 mod handle;
 mod once;
 mod store;

@@ -1,0 +1,179 @@
+//! Prometheus rule groups in the loop: evaluated over the series store, their results written back, their alerts handed
+//! to the alert engine.
+
+use std::fmt;
+use std::sync::Arc;
+
+use itom_alert::AlertInput;
+use itom_alert::prometheus::{
+    FileError, FileOptions, GroupAlerts, GroupConfig, GroupInput, GroupKey, GroupPorts, GroupStatus,
+    RuleFile, RuleGroups, carry_out,
+};
+use itom_core::{
+    Deadline, Labels, Machine as _, MetricName, RefusedSample, RuleLanguage, RuleSink, SampleKind,
+    SampleValue, Text, Timestamp, WrittenSample,
+};
+use itom_metrics::NewHistogram;
+use itom_metrics::{NewSample, Samples as _, SeriesStore};
+
+use super::run::Loop;
+
+/// Makes the language of rule groups, once the store it reads is there.
+pub(super) type MakeLanguage = Box<dyn FnOnce(Arc<SeriesStore>) -> Arc<dyn RuleLanguage> + Send>;
+
+/// Rule files and what they are written in, as a builder collects them.
+#[derive(Default)]
+pub(super) struct GroupParts {
+    /// Name and text of each file.
+    pub(super) files: Vec<(Text, Text)>,
+    pub(super) language: Option<MakeLanguage>,
+    pub(super) config: GroupConfig,
+    pub(super) external_labels: Labels,
+    pub(super) external_url: Text,
+}
+
+impl fmt::Debug for GroupParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupParts").field("files", &self.files.len()).finish_non_exhaustive()
+    }
+}
+
+/// The groups of an engine.
+pub(super) struct Grouping {
+    groups: RuleGroups,
+    handed: GroupAlerts,
+    language: Arc<dyn RuleLanguage>,
+    sink: StoreSink,
+    external_labels: Labels,
+    external_url: Text,
+}
+
+impl GroupParts {
+    /// Reads the files; `None` when there are none.
+    pub(super) fn assemble(
+        self,
+        now: Timestamp,
+        samples: &Arc<SeriesStore>,
+    ) -> Result<Option<Grouping>, GroupsRefused> {
+        if self.files.is_empty() {
+            return Ok(None);
+        }
+        let make = self.language.ok_or(GroupsRefused::NoLanguage)?;
+        let language = make(Arc::clone(samples));
+        let mut loaded = Vec::new();
+        let mut errors = Vec::new();
+        for (file, text) in self.files {
+            match RuleFile::parse(&text, file, language.as_ref(), FileOptions::default()) {
+                Ok(file) => loaded.extend(file.groups),
+                Err(wrong) => errors.extend(wrong),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(GroupsRefused::Files(errors));
+        }
+        let mut groups = RuleGroups::new(self.config);
+        groups.handle(now, GroupInput::Load(loaded));
+        let sink = StoreSink(Arc::clone(samples));
+        let (external_labels, external_url) = (self.external_labels, self.external_url);
+        Ok(Some(Grouping {
+            groups,
+            handed: GroupAlerts::new(),
+            language,
+            sink,
+            external_labels,
+            external_url,
+        }))
+    }
+}
+
+/// Why rule groups cannot be used.
+#[derive(Debug)]
+pub(super) enum GroupsRefused {
+    NoLanguage,
+    Files(Vec<FileError>),
+}
+
+impl Grouping {
+    pub(super) fn poll_deadline(&self) -> Option<Deadline> {
+        self.groups.poll_deadline()
+    }
+
+    pub(super) fn status(&self) -> Vec<GroupStatus> {
+        self.groups.status()
+    }
+
+    /// Evaluates what is due (or everything, for one look) and says what the alert engine is to be told.
+    fn evaluate(&mut self, now: Timestamp, everything: bool) -> Vec<AlertInput> {
+        let mut ports = GroupPorts::new(Arc::clone(&self.language), &self.sink);
+        ports.stored = Some(self.sink.0.as_ref());
+        ports.external_labels = self.external_labels.clone();
+        ports.external_url = self.external_url.clone();
+        let mut news = Vec::new();
+        if everything {
+            for key in self.groups.keys().cloned().collect::<Vec<GroupKey>>() {
+                self.groups.evaluate_at(now, &key);
+                news.extend(carry_out(&mut self.groups, now, &ports));
+            }
+        } else {
+            self.groups.handle_deadline(now);
+            news.extend(carry_out(&mut self.groups, now, &ports));
+        }
+        news.into_iter().flat_map(|news| self.handed.inputs(&self.groups, news)).collect()
+    }
+}
+
+impl Loop {
+    /// Evaluates the rule groups that are due.
+    pub(super) fn judge_groups(&mut self, now: Timestamp) {
+        let everything = self.once.is_some();
+        let Some(grouping) = &mut self.grouping else { return };
+        if !everything && grouping.poll_deadline().is_none_or(|due| due.at > now) {
+            return;
+        }
+        for input in grouping.evaluate(now, everything) {
+            self.alerts.external(now, input);
+        }
+        self.shared.publish_groups(grouping.status().into());
+    }
+}
+
+/// Writes what rules give into the series store.
+#[derive(Debug)]
+struct StoreSink(Arc<SeriesStore>);
+
+impl RuleSink for StoreSink {
+    fn write(&self, now: Timestamp, samples: &[WrittenSample]) -> Vec<RefusedSample> {
+        let mut refused = Vec::new();
+        for (index, sample) in samples.iter().enumerate() {
+            let metric = sample.labels.get("__name__").and_then(|name| MetricName::new(name).ok());
+            let Some(metric) = metric else {
+                refused.push(RefusedSample { index, reason: "it has no usable metric name".into() });
+                continue;
+            };
+            let labels = sample.labels.to_builder().remove("__name__").build();
+            let report = match &sample.value {
+                SampleValue::Float(value) => {
+                    let (kind, at, value) = (SampleKind::Gauge, sample.at, *value);
+                    self.0.append(now, &[NewSample { metric, labels, kind, subject: None, at, value }])
+                }
+                SampleValue::Histogram(histogram) => {
+                    let histogram = Arc::clone(histogram);
+                    let (kind, at) = (SampleKind::Gauge, sample.at);
+                    self.0.append_histograms(
+                        now,
+                        &[NewHistogram { metric, labels, kind, subject: None, at, histogram }],
+                    )
+                }
+                _ => {
+                    refused
+                        .push(RefusedSample { index, reason: "a value of a kind that is not stored".into() });
+                    continue;
+                }
+            };
+            if let Some(reason) = report.refused.keys().next() {
+                refused.push(RefusedSample { index, reason: Text::literal(reason.as_str()) });
+            }
+        }
+        refused
+    }
+}

@@ -1,0 +1,158 @@
+//! Prometheus rule groups in the engine: evaluated over its samples, stored back, told like all other alerts.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use itom::alert::notify::NoticeKind;
+use itom::alert::prometheus::Health;
+use itom::core::{
+    EvaluateError, ExpressionError, LabelName, RuleEvaluation, RuleExpression, RuleLanguage, RuleSample,
+    SampleValue, Selector, VirtualClock,
+};
+use itom::metrics::{Samples as _, SeriesStore};
+use itom::prelude::*;
+use itom::{BuildError, Simulation};
+
+use crate::support::{START, TestJournal, TestNotifier, builder, host, secs, series};
+
+/// `NAME > LIMIT` over the engine's samples.
+#[derive(Debug)]
+struct Above(Arc<SeriesStore>);
+
+#[derive(Debug)]
+struct AboveLimit(String, MetricName, f64);
+
+impl RuleExpression for AboveLimit {
+    fn source(&self) -> &str {
+        &self.0
+    }
+    fn normal_form(&self) -> String {
+        self.0.clone()
+    }
+    fn may_read(&self, metric: &str, _: Option<&str>) -> bool {
+        self.1.as_str() == metric
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl RuleLanguage for Above {
+    fn compile(&self, expression: &str) -> Result<Arc<dyn RuleExpression>, ExpressionError> {
+        let wrong = || ExpressionError::at(expression, 0, "write NAME > LIMIT");
+        let (name, limit) = expression.split_once(" > ").ok_or_else(wrong)?;
+        let name = MetricName::new(name).map_err(|_| wrong())?;
+        Ok(Arc::new(AboveLimit(expression.into(), name, limit.parse().map_err(|_| wrong())?)))
+    }
+    fn evaluate(
+        &self,
+        expressions: &[Arc<dyn RuleExpression>],
+        at: Timestamp,
+    ) -> Vec<Result<RuleEvaluation, EvaluateError>> {
+        let one = |expression: &Arc<dyn RuleExpression>| {
+            let AboveLimit(_, name, limit) = expression.as_any().downcast_ref().unwrap();
+            let latest = self.0.latest(&Selector::new(name.clone()), at, secs(300))?;
+            let above = latest.into_iter().filter(|sample| sample.value > *limit).map(|sample| {
+                let named =
+                    sample.labels.to_builder().set(LabelName::literal("__name__"), name.text().clone());
+                RuleSample::new(named.build(), SampleValue::Float(sample.value)).about(sample.subject)
+            });
+            Ok(RuleEvaluation::new(above.collect()))
+        };
+        expressions.iter().map(one).collect()
+    }
+}
+
+const FILE: &str = r#"
+groups:
+  - name: trouble
+    interval: 15s
+    rules:
+      - record: test:trouble
+        expr: test_trouble > -1
+        labels: {kind: recorded}
+      - alert: Trouble
+        expr: test:trouble > 0
+        for: 1m
+        labels: {severity: critical}
+        annotations: {summary: "{{ $labels.instance }} has trouble {{ $value }}"}
+"#;
+
+fn language(samples: Arc<SeriesStore>) -> Arc<dyn RuleLanguage> {
+    Arc::new(Above(samples))
+}
+
+#[test]
+fn a_rule_file_records_and_tells_once() {
+    let clock = VirtualClock::new(START);
+    let notifier = TestNotifier::new();
+    let engine = builder(&clock)
+        .collector(host("db-1", 15, |second| f64::from(u8::from((120..600).contains(&second)))))
+        .rule_language(language)
+        .rule_groups("trouble.yml", FILE)
+        .notifier("pager", notifier.clone())
+        .build()
+        .unwrap();
+    let mut simulation = Simulation::new(clock, engine);
+    simulation.advance(secs(165));
+    assert!(notifier.inner.notices().is_empty(), "`for` is not over");
+    simulation.advance(secs(75));
+    let notices = notifier.inner.notices();
+    assert_eq!(notices.len(), 1);
+    assert_eq!(notices[0].summary.as_str(), "db-1 has trouble 1");
+    assert_eq!((notices[0].kind, notices[0].severity), (NoticeKind::Open, Severity::Critical));
+    let recorded = series(&simulation.handle().samples(), "test:trouble");
+    assert_eq!(recorded.len(), 1);
+    assert!(recorded[0].0.contains("kind=\"recorded\""), "{recorded:?}");
+    assert_eq!(series(&simulation.handle().samples(), "ALERTS").len(), 2, "pending and firing");
+    let groups = simulation.handle().rule_groups();
+    assert_eq!((groups[0].steps, groups[0].missed), (2, 0));
+    assert!(groups[0].rules.iter().all(|rule| rule.health == Health::Good), "{groups:?}");
+    simulation.advance(secs(1200));
+    assert_eq!(notifier.kinds(), [NoticeKind::Open, NoticeKind::Close]);
+    let alerts = series(&simulation.handle().samples(), "ALERTS");
+    assert!(
+        alerts.iter().all(|(_, values)| values.last().is_some_and(|last| last.is_nan())),
+        "markers end them"
+    );
+    simulation.stop().unwrap();
+}
+
+#[test]
+fn an_open_alert_of_a_group_survives_a_restart_without_being_told_again() {
+    let clock = VirtualClock::new(START);
+    let (notifier, journal) = (TestNotifier::new(), TestJournal::new());
+    let make = |value: fn(u64) -> f64| {
+        builder(&clock)
+            .collector(host("db-1", 15, value))
+            .rule_language(language)
+            .rule_groups("trouble.yml", FILE)
+            .notifier("pager", notifier.clone())
+            .journal(journal.clone())
+            .build()
+            .unwrap()
+    };
+    let mut simulation = Simulation::new(clock.clone(), make(|_| 1.0));
+    simulation.advance(secs(180));
+    assert_eq!(notifier.kinds(), [NoticeKind::Open]);
+    simulation.stop().unwrap();
+    let mut simulation = Simulation::new(clock.clone(), make(|_| 1.0));
+    simulation.advance(secs(300));
+    assert_eq!(notifier.kinds(), [NoticeKind::Open], "it is open and stays so");
+    simulation.stop().unwrap();
+    let mut simulation = Simulation::new(clock.clone(), make(|_| 0.0));
+    simulation.advance(secs(120));
+    assert_eq!(notifier.kinds(), [NoticeKind::Open, NoticeKind::Close], "over while nobody looked");
+}
+
+#[test]
+fn a_bad_rule_file_is_refused_when_the_engine_is_built() {
+    let clock = VirtualClock::new(START);
+    let error = builder(&clock)
+        .rule_language(language)
+        .rule_groups("a.yml", "groups: [{name: g, rules: [{record: r, expr: nonsense}]}]")
+        .build()
+        .expect_err("the expression is wrong");
+    assert!(matches!(error, BuildError::RuleFiles(_)));
+    assert!(error.to_string().contains("a.yml:1:"), "{error}");
+}
