@@ -133,7 +133,7 @@ fn extended_histograms(window: &Window<'_>, change: Change, smoothed: bool, note
     if change.counter && used.iter().any(gauge) {
         notes.not_counter(window.span, window.metric);
     }
-    if !change.counter && !(gauge(at_first) && gauge(at_last)) {
+    if !(change.counter || gauge(at_first) && gauge(at_last)) {
         notes.not_gauge(window.span, window.metric);
     }
     let custom = |point: &HistogramPoint| point.h.custom_bounds().is_some();
