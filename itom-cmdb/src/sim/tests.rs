@@ -103,6 +103,7 @@ fn no_hazard_is_toothless() {
             hasher.int(delivery.batch.items().len() as i64);
             for observation in delivery.batch.items() {
                 if let Observation::Ci(ci) = observation {
+                    hasher.text(&ci.subject);
                     ci.keys.iter().for_each(|key| hasher.text(key.value()));
                 }
             }
