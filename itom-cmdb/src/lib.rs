@@ -55,6 +55,7 @@ pub mod servicemap;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod store;
+pub mod temporal;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod traverse;
