@@ -33,6 +33,8 @@ mod delivery;
 mod dice;
 mod difficulty;
 mod entity;
+#[cfg(test)]
+mod laws;
 pub mod score;
 mod source;
 #[cfg(test)]

@@ -61,7 +61,7 @@ fn the_perfect_answer_scores_one() {
     let score = identity(&truth, |object| truth.objects.get(object).map(|seen| seen.entity));
     assert!(figures(&score).iter().all(|figure| (figure - 1.0).abs() < 1e-12), "{:?}", figures(&score));
     assert_eq!((score.groups, score.wrong_pairs, score.missed_pairs), (score.entities, 0, 0));
-    assert!(score.true_pairs > 100, "there is something to be right about");
+    assert!(score.true_pairs > 20, "there is something to be right about");
     assert!(score.mistakes.is_empty() && score.by_hazard.is_empty());
 }
 
