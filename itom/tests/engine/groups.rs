@@ -6,8 +6,8 @@ use std::sync::Arc;
 use itom::alert::notify::NoticeKind;
 use itom::alert::prometheus::Health;
 use itom::core::{
-    EvaluateError, ExpressionError, LabelName, RuleEvaluation, RuleExpression, RuleLanguage, RuleSample, SampleValue,
-    Selector, VirtualClock,
+    EvaluateError, ExpressionError, LabelName, RuleEvaluation, RuleExpression, RuleLanguage, RuleSample,
+    SampleValue, Selector, VirtualClock,
 };
 use itom::metrics::{Samples as _, SeriesStore};
 use itom::prelude::*;
@@ -53,7 +53,8 @@ impl RuleLanguage for Above {
             let AboveLimit(_, name, limit) = expression.as_any().downcast_ref().unwrap();
             let latest = self.0.latest(&Selector::new(name.clone()), at, secs(300))?;
             let above = latest.into_iter().filter(|sample| sample.value > *limit).map(|sample| {
-                let named = sample.labels.to_builder().set(LabelName::literal("__name__"), name.text().clone());
+                let named =
+                    sample.labels.to_builder().set(LabelName::literal("__name__"), name.text().clone());
                 RuleSample::new(named.build(), SampleValue::Float(sample.value)).about(sample.subject)
             });
             Ok(RuleEvaluation::new(above.collect()))
@@ -110,7 +111,10 @@ fn a_rule_file_records_and_tells_once() {
     simulation.advance(secs(1200));
     assert_eq!(notifier.kinds(), [NoticeKind::Open, NoticeKind::Close]);
     let alerts = series(&simulation.handle().samples(), "ALERTS");
-    assert!(alerts.iter().all(|(_, values)| values.last().is_some_and(|last| last.is_nan())), "markers end them");
+    assert!(
+        alerts.iter().all(|(_, values)| values.last().is_some_and(|last| last.is_nan())),
+        "markers end them"
+    );
     simulation.stop().unwrap();
 }
 
