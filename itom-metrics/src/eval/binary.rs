@@ -339,7 +339,7 @@ fn duplicate<T>(
     let side = if swapped { "left" } else { "right" };
     fail(format!(
         "found duplicate series for the match group {group} on the {side} hand-side of the operation: [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
-        labels(new),
-        labels(old)
+        labels(old),
+        labels(new)
     ))
 }

@@ -47,11 +47,7 @@ pub(super) fn eval(evaluation: &mut Evaluation<'_>, call: &Call, steps: &Steps) 
         _ => None,
     };
     let block = evaluation.vector(argument, steps)?;
-    let spans = Spans {
-        vector: argument.within_parens().span(),
-        first: call.args.first().map_or(call.at.0, |arg| arg.within_parens().span()),
-        forced: call.args.get(1).map_or(call.at.0, |arg| arg.within_parens().span()),
-    };
+    let span = argument.within_parens().span();
     let delayed = evaluation.options.delayed_name_removal;
     let mut asking = Asking::new(&block, delayed);
     for step in 0..steps.count {
@@ -74,19 +70,12 @@ pub(super) fn eval(evaluation: &mut Evaluation<'_>, call: &Call, steps: &Steps) 
             (step, steps.at(step)),
             &questions,
             label.as_deref(),
-            spans,
+            span,
             &mut evaluation.annotations,
         )?;
     }
     asking.out.drop_empty_rows();
     if delayed { Ok(asking.out) } else { asking.out.drop_names(false) }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Spans {
-    vector: Span,
-    first: Span,
-    forced: Span,
 }
 
 /// Collects the answers for all steps.
@@ -126,7 +115,7 @@ impl Asking {
         (step, t): (usize, i64),
         questions: &[Question],
         label: Option<&str>,
-        spans: Spans,
+        span: Span,
         notes: &mut Annotations,
     ) -> Result<(), EvalError> {
         let mut buckets: BTreeMap<usize, Buckets> = BTreeMap::new();
@@ -142,7 +131,7 @@ impl Asking {
                             "bucket label \"le\" is missing or has a malformed value of {}",
                             quoted(head.labels.get("le"))
                         );
-                        notes.warn(spans.vector, for_metric(&text, head.labels.metric()));
+                        notes.warn(span, for_metric(&text, head.labels.metric()));
                     }
                 },
             }
@@ -153,7 +142,7 @@ impl Asking {
             let group = buckets.keys().copied().find(|group| self.groups.get(*group) == Some(&head.labels));
             if let Some(group) = group {
                 let text = "vector contains a mix of classic and native histograms";
-                notes.warn(spans.vector, for_metric(text, head.labels.metric()));
+                notes.warn(span, for_metric(text, head.labels.metric()));
                 both.push(group);
             }
             group.is_none()
@@ -171,7 +160,7 @@ impl Asking {
                     Question::Quantile(q) => quantile(*q, h),
                     Question::Fraction(lower, upper) => fraction(*lower, *upper, h),
                 };
-                say_nan(*question, share, spans.first, head.labels.metric(), notes);
+                say_nan(*question, share, span, head.labels.metric(), notes);
                 self.answer(named(&head.labels), step, share.value)?;
             }
             for (group, buckets) in &buckets {
@@ -181,7 +170,7 @@ impl Asking {
                         let (value, forced) = bucket_quantile(*q, buckets.clone());
                         if let Some((lowest, highest, most)) = forced {
                             let forced = Forced { from: t, to: t, lowest, highest, most, count: 1 };
-                            notes.forced_monotonicity(spans.forced, labels.metric(), forced);
+                            notes.forced_monotonicity(span, labels.metric(), forced);
                         }
                         value
                     }
@@ -305,7 +294,7 @@ fn bucket_quantile(q: f64, buckets: Buckets) -> (f64, Option<Raised>) {
 fn bucket_fraction(lower: f64, upper: f64, buckets: Buckets) -> f64 {
     let Some((buckets, _)) = prepared(buckets) else { return f64::NAN };
     let total = buckets.last().map_or(0.0, |last| last.1);
-    if buckets.len() < 2 || total == 0.0 || total.is_nan() || lower.is_nan() || upper.is_nan() {
+    if total == 0.0 || total.is_nan() || lower.is_nan() || upper.is_nan() {
         return f64::NAN;
     }
     if lower >= upper {

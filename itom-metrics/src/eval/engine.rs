@@ -2,17 +2,32 @@
 
 use std::sync::Arc;
 
+use itom_core::SampleValue;
+
 use super::block::{Block, Cell, Steps, Value};
 use super::call;
 use super::error::{EvalError, fail};
 use super::evaluation::{Asked, Evaluation, Source, matchers_of};
 use super::options::{EngineOptions, Patient, Watch};
-use super::value::{Answer, MatrixSeries, QueryValue, SampleValue, VectorSample};
+use super::value::{Answer, MatrixSeries, QueryValue, VectorSample};
 use super::{Annotations, select};
 use crate::promql::ast::{Expr, VectorSelector};
 use crate::{FloatPoint, LabelMatcher, Points, Queryable, SelectHints, SelectedSeries, TimeRange};
 
 /// Evaluates expressions.
+///
+/// ```
+/// use itom_metrics::eval::{Engine, EngineOptions, QueryValue};
+/// use itom_metrics::{LabelSet, MemorySeries, promql};
+/// let mut series = MemorySeries::new();
+/// series.append_float(&LabelSet::from_pairs([("__name__", "up"), ("job", "web")]), 1_000, 1.0, 0)?;
+/// let engine = Engine::new(EngineOptions::default());
+/// let answer = engine.instant(&promql::parse("up + 1")?, &series, 2_000)?;
+/// let QueryValue::Vector(samples) = answer.value else { panic!("a vector") };
+/// assert_eq!(samples[0].labels.to_string(), r#"{job="web"}"#);
+/// assert_eq!(samples[0].value.as_float(), Some(2.0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Engine {
     options: EngineOptions,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use itom_core::MatchOp;
+
 use super::block::{Block, Cell, Head, Steps};
 use super::error::{EvalError, fail, same_labels};
 use super::evaluation::{Evaluation, compiled};
@@ -32,6 +34,12 @@ pub(super) fn eval(evaluation: &mut Evaluation<'_>, call: &Call, steps: &Steps) 
         }
     } else {
         names.push(LabelMatcher::equal(METRIC_NAME, TARGET_INFO));
+    }
+    // Names that are only excluded leave all that are information by their name.
+    let positive = names.iter().any(|one| matches!(one.op(), MatchOp::Equal | MatchOp::Regex));
+    if !positive && !names.is_empty() {
+        let all = LabelMatcher::new(METRIC_NAME, MatchOp::Regex, ".+_info");
+        names.push(all.map_err(|error| EvalError::Query(error.to_string()))?);
     }
     // Series that are information themselves stay as they are.
     let ignored: Vec<bool> = block
@@ -109,11 +117,7 @@ fn read(
     matchers.extend(names.iter().cloned());
     matchers.extend(wanted.values().flatten().cloned());
     // As the first selector looks: its fixed time and offset hold for the information, too.
-    let mut shift = None;
-    base.for_each_selector(&mut |selector| {
-        shift.get_or_insert(&selector.shift);
-    });
-    let (offset, fixed) = shift.map_or(Ok((0, None)), |shift| evaluation.shift(shift))?;
+    let (offset, fixed) = reference(evaluation, base, (0, None))?.unwrap_or((0, None));
     let lookback = evaluation.options.lookback_millis();
     let from = fixed.unwrap_or(steps.start) - offset - lookback + 1;
     let to = fixed.unwrap_or(steps.end()) - offset;
@@ -183,4 +187,28 @@ fn enriched(
     Ok(Some(
         added.iter().fold(base.clone(), |labels, (name, value)| labels.with(name.as_str(), value.clone())),
     ))
+}
+
+/// Offset and fixed time of the first selector, those of subqueries around it included.
+fn reference(
+    evaluation: &Evaluation<'_>,
+    expr: &Expr,
+    around: (i64, Option<i64>),
+) -> Result<Option<(i64, Option<i64>)>, EvalError> {
+    let shifted = |shift| {
+        let (offset, fixed) = evaluation.shift(shift)?;
+        Ok::<_, EvalError>(if fixed.is_some() { (offset, fixed) } else { (around.0 + offset, around.1) })
+    };
+    let around = match expr {
+        Expr::Vector(selector) => return shifted(&selector.shift).map(Some),
+        Expr::Matrix(matrix) => return shifted(&matrix.selector.shift).map(Some),
+        Expr::Subquery(subquery) => shifted(&subquery.shift)?,
+        _ => around,
+    };
+    for child in expr.children() {
+        if let Some(found) = reference(evaluation, child, around)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }

@@ -28,4 +28,4 @@ pub use annotations::{Annotation, Annotations, Level};
 pub use engine::Engine;
 pub use error::{EvalError, Interruption};
 pub use options::{EngineOptions, Watch};
-pub use value::{Answer, MatrixSeries, QueryValue, SampleValue, VectorSample};
+pub use value::{Answer, MatrixSeries, QueryValue, VectorSample};

@@ -123,6 +123,9 @@ fn floats_only(
         Function::QuantileOverTime => quantile(first, &mut window.values().collect::<Vec<_>>()),
         Function::MadOverTime => {
             let mut values: Vec<f64> = window.values().collect();
+            if values.iter().any(|value| value.is_nan()) {
+                return Ok(Cell::Float(f64::NAN));
+            }
             let median = quantile(0.5, &mut values);
             values.iter_mut().for_each(|value| *value = (*value - median).abs());
             quantile(0.5, &mut values)

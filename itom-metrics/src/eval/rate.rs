@@ -32,6 +32,11 @@ pub(super) fn rate(window: &Window<'_>, change: Change, notes: &mut Annotations)
         return Cell::Absent;
     }
     warn_overlap(window, notes);
+    if change.counter
+        && let Some(result) = since_start(window, change, notes)
+    {
+        return result;
+    }
     let (first_t, last_t, gaps, first_value, mut result);
     if let [first, .., last] = histograms {
         (first_t, last_t, gaps, first_value) = (first.t, last.t, histograms.len() - 1, first.h.count);
@@ -39,17 +44,8 @@ pub(super) fn rate(window: &Window<'_>, change: Change, notes: &mut Annotations)
         result = Cell::histogram(found);
     } else if let [first, .., last] = floats {
         (first_t, last_t, gaps, first_value) = (first.t, last.t, floats.len() - 1, first.v);
-        let mut found = last.v - first.v;
-        if change.counter {
-            for (index, pair) in floats.windows(2).enumerate() {
-                if let [before, now] = pair
-                    && (now.v < before.v || restarted(window.float_starts, index, before.t, now.t))
-                {
-                    found += before.v;
-                }
-            }
-        }
-        result = Cell::Float(found);
+        let lost = if change.counter { lost_by_restarts(window) } else { 0.0 };
+        result = Cell::Float(last.v - first.v + lost);
     } else {
         return Cell::Absent;
     }
@@ -91,15 +87,89 @@ pub(super) fn rate(window: &Window<'_>, change: Change, notes: &mut Annotations)
     result
 }
 
+/// What a counter of floats had when it began again within the window, all times together.
+fn lost_by_restarts(window: &Window<'_>) -> f64 {
+    let pairs = window.floats.windows(2).enumerate();
+    pairs.fold(0.0, |lost, (index, pair)| match pair {
+        [before, now] if now.v < before.v || restarted(window.float_starts, index, before.t, now.t) => {
+            lost + before.v
+        }
+        _ => lost,
+    })
+}
+
+/// The change of a counter whose first sample says that it began within the window: it was zero then, so nothing is
+/// guessed before.
+fn since_start(window: &Window<'_>, change: Change, notes: &mut Annotations) -> Option<Cell> {
+    let floats = window.floats;
+    let (start, first_t, last_t, count) = match (floats, window.histograms) {
+        ([first, ..], _) => (*window.float_starts.first()?, first.t, floats.last()?.t, floats.len()),
+        (_, [first, ..]) => {
+            let last = window.histograms.last()?;
+            (*window.histogram_starts.first()?, first.t, last.t, window.histograms.len())
+        }
+        _ => return None,
+    };
+    if start == 0 || start <= window.from || start >= first_t {
+        return None;
+    }
+    let mut result = match (floats, window.histograms) {
+        ([first, .., last], _) => Cell::Float(last.v - first.v + lost_by_restarts(window) + first.v),
+        ([only], _) => Cell::Float(only.v),
+        (_, [only]) => {
+            if only.h.reset == CounterReset::Gauge {
+                notes.not_counter(window.span, window.metric);
+            }
+            let mut found = (*only.h).clone();
+            found.reset = CounterReset::Gauge;
+            compact(&mut found);
+            Cell::histogram(found)
+        }
+        (_, [first, ..]) => match histogram_change(window, true, notes) {
+            None => return Some(Cell::Absent),
+            Some(mut found) => {
+                if add(&mut found, &first.h).is_err() {
+                    notes.mixed_schemas(window.span, window.metric);
+                    return Some(Cell::Absent);
+                }
+                found.reset = CounterReset::Gauge;
+                compact(&mut found);
+                Cell::histogram(found)
+            }
+        },
+        _ => return None,
+    };
+    let covered = (last_t - start) as f64 / 1_000.0;
+    let mut to_end = 0.0;
+    if count > 1 {
+        let average = (last_t - first_t) as f64 / 1_000.0 / (count - 1) as f64;
+        to_end = (window.to - last_t) as f64 / 1_000.0;
+        if to_end >= average * 1.1 {
+            to_end = average / 2.0;
+        }
+    }
+    let mut factor = (covered + to_end) / covered;
+    if change.per_second {
+        factor /= window.seconds();
+    }
+    match &mut result {
+        Cell::Float(found) => *found *= factor,
+        Cell::Histogram(found) => mul(Arc::make_mut(found), factor),
+        Cell::Absent => {}
+    }
+    Some(result)
+}
+
 /// Whether the counter began again between two samples, by their start times.
 pub(super) fn restarted(starts: &[i64], before: usize, before_t: i64, now_t: i64) -> bool {
     match starts.get(before..before + 2) {
         Some([before_start, now_start]) => {
             // A start at the sample before means deltas, unless that one's start is not known either.
+            // A start at the sample itself is an unknown one.
             *now_start != 0
-                && *now_start <= now_t
+                && *now_start < now_t
                 && (*now_start > before_t
-                    || (*now_start == before_t && *before_start != 0 && *before_start <= before_t))
+                    || (*now_start == before_t && *before_start != 0 && *before_start < before_t))
         }
         _ => false,
     }
@@ -226,7 +296,7 @@ fn extended(window: &Window<'_>, change: Change, smoothed: bool) -> Cell {
         last = floats[..last].partition_point(|point| point.t < to);
     }
     let (Some(at_first), Some(at_last)) = (floats.get(first), floats.get(last)) else { return Cell::Absent };
-    if at_last.t <= from {
+    if at_last.t <= from || (smoothed && at_first.t > to) {
         return Cell::Absent;
     }
     let left = match floats.get(first + 1) {

@@ -1,22 +1,10 @@
 //! Answers.
 
-use std::sync::Arc;
-
-use itom_core::Histogram;
+use itom_core::SampleValue;
 
 use super::Annotations;
 use crate::promql::RawText;
 use crate::{LabelSet, Points};
-
-/// A float or a histogram.
-#[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "the two kinds of samples of Prometheus")]
-pub enum SampleValue {
-    /// A float.
-    Float(f64),
-    /// A histogram.
-    Histogram(Arc<Histogram>),
-}
 
 /// One series of an instant vector.
 #[derive(Debug, Clone, PartialEq)]

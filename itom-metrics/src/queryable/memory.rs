@@ -185,22 +185,17 @@ fn known_reset(before: Option<&Histogram>, new: &Histogram) -> CounterReset {
     if before.is_stale() {
         return CounterReset::Unknown;
     }
-    if new.count < before.count {
-        return CounterReset::Reset;
-    }
-    if new.layout != before.layout || new.zero_threshold != before.zero_threshold {
+    if new.count < before.count || new.layout != before.layout || new.zero_threshold != before.zero_threshold
+    {
         return CounterReset::Unknown;
     }
     let fell = |old: &Buckets, new: &Buckets| {
         old.iter().any(|(index, count)| count > 0.0 && new.get(index).is_none_or(|now| now < count))
     };
-    if new.zero_count < before.zero_count
+    let restarted = new.zero_count < before.zero_count
         || fell(&before.positive, &new.positive)
-        || fell(&before.negative, &new.negative)
-    {
-        return CounterReset::Reset;
-    }
-    CounterReset::NotReset
+        || fell(&before.negative, &new.negative);
+    if restarted { CounterReset::Unknown } else { CounterReset::NotReset }
 }
 
 impl Queryable for MemorySeries {
