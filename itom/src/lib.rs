@@ -64,6 +64,8 @@ mod engine;
 mod journal;
 pub mod map;
 pub mod prelude;
+#[cfg(feature = "prometheus")]
+pub mod promql;
 mod sim;
 
 pub use itom_alert as alert;

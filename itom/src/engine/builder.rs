@@ -137,7 +137,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets the language of rule groups, made for the store that they read.
+    /// Sets the language of rule groups, made for the store that they read; PromQL if not set.
     #[cfg(feature = "prometheus")]
     pub fn rule_language(
         mut self,

@@ -40,10 +40,6 @@ pub enum BuildError {
     #[cfg(feature = "prometheus")]
     #[error("the rule files are not usable: {}", join(.0))]
     RuleFiles(Vec<itom_alert::prometheus::FileError>),
-    /// There are rule files and nothing that understands their expressions.
-    #[cfg(feature = "prometheus")]
-    #[error("there are rule files and no language for their expressions; give one with `rule_language`")]
-    NoRuleLanguage,
     /// A limit is zero.
     #[error("the limit `{0}` is zero; every queue needs room for one")]
     Limit(&'static str),
@@ -54,16 +50,6 @@ fn join(errors: &[itom_alert::prometheus::FileError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-#[cfg(feature = "prometheus")]
-impl From<super::groups::GroupsRefused> for BuildError {
-    fn from(refused: super::groups::GroupsRefused) -> Self {
-        match refused {
-            super::groups::GroupsRefused::NoLanguage => Self::NoRuleLanguage,
-            super::groups::GroupsRefused::Files(errors) => Self::RuleFiles(errors),
-        }
-    }
-}
-
 impl Classify for BuildError {
     fn kind(&self) -> ErrorKind {
         match self {
@@ -72,7 +58,7 @@ impl Classify for BuildError {
             }
             Self::Collector { .. } | Self::Rule(_) | Self::Limit(_) => ErrorKind::Invalid,
             #[cfg(feature = "prometheus")]
-            Self::RuleFiles(_) | Self::NoRuleLanguage => ErrorKind::Invalid,
+            Self::RuleFiles(_) => ErrorKind::Invalid,
         }
     }
 }

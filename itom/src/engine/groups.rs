@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use itom_alert::AlertInput;
 use itom_alert::prometheus::{
-    FileError, FileOptions, GroupAlerts, GroupConfig, GroupInput, GroupKey, GroupPorts, GroupStatus,
+    FileOptions, GroupAlerts, GroupConfig, GroupInput, GroupKey, GroupPorts, GroupStatus,
     RuleFile, RuleGroups, carry_out,
 };
 use itom_core::{
@@ -14,9 +14,11 @@ use itom_core::{
     SampleValue, Text, Timestamp, WrittenSample,
 };
 use itom_metrics::NewHistogram;
-use itom_metrics::{NewSample, Samples as _, SeriesStore};
+use itom_metrics::{Queryable, NewSample, Samples as _, SeriesStore};
 
+use super::BuildError;
 use super::run::Loop;
+use crate::promql::PromQl;
 
 /// Makes the language of rule groups, once the store it reads is there.
 pub(super) type MakeLanguage = Box<dyn FnOnce(Arc<SeriesStore>) -> Arc<dyn RuleLanguage> + Send>;
@@ -41,6 +43,8 @@ impl fmt::Debug for GroupParts {
 /// The groups of an engine.
 pub(super) struct Grouping {
     groups: RuleGroups,
+    /// The groups until they are looked at first: a slot that passed before collectors were heard would find nothing.
+    unloaded: Option<Vec<RuleGroup>>,
     handed: GroupAlerts,
     language: Arc<dyn RuleLanguage>,
     sink: StoreSink,
@@ -50,16 +54,14 @@ pub(super) struct Grouping {
 
 impl GroupParts {
     /// Reads the files; `None` when there are none.
-    pub(super) fn assemble(
-        self,
-        now: Timestamp,
-        samples: &Arc<SeriesStore>,
-    ) -> Result<Option<Grouping>, GroupsRefused> {
+    pub(super) fn assemble(self, samples: &Arc<SeriesStore>) -> Result<Option<Grouping>, BuildError> {
         if self.files.is_empty() {
             return Ok(None);
         }
-        let make = self.language.ok_or(GroupsRefused::NoLanguage)?;
-        let language = make(Arc::clone(samples));
+        let language = match self.language {
+            Some(make) => make(Arc::clone(samples)),
+            None => Arc::new(PromQl::over(Arc::clone(samples) as Arc<dyn Queryable>)),
+        };
         let mut loaded = Vec::new();
         let mut errors = Vec::new();
         for (file, text) in self.files {
@@ -69,28 +71,14 @@ impl GroupParts {
             }
         }
         if !errors.is_empty() {
-            return Err(GroupsRefused::Files(errors));
+            return Err(BuildError::RuleFiles(errors));
         }
-        let mut groups = RuleGroups::new(self.config);
-        groups.handle(now, GroupInput::Load(loaded));
+        let groups = RuleGroups::new(self.config);
         let sink = StoreSink(Arc::clone(samples));
         let (external_labels, external_url) = (self.external_labels, self.external_url);
-        Ok(Some(Grouping {
-            groups,
-            handed: GroupAlerts::new(),
-            language,
-            sink,
-            external_labels,
-            external_url,
-        }))
+        let (handed, unloaded) = (GroupAlerts::new(), Some(loaded));
+        Ok(Some(Grouping { groups, unloaded, handed, language, sink, external_labels, external_url }))
     }
-}
-
-/// Why rule groups cannot be used.
-#[derive(Debug)]
-pub(super) enum GroupsRefused {
-    NoLanguage,
-    Files(Vec<FileError>),
 }
 
 impl Grouping {
@@ -127,6 +115,9 @@ impl Loop {
     pub(super) fn judge_groups(&mut self, now: Timestamp) {
         let everything = self.once.is_some();
         let Some(grouping) = &mut self.grouping else { return };
+        if let Some(groups) = grouping.unloaded.take() {
+            grouping.groups.handle(now, GroupInput::Load(groups));
+        }
         if !everything && grouping.poll_deadline().is_none_or(|due| due.at > now) {
             return;
         }

@@ -126,7 +126,7 @@ impl Engine {
         let (now, receivers) = (parts.clock.now(), parts.receivers.clone());
         let alerts = alerting::Alerting::new(now, &parts.rules, receivers, parts.evaluator.as_deref())?;
         #[cfg(feature = "prometheus")]
-        let grouping = std::mem::take(&mut parts.groups).assemble(now, &parts.samples)?;
+        let grouping = std::mem::take(&mut parts.groups).assemble(&parts.samples)?;
         let names = parts.collectors.keys().cloned().collect();
         let snapshot = ingest::snapshot(&cmdb, &Arc::new(ingest::graph(&cmdb)), &alerts);
         let (queue, submitted) = batch_queue(parts.limits.submitted);
