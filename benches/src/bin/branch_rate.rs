@@ -81,7 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("rebase in {took:.1?}, {} conflicts", rebased.conflicts.len());
 
     let walk = Traversal::from_items([ids[0], ids[1], ids[2]]).repeat(0..=8, Traversal::neighbours);
-    let (found, took) = timed(|| walk.run(view).map(|found| found.items().len()));
+    let (found, took) = timed(|| walk.run(&view).map(|found| found.items().len()));
     println!("traversal to {} items in {took:.1?}", found?);
 
     let mut addresses = Addresses::new(Duration::from_secs(3600));
