@@ -53,6 +53,7 @@ pub mod policy;
 pub mod risk;
 pub mod servicemap;
 pub mod store;
+pub mod temporal;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod traverse;

@@ -19,6 +19,8 @@ pub mod durable;
 pub mod eval;
 pub mod histogram;
 pub mod promql;
+#[cfg(any(test, feature = "testing"))]
+pub mod promqltest;
 mod queryable;
 pub mod reading;
 mod selector;
@@ -30,6 +32,7 @@ pub use queryable::{
 };
 pub use selector::CompiledSelector;
 pub use store::{
-    AppendReport, Appended, HistogramSeries, InstantSample, MetricInfo, NewHistogram, NewSample, Refusal,
-    Refused, Samples, SeriesInfo, SeriesRef, SeriesStore, StoreConfig, StoreStats,
+    AppendReport, Appended, Exemplar, ExemplarSeries, HistogramSeries, InstantSample, MetricInfo,
+    MetricMetadata, NewHistogram, NewSample, Refusal, Refused, Samples, SeriesInfo, SeriesRef, SeriesStore,
+    StoreConfig, StoreStats,
 };

@@ -529,3 +529,71 @@ fn histograms_live_beside_floats_and_never_at_the_same_time() {
     let stats = store.stats();
     assert_eq!((stats.series, stats.samples, stats.memory_bytes), (0, 0, 0));
 }
+
+#[test]
+fn metadata_and_exemplars_are_kept_within_bounds() {
+    use itom_core::{MatchOp, Matcher};
+    use itom_metrics::{Exemplar, MetricMetadata};
+    let mut small = config();
+    small.max_exemplars = 3;
+    small.max_series = 2;
+    let store = SeriesStore::new(small);
+    let name = |name: &'static str| MetricName::literal(name);
+    assert!(store.set_metadata(&name("b"), MetricMetadata::new("counter", "Bytes.", "bytes")));
+    assert!(store.set_metadata(&name("a"), MetricMetadata::new("gauge", "", "")));
+    assert!(store.set_metadata(&name("b"), MetricMetadata::new("counter", "Bytes sent.", "bytes")));
+    assert!(!store.set_metadata(&name("c"), MetricMetadata::default()));
+    assert!(!store.set_metadata(&name("a"), MetricMetadata::new("gauge", "x".repeat(1 << 20), "")));
+    assert_eq!(store.metadata(None).len(), 2);
+    assert_eq!(store.metadata(Some(&name("b")))[0].1.help.as_str(), "Bytes sent.");
+
+    let of = |n: i64| Exemplar {
+        labels: Labels::from_pairs([("trace_id", n.to_string())]).unwrap(),
+        value: n as f64,
+        at: ms(n),
+    };
+    let labels = Labels::from_pairs([("le", "1")]).unwrap();
+    for n in [1, 3, 3, 2, 4] {
+        let kept = store.append_exemplar(&name("b"), &labels, of(n));
+        assert!(kept || n == 3);
+    }
+    let mut long = of(9);
+    long.labels = Labels::from_pairs([("trace_id", "x".repeat(200))]).unwrap();
+    assert!(!store.append_exemplar(&name("b"), &labels, long));
+    let le = Matcher { name: LabelName::literal("le"), op: MatchOp::Equal, value: "1".into() };
+    let found = store.exemplars(&[le], Interval::new(ms(0), ms(4))).unwrap();
+    assert_eq!(found[0].exemplars.iter().map(|one| one.value).collect::<Vec<_>>(), [2.0, 3.0]);
+}
+
+#[test]
+fn a_bomb_of_series_stays_within_the_limits() {
+    let mut limited = config();
+    limited.max_series = 1_000;
+    limited.max_series_per_metric = 700;
+    limited.max_memory_bytes = 1_000_000;
+    let store = SeriesStore::new(limited);
+    let mut refused = 0;
+    let mut stored = 0;
+    for chunk in 0..100_u64 {
+        let bomb: Vec<NewSample> = (0..10_000_u64)
+            .map(|n| {
+                let mut sample = gauge(if n % 2 == 0 { "a" } else { "b" }, "", 1_000, f64::from_bits(!n));
+                sample.labels = Labels::from_pairs([("user", (chunk * 10_000 + n).to_string())]).unwrap();
+                sample
+            })
+            .collect();
+        let report = store.append(ms(1_000), &bomb);
+        stored += report.stored;
+        refused += report.refused_total();
+    }
+    let mut long = gauge("a", "", 1_000, 1.0);
+    long.labels = Labels::from_pairs([("l", "x".repeat(1 << 20))]).unwrap();
+    assert_eq!(store.append(ms(1_000), &[long]).refused[&Refusal::LabelLimit].count, 1);
+    let stats = store.stats();
+    assert_eq!((stored, refused, stats.series), (1_000, 999_000, 1_000));
+    assert!(stats.memory_bytes <= 1_000_000);
+    // The series that were there go on.
+    let mut again = gauge("a", "", 2_000, 1.0);
+    again.labels = Labels::from_pairs([("user", "0")]).unwrap();
+    assert_eq!(store.append(ms(2_000), &[again]).stored, 1);
+}

@@ -1,9 +1,11 @@
 //! Where facts are kept. Derived state is never stored: it can always be derived again.
 //!
-//! [`MemoryStore`] keeps them while the process lives; `SqliteStore` (feature `sqlite`) keeps them in one file. Other
-//! implementations run the conformance suite in `testing` (feature `testing`).
+//! [`MemoryStore`] keeps them while the process lives; `SqliteStore` (feature `sqlite`) keeps them in one file;
+//! `PostgresStore` (feature `postgres`) shares them between engines. Other implementations run the conformance suite in `testing` (feature `testing`).
 
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod replay;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -17,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use crate::fact::Fact;
 
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 pub use replay::replay;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore};

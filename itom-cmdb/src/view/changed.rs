@@ -42,4 +42,43 @@ impl View {
     ) {
         self.relations.changed(&later.relations, &mut unequal(Relation::eq, found));
     }
+
+    /// The aliases that differ in a later state.
+    pub(crate) fn changed_aliases<'a>(
+        &'a self,
+        later: &'a Self,
+        found: impl FnMut(CiId, Option<&'a CiId>, Option<&'a CiId>),
+    ) {
+        self.aliases.changed(&later.aliases, &mut unequal(CiId::eq, found));
+    }
+
+    /// The key values whose claimants differ in a later state.
+    pub(crate) fn changed_claimants<'a>(
+        &'a self,
+        later: &'a Self,
+        found: impl FnMut(CiId, Option<&'a Arc<[CiId]>>, Option<&'a Arc<[CiId]>>),
+    ) {
+        self.claimants.changed(&later.claimants, &mut unequal(Arc::eq, found));
+    }
+
+    /// Every value that is claimed, with its claimants.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = (CiId, &Arc<[CiId]>)> {
+        self.claimants.iter()
+    }
+
+    /// Sets the claimants of a value, by the id of the value.
+    pub(crate) fn set_claims(&mut self, value: CiId, claimants: Option<Arc<[CiId]>>) {
+        match claimants {
+            Some(claimants) => self.claimants.insert(value, claimants),
+            None => self.claimants.remove(value),
+        };
+    }
+
+    pub(crate) fn claims_of(&self, value: CiId) -> Option<&Arc<[CiId]>> {
+        self.claimants.get(value)
+    }
+
+    pub(crate) fn alias(&self, alias: CiId) -> Option<CiId> {
+        self.aliases.get(alias).copied()
+    }
 }

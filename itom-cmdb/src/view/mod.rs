@@ -10,7 +10,7 @@ mod graph;
 mod hash;
 pub(crate) mod presence;
 pub(crate) mod reconcile;
-mod trie;
+pub(crate) mod trie;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -30,6 +30,8 @@ pub struct StoreConfig {
     pub max_label_value_bytes: usize,
     /// Most samples that one read may look at. Default: 50,000,000.
     pub max_samples_read: u64,
+    /// Most exemplars of all series together; the oldest go. Default: 10,000.
+    pub max_exemplars: usize,
 }
 
 impl Default for StoreConfig {
@@ -45,6 +47,7 @@ impl Default for StoreConfig {
             max_labels: 64,
             max_label_value_bytes: 4_096,
             max_samples_read: 50_000_000,
+            max_exemplars: 10_000,
         }
     }
 }

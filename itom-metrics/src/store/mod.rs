@@ -1,5 +1,6 @@
 //! The series store in memory.
 
+mod annotate;
 mod body;
 mod distributions;
 mod index;
@@ -21,12 +22,14 @@ use itom_core::{
     CiId, EvaluateError, LabelName, Labels, MetricName, SampleKind, SampleSource, Selector, Text, Timestamp,
 };
 
+use self::annotate::Annotations;
 use self::body::Inserted;
 use self::index::Index;
 use self::intern::Interner;
 use self::series::Series;
 use self::stats::{Counts, add, release, reserve};
 
+pub use self::annotate::{Exemplar, ExemplarSeries, MetricMetadata};
 pub(crate) use self::distributions::Encoded;
 pub use self::distributions::NewHistogram;
 pub use self::limits::{AppendReport, Appended, Refusal, Refused, StoreConfig};
@@ -129,6 +132,7 @@ pub struct SeriesStore {
     metrics: RwLock<BTreeMap<MetricName, Arc<Metric>>>,
     interner: Mutex<Interner>,
     counts: Counts,
+    annotations: Mutex<Annotations>,
     /// Milliseconds; samples before it are gone for readers, whatever is still in memory.
     floor: AtomicI64,
 }
@@ -163,6 +167,7 @@ impl SeriesStore {
             metrics: RwLock::default(),
             interner: Mutex::default(),
             counts: Counts::default(),
+            annotations: Mutex::default(),
             floor: AtomicI64::new(i64::MIN),
         }
     }

@@ -1,0 +1,105 @@
+//! The shared durable store: facts of several engines in one PostgreSQL database.
+
+mod database;
+mod driver;
+mod tail;
+
+use async_trait::async_trait;
+use futures::SinkExt as _;
+use futures::channel::{mpsc, oneshot};
+use futures::stream::BoxStream;
+use itom_core::Secret;
+
+use super::{Cursor, Description, Page, Store, StoreError};
+use crate::fact::Fact;
+use driver::{Job, Reply};
+
+/// How many requests may wait for the driver.
+const QUEUE: usize = 64;
+
+/// Facts in a PostgreSQL database (12 or newer), shared by any number of engines.
+///
+/// Appends of several processes are serialized by an advisory lock that is held until their commit is visible, so that
+/// positions become visible in their order: whoever reads on from a cursor never skips a fact. A known fact keeps its
+/// earliest times. Each append is one transaction; a connection that broke is made anew by the next request.
+///
+/// One task of the tokio runtime that [`connect`](Self::connect) runs on serves the store. TLS is not built in: connect
+/// over a Unix socket, a private network or a local tunnel. Tables are `itom_fact` and `itom_store` in the first schema
+/// of the search path.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), itom_cmdb::store::StoreError> {
+/// use itom_cmdb::store::{PostgresStore, Store as _};
+/// use itom_core::Secret;
+/// let store = PostgresStore::connect(&Secret::new("host=/run/postgresql user=itom dbname=itom".into())).await?;
+/// store.append(&[]).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct PostgresStore {
+    place: database::Place,
+    jobs: mpsc::Sender<Job>,
+}
+
+impl PostgresStore {
+    /// Connects, and makes or migrates the tables. `url` is a connection string of libpq (`host=… user=… dbname=…`, or
+    /// `postgres://…`); it is never shown.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] when the database cannot be reached, refuses, or there is no tokio runtime;
+    /// [`StoreError::Newer`] when a newer version made the tables.
+    pub async fn connect(url: &Secret) -> Result<Self, StoreError> {
+        let place = database::Place::new(url)?;
+        let database = database::Database::open(&place).await?;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        tokio::spawn(driver::run(place.clone(), database, queue));
+        Ok(Self { place, jobs })
+    }
+
+    /// Facts as they come, from a position on: those that are there, then those that any process appends, in the order
+    /// of their positions, each once, none skipped. Pages are at most `page` facts. It ends with an error when the
+    /// connection breaks; go on from the last page's cursor.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] when the database cannot be reached.
+    pub async fn tail(
+        &self,
+        after: Option<Cursor>,
+        page: usize,
+    ) -> Result<BoxStream<'static, Result<Page, StoreError>>, StoreError> {
+        tail::open(&self.place, after, page).await
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
+        let closed = || StoreError::Closed { what: self.place.what() };
+        let (reply, answer) = oneshot::channel();
+        self.jobs.clone().send(job(reply)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn append(&self, facts: &[Fact]) -> Result<(), StoreError> {
+        let facts = facts.to_vec();
+        self.ask(|reply| Job::Append { facts, reply }).await
+    }
+
+    async fn load(&self, after: Option<Cursor>, page: usize) -> Result<Page, StoreError> {
+        self.ask(|reply| Job::Load { after, page, reply }).await
+    }
+
+    async fn describe(&self) -> Result<Description, StoreError> {
+        self.ask(|reply| Job::Describe { reply }).await
+    }
+
+    async fn end(&self) -> Result<Option<Cursor>, StoreError> {
+        self.ask(|reply| Job::End { reply }).await
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        // The queue is served in order: an answer means that everything before was answered.
+        self.append(&[]).await
+    }
+}

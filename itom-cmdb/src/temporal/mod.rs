@@ -1,0 +1,34 @@
+//! Views of the past on two axes, at speed.
+//!
+//! A question about the past has two times ([`Point`]): *valid*, when it was so, and *recorded*, what was known by then.
+//! The answer is defined as a replay ([`Cmdb::view_at`]); a [`Chronicle`] gives the same answer without one.
+//!
+//! # How
+//!
+//! A **line** is every state that a view went through along one axis. The present state is kept in full and shared with
+//! the engine; each step adds the *old* value of each field that changed, in a few dozen bytes, with the time until which
+//! it was so. A point question finds, per field, the first old value that lasted beyond the time asked about. Things that
+//! a source sees again together form a group, so that a round in which nothing changed costs two times and not one per
+//! item. Intervals are half-open: a state holds from its step until the next one.
+//!
+//! Two lines answer nearly everything:
+//! - the **recorded** line (everything known, whatever it is about) grows with the engine;
+//! - **valid** lines (everything known at a horizon, in the order in which it was so) are made when first asked for. A
+//!   line serves every horizon that knows the same facts about the time asked about. What comes late, beyond the end of a
+//!   line, does not touch it; what changes its past makes it stale for later horizons only.
+//!
+//! Which line may answer is decided by the facts alone: the set of facts that the replay would take must be the set at
+//! that place of the line. Otherwise a new valid line is replayed for that horizon, and kept among a few.
+
+mod chronicle;
+mod fields;
+mod line;
+mod packed;
+mod sightings;
+mod strand;
+mod track;
+
+#[cfg(doc)]
+use crate::Cmdb;
+pub use chronicle::{Chronicle, Point};
+pub use line::LineSize;
