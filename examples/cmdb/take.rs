@@ -49,10 +49,7 @@ pub(crate) async fn discover(db: &Path, out: Output) -> Result<i32, Box<dyn Erro
         let spec = RunSpec::new(source.clone(), Arc::clone(&clock), deadline);
         let report = run_collector(collector.as_ref(), spec).await;
         let told = |fault: &itom::core::Fault| format!("{}: {}", fault.what, fault.message);
-        let mut faults: Vec<String> = report.batch.faults().iter().map(told).collect();
-        if let Outcome::Failed(error) = &report.outcome {
-            faults.push(itom::core::ErrorChain(error).to_string());
-        }
+        let faults: Vec<String> = report.batch.faults().iter().map(told).collect();
         let facts = cmdb.plan(&report.batch, clock.now());
         store.append(&facts).await?;
         taken.push(Taken {

@@ -19,6 +19,8 @@ pub mod durable;
 pub mod eval;
 pub mod histogram;
 pub mod promql;
+#[cfg(any(test, feature = "testing"))]
+pub mod promqltest;
 mod queryable;
 pub mod reading;
 mod selector;

@@ -3,7 +3,7 @@
 use super::RawText;
 
 /// A number as written: Go's integers of any base, then Go's floats.
-pub(super) fn number(written: &str) -> Result<f64, String> {
+pub(crate) fn number(written: &str) -> Result<f64, String> {
     let wrong = || format!("error parsing number: {written:?} is not a number");
     if written.eq_ignore_ascii_case("inf") {
         return Ok(f64::INFINITY);
@@ -102,7 +102,7 @@ pub(crate) fn show_duration(milliseconds: i64) -> String {
 }
 
 /// The bytes of a string literal with its quotes. The place within the literal comes with an error.
-pub(super) fn string(written: &str) -> Result<RawText, (usize, String)> {
+pub(crate) fn string(written: &str) -> Result<RawText, (usize, String)> {
     let quote = written.bytes().next().unwrap_or(b'"');
     let inner = written.get(1..written.len().saturating_sub(1)).unwrap_or("");
     if quote == b'`' || !inner.contains('\\') {
