@@ -106,7 +106,7 @@ mod sqlite {
         raw(&room.file(), "PRAGMA user_version = 99");
         let before = std::fs::read(room.file()).unwrap();
         let error = SqliteStore::open(room.file()).unwrap_err();
-        assert!(matches!(error, StoreError::Newer { found: 99, known: 1, .. }), "{error}");
+        assert!(matches!(error, StoreError::Newer { found: 99, known: 2, .. }), "{error}");
         assert_eq!(std::fs::read(room.file()).unwrap(), before);
     }
 
@@ -151,6 +151,69 @@ mod sqlite {
         let store = SqliteStore::open(room.file()).unwrap();
         let error = block_on(store.load(None, 100)).unwrap_err();
         assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_changed_time_is_noticed() {
+        let room = Room::new("time");
+        let store = SqliteStore::open(room.file()).unwrap();
+        block_on(store.append(&some_facts(1, 5, Timestamp::EPOCH))).unwrap();
+        drop(store);
+        raw(&room.file(), "UPDATE fact SET recorded = recorded + 1 WHERE seq = 3");
+        let error = block_on(SqliteStore::open(room.file()).unwrap().load(None, 100)).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+        assert!(error.to_string().contains("fact 3"), "{error}");
+    }
+
+    /// A file as the first format had it.
+    fn first_format(path: &Path, facts: &[itom_cmdb::fact::Fact]) {
+        let connection = rusqlite::Connection::open(path).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA application_id = 0x69746f6d; PRAGMA user_version = 1;
+                CREATE TABLE fact (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, source TEXT NOT NULL,
+                run BLOB NOT NULL, observed INTEGER NOT NULL, recorded INTEGER NOT NULL, body TEXT NOT NULL) STRICT;",
+            )
+            .unwrap();
+        for fact in facts {
+            connection
+                .execute(
+                    "INSERT INTO fact (id, source, run, observed, recorded, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    rusqlite::params![
+                        fact.id().as_bytes(),
+                        fact.source().as_str(),
+                        fact.run().as_bytes(),
+                        fact.observed().as_micros(),
+                        fact.recorded().as_micros(),
+                        serde_json::to_string(fact.body()).unwrap()
+                    ],
+                )
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn the_first_format_is_led_to_this_one() {
+        let room = Room::new("migrate");
+        let facts = some_facts(1, 300, Timestamp::from_secs(5));
+        first_format(&room.file(), &facts);
+        for _ in 0..2 {
+            let store = SqliteStore::open(room.file()).unwrap();
+            let there = block_on(read_all(&store, 100));
+            assert_eq!(there, facts.iter().cloned().collect());
+            // It still knows what it has.
+            block_on(store.append(&facts)).unwrap();
+            assert_eq!(block_on(store.describe()).unwrap().facts, 301);
+        }
+        // What cannot be read is refused and left as it was.
+        let torn = room.0.join("torn.db");
+        first_format(&torn, &facts);
+        raw(&torn, "UPDATE fact SET id = x'00' WHERE seq = 7");
+        SqliteStore::open(&torn).unwrap_err();
+        let connection = rusqlite::Connection::open(&torn).unwrap();
+        let count: i64 = connection.query_row("SELECT count(*) FROM fact", [], |row| row.get(0)).unwrap();
+        let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!((count, format), (301, 1));
     }
 
     #[test]

@@ -76,6 +76,7 @@ pub async fn check_store(store: &dyn Store) {
     let expected: FactLog = early.iter().cloned().collect();
     assert_eq!(read_all(store, 10).await, expected, "the earliest time is kept");
     assert_eq!(store.describe().await.expect("describe").facts, 26);
+    check_order(store).await;
     // A dropped future leaves all or nothing.
     let dropped = some_facts(2, 10, Timestamp::from_secs(600));
     let finished = store.append(&dropped).now_or_never();
@@ -87,4 +88,28 @@ pub async fn check_store(store: &dyn Store) {
         finished.is_none_or(|result| result.is_err()) || there == dropped.len(),
         "what was acknowledged is there"
     );
+}
+
+/// Facts are read in the order of their appending, and reading on from the end gives what came since.
+#[expect(clippy::expect_used, reason = "a conformance suite reports by panicking")]
+async fn check_order(store: &dyn Store) {
+    let end = store.end().await.expect("end");
+    assert!(end.is_some(), "there is a last fact");
+    assert!(store.load(end, 10).await.expect("load").facts.is_empty(), "nothing after the end");
+    let later = some_facts(3, 12, Timestamp::from_secs(700));
+    store.append(&later).await.expect("append");
+    let ids = |facts: &[Fact]| facts.iter().map(Fact::id).collect::<Vec<_>>();
+    let mut read = Vec::new();
+    let mut after = end;
+    loop {
+        let page = store.load(after, 5).await.expect("load");
+        assert_eq!(page.last.is_some(), !page.facts.is_empty(), "a page says where it ends");
+        read.extend(page.facts);
+        after = page.last.or(after);
+        if page.next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(ids(&read), ids(&later), "what came since, in the order of its appending");
+    assert_eq!(store.end().await.expect("end"), after, "the end is where reading ends");
 }

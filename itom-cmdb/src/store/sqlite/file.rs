@@ -2,43 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
+use hashbrown::HashMap;
 use itom_core::{BoxError, RunId, SourceName, Timestamp};
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, params};
 
+use super::format::{FORMAT, INSERT, create, migrate, seal};
 use super::{SqliteOptions, what};
 use crate::fact::{Fact, FactBody, FactId};
 use crate::store::{Cursor, Description, Page, StoreError};
 
 /// `itom`, as SQLite's application id.
 const APPLICATION: i64 = 0x6974_6f6d;
-/// The format this version writes.
-const FORMAT: i64 = 1;
-
-const SCHEMA: &str = "
-CREATE TABLE fact (
-    seq      INTEGER PRIMARY KEY,
-    id       BLOB NOT NULL UNIQUE,
-    source   TEXT NOT NULL,
-    run      BLOB NOT NULL,
-    observed INTEGER NOT NULL,
-    recorded INTEGER NOT NULL,
-    body     TEXT NOT NULL
-) STRICT;
-";
-
-const INSERT: &str = "
-INSERT INTO fact (id, source, run, observed, recorded, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-ON CONFLICT (id) DO UPDATE SET
-    run = CASE WHEN (excluded.observed, excluded.run) < (observed, run) THEN excluded.run ELSE run END,
-    observed = min(observed, excluded.observed),
-    recorded = min(recorded, excluded.recorded)
-WHERE excluded.recorded < recorded OR (excluded.observed, excluded.run) < (observed, run)
-";
-
 #[derive(Debug)]
 pub(super) struct File {
     path: PathBuf,
     connection: Connection,
+    /// Where each fact is. Only looked up, so its order reaches nothing.
+    places: HashMap<FactId, i64>,
+    /// The position of the last fact ever appended.
+    end: i64,
 }
 
 impl File {
@@ -52,7 +34,7 @@ impl File {
         connection
             .busy_timeout(std::time::Duration::ZERO)
             .map_err(|error| classify(path, "opening", error))?;
-        let mut file = Self { path: path.to_path_buf(), connection };
+        let mut file = Self { path: path.to_path_buf(), connection, places: HashMap::new(), end: 0 };
         file.prepare(options)?;
         Ok(file)
     }
@@ -91,10 +73,9 @@ impl File {
         // Takes the exclusive lock now, and holds it: a second engine is refused at once, not at its first write.
         self.connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;").map_err(opening)?;
         if fresh {
-            let marks = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};");
-            self.connection
-                .execute_batch(&format!("BEGIN EXCLUSIVE; {SCHEMA} {marks} COMMIT;"))
-                .map_err(opening)?;
+            create(&self.connection, APPLICATION).map_err(opening)?;
+        } else if format < FORMAT {
+            migrate(&self.connection).map_err(|error| classify(&self.path, "migrating", error))?;
         }
         if let Some(bytes) = options.max_bytes {
             let size = pragma("page_size")?.max(512);
@@ -102,6 +83,17 @@ impl File {
             self.connection
                 .query_row(&format!("PRAGMA max_page_count = {}", pages.max(1)), [], |_| Ok(()))
                 .map_err(opening)?;
+        }
+        self.find_places().map_err(|error| classify(&self.path, "reading", error))
+    }
+
+    fn find_places(&mut self) -> rusqlite::Result<()> {
+        let mut select = self.connection.prepare("SELECT seq, id FROM fact ORDER BY seq")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let (seq, id): (i64, [u8; 16]) = (row.get(0)?, row.get(1)?);
+            self.places.insert(FactId::from_bytes(id), seq);
+            self.end = seq;
         }
         Ok(())
     }
@@ -115,27 +107,46 @@ impl File {
         let writing = |error| classify(&path, "writing to", error);
         // Dropping it without a commit rolls it back.
         let transaction = self.connection.transaction().map_err(writing)?;
+        // Only believed once it is committed.
+        let mut added: HashMap<FactId, i64> = HashMap::new();
         {
             let mut insert = transaction.prepare_cached(INSERT).map_err(writing)?;
             for fact in facts {
+                if let Some(seq) = self.places.get(&fact.id()).or_else(|| added.get(&fact.id())) {
+                    join(&transaction, *seq, fact).map_err(writing)?;
+                    continue;
+                }
                 let body = serde_json::to_string(fact.body()).map_err(|error| StoreError::Unavailable {
                     doing: "encoding a fact for",
                     what: what(&path),
                     source: error.into(),
                 })?;
+                let seq = self.end + 1 + i64::try_from(added.len()).unwrap_or(i64::MAX);
+                let seal = seal(fact.id(), fact.run(), fact.observed(), fact.recorded());
                 insert
                     .execute(params![
+                        seq,
                         fact.id().as_bytes(),
                         fact.source().as_str(),
                         fact.run().as_bytes(),
                         fact.observed().as_micros(),
                         fact.recorded().as_micros(),
+                        seal,
                         body
                     ])
                     .map_err(writing)?;
+                added.insert(fact.id(), seq);
             }
         }
-        transaction.commit().map_err(writing)
+        transaction.commit().map_err(writing)?;
+        self.end += i64::try_from(added.len()).unwrap_or(i64::MAX);
+        self.places.extend(added);
+        Ok(())
+    }
+
+    /// The position of the last fact.
+    pub(super) fn end(&self) -> Option<Cursor> {
+        u64::try_from(self.end).ok().filter(|end| *end > 0).map(Cursor::new)
     }
 
     pub(super) fn load(&self, after: Option<Cursor>, page: usize) -> Result<Page, StoreError> {
@@ -144,7 +155,7 @@ impl File {
         let mut select = self
             .connection
             .prepare_cached(
-                "SELECT seq, id, source, run, observed, recorded, body FROM fact WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+                "SELECT seq, id, source, run, observed, recorded, body, seal FROM fact WHERE seq > ?1 ORDER BY seq LIMIT ?2",
             )
             .map_err(reading)?;
         let after = after.map_or(0, |cursor| i64::try_from(cursor.position()).unwrap_or(i64::MAX));
@@ -181,23 +192,50 @@ impl File {
         if fact.id() != FactId::from_bytes(id) {
             return Err(corrupt(format!("its content has address {}, not the stored one", fact.id())));
         }
+        let sealed: i64 = row.get(7).map_err(reading)?;
+        if sealed != seal(fact.id(), fact.run(), fact.observed(), fact.recorded()) {
+            return Err(corrupt("its times are not those it was stored with".into()));
+        }
         Ok(fact)
     }
 
     pub(super) fn describe(&self) -> Result<Description, StoreError> {
         let reading = |error| classify(&self.path, "reading", error);
-        let count: i64 =
-            self.connection.query_row("SELECT count(*) FROM fact", [], |row| row.get(0)).map_err(reading)?;
         let size = |name: &str| -> Result<i64, StoreError> {
             self.connection.pragma_query_value(None, name, |row| row.get(0)).map_err(reading)
         };
         let bytes = size("page_size")?.saturating_mul(size("page_count")?);
-        Ok(Description::new(what(&self.path), u64::try_from(count).unwrap_or(0), u64::try_from(bytes).ok()))
+        Ok(Description::new(what(&self.path), self.places.len() as u64, u64::try_from(bytes).ok()))
     }
 
     pub(super) fn backup(&self, to: &Path) -> Result<(), StoreError> {
         self.connection.backup(MAIN_DB, to, None).map_err(|error| classify(to, "backing up into", error))
     }
+}
+
+/// Takes in what is known about a fact that is there: the earliest times stand.
+fn join(transaction: &Connection, seq: i64, fact: &Fact) -> rusqlite::Result<()> {
+    let mut select = transaction.prepare_cached("SELECT run, observed, recorded FROM fact WHERE seq = ?1")?;
+    let (run, observed, recorded) = select.query_row([seq], |row| {
+        let (run, observed, recorded): ([u8; 16], i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok((RunId::from_bytes(run), Timestamp::from_micros(observed), Timestamp::from_micros(recorded)))
+    })?;
+    let earliest = (fact.observed(), fact.run()).min((observed, run));
+    let learned = fact.recorded().min(recorded);
+    if (earliest, learned) == ((observed, run), recorded) {
+        return Ok(());
+    }
+    let (observed, run) = earliest;
+    transaction
+        .prepare_cached("UPDATE fact SET run = ?2, observed = ?3, recorded = ?4, seal = ?5 WHERE seq = ?1")?
+        .execute(params![
+            seq,
+            run.as_bytes(),
+            observed.as_micros(),
+            learned.as_micros(),
+            seal(fact.id(), run, observed, learned)
+        ])?;
+    Ok(())
 }
 
 /// What an error of SQLite means for the caller.

@@ -1,6 +1,7 @@
 //! The embedded durable store.
 
 mod file;
+mod format;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -43,8 +44,10 @@ impl SqliteOptions {
 /// Facts in one SQLite file: write-ahead log, full synchronisation, one writer thread with a bounded queue.
 ///
 /// Appends that wait together share one transaction (group commit), so that many small batches cost one sync. The file
-/// is locked exclusively while it is open. It carries an application id and a format version; anything else than a store
-/// of a known format is refused and left as it is. Dropping the store writes what waits, then closes the file.
+/// is locked exclusively while it is open, and the addresses of its facts are kept in memory (about 30 bytes each) in
+/// place of an index, so that appending writes at the end of the file only. Each fact is checked against its address and
+/// a sum over its times when it is read. The file carries an application id and a format version; anything else than a store
+/// of a known format is refused and left as it is; an older format is led to the present one in one transaction. Dropping the store writes what waits, then closes the file.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), itom_cmdb::store::StoreError> {
@@ -133,6 +136,10 @@ impl Store for SqliteStore {
 
     async fn describe(&self) -> Result<Description, StoreError> {
         self.ask(|reply| Job::Describe { reply }).await
+    }
+
+    async fn end(&self) -> Result<Option<Cursor>, StoreError> {
+        self.ask(|reply| Job::End { reply }).await
     }
 
     async fn flush(&self) -> Result<(), StoreError> {

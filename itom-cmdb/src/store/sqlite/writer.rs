@@ -16,6 +16,7 @@ pub(super) enum Job {
     Append { facts: Vec<Fact>, reply: Reply<()> },
     Load { after: Option<Cursor>, page: usize, reply: Reply<Page> },
     Describe { reply: Reply<Description> },
+    End { reply: Reply<Option<Cursor>> },
     Backup { to: PathBuf, reply: Reply<()> },
 }
 
@@ -31,6 +32,7 @@ pub(super) fn run(mut file: File, mut queue: mpsc::Receiver<Job>) {
             // An asker who no longer listens is no error: the answer goes nowhere.
             Job::Load { after, page, reply } => drop(reply.send(file.load(after, page))),
             Job::Describe { reply } => drop(reply.send(file.describe())),
+            Job::End { reply } => drop(reply.send(Ok(file.end()))),
             Job::Backup { to, reply } => drop(reply.send(file.backup(&to))),
         }
         if next.is_none() {

@@ -1,0 +1,69 @@
+//! The form of the file, and what leads from each older one to it.
+
+use itom_core::{RunId, StableHasher, Timestamp};
+use rusqlite::{Connection, params};
+
+use crate::fact::FactId;
+
+/// The format this version writes. 1 had an index of addresses and no seal.
+pub(super) const FORMAT: i64 = 2;
+
+/// Facts in the order of their appending. There is no index of addresses: the file has one user, who keeps the addresses
+/// in memory, so that an append touches the end of the file only and not a random page per fact.
+const TABLE: &str = "
+CREATE TABLE fact (
+    seq      INTEGER PRIMARY KEY,
+    id       BLOB NOT NULL,
+    source   TEXT NOT NULL,
+    run      BLOB NOT NULL,
+    observed INTEGER NOT NULL,
+    recorded INTEGER NOT NULL,
+    seal     INTEGER NOT NULL,
+    body     TEXT NOT NULL
+) STRICT;
+";
+
+pub(super) const INSERT: &str = "INSERT INTO fact (seq, id, source, run, observed, recorded, seal, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+/// A sum over what the address of a fact does not cover: the address checks the content, this the times.
+pub(super) fn seal(id: FactId, run: RunId, observed: Timestamp, recorded: Timestamp) -> i64 {
+    let mut hasher = StableHasher::new();
+    hasher.bytes(id.as_bytes());
+    hasher.bytes(run.as_bytes());
+    hasher.int(observed.as_micros());
+    hasher.int(recorded.as_micros());
+    hasher.finish() as i64
+}
+
+/// Makes the tables of a new file.
+pub(super) fn create(connection: &Connection, application: i64) -> rusqlite::Result<()> {
+    let marks = format!("PRAGMA application_id = {application}; PRAGMA user_version = {FORMAT};");
+    connection.execute_batch(&format!("BEGIN EXCLUSIVE; {TABLE} {marks} COMMIT;"))
+}
+
+/// Leads an older file to this format, in one transaction: a crash leaves the old one.
+pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch("ALTER TABLE fact RENAME TO fact_1;")?;
+    transaction.execute_batch(TABLE)?;
+    {
+        let mut insert = transaction.prepare(INSERT)?;
+        let mut select = transaction
+            .prepare("SELECT seq, id, source, run, observed, recorded, body FROM fact_1 ORDER BY seq")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let (id, run): ([u8; 16], [u8; 16]) = (row.get(1)?, row.get(3)?);
+            let (observed, recorded): (i64, i64) = (row.get(4)?, row.get(5)?);
+            let seal = seal(
+                FactId::from_bytes(id),
+                RunId::from_bytes(run),
+                Timestamp::from_micros(observed),
+                Timestamp::from_micros(recorded),
+            );
+            let (seq, source, body): (i64, String, String) = (row.get(0)?, row.get(2)?, row.get(6)?);
+            insert.execute(params![seq, id, source, run, observed, recorded, seal, body])?;
+        }
+    }
+    transaction.execute_batch(&format!("DROP TABLE fact_1; PRAGMA user_version = {FORMAT};"))?;
+    transaction.commit()
+}
