@@ -4,8 +4,8 @@ use std::any::Any;
 use std::sync::Arc;
 
 use itom_core::{
-    Annotations, EvaluateError, ExpressionError, Labels, RuleEvaluation, RuleExpression, RuleLanguage, RuleSample,
-    SampleValue, Text, Timestamp,
+    Annotations, EvaluateError, ExpressionError, Labels, RuleEvaluation, RuleExpression, RuleLanguage,
+    RuleSample, SampleValue, Text, Timestamp,
 };
 use itom_metrics::eval::{Engine, EngineOptions, EvalError, QueryValue, SampleValue as Value};
 use itom_metrics::promql::{Expr, ParseOptions, parse_with};

@@ -298,8 +298,16 @@ fn conformance_every_query_of_the_corpus_parses_and_prints_back() {
 fn conformance_every_published_rule_parses_and_prints_back() {
     let Some(root) = data() else { return };
     let mut count = 0;
-    for entry in std::fs::read_dir(root.join("rules/published")).expect("readable").flatten() {
-        let text = std::fs::read_to_string(entry.path()).expect("readable");
+    let mut folders = vec![root.join("rules/published")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("readable").flatten() {
+            if entry.path().is_dir() { folders.push(entry.path()) } else { files.push(entry.path()) }
+        }
+    }
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml"));
+    for path in files {
+        let text = std::fs::read_to_string(&path).expect("readable");
         let lines: Vec<&str> = text.lines().collect();
         for (index, line) in lines.iter().enumerate() {
             let Some(expr) = line.trim_start().trim_start_matches("- ").strip_prefix("expr:") else {

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use itom_alert::AlertInput;
 use itom_alert::prometheus::{
-    FileOptions, GroupAlerts, GroupConfig, GroupInput, GroupKey, GroupPorts, GroupStatus,
-    RuleFile, RuleGroups, carry_out,
+    FileOptions, GroupAlerts, GroupConfig, GroupInput, GroupKey, GroupPorts, GroupStatus, RuleFile,
+    RuleGroups, carry_out,
 };
 use itom_core::{
     Deadline, Labels, Machine as _, MetricName, RefusedSample, RuleLanguage, RuleSink, SampleKind,
     SampleValue, Text, Timestamp, WrittenSample,
 };
 use itom_metrics::NewHistogram;
-use itom_metrics::{Queryable, NewSample, Samples as _, SeriesStore};
+use itom_metrics::{NewSample, Queryable, Samples as _, SeriesStore};
 
 use super::BuildError;
 use super::run::Loop;
