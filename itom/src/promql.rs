@@ -4,10 +4,10 @@ use std::any::Any;
 use std::sync::Arc;
 
 use itom_core::{
-    Annotations, EvaluateError, ExpressionError, Labels, RuleEvaluation, RuleExpression, RuleLanguage, RuleSample,
-    SampleValue, Text, Timestamp,
+    Annotations, EvaluateError, ExpressionError, Labels, RuleEvaluation, RuleExpression, RuleLanguage,
+    RuleSample, SampleValue, Text, Timestamp,
 };
-use itom_metrics::eval::{Engine, EngineOptions, EvalError, QueryValue, SampleValue as Value};
+use itom_metrics::eval::{Engine, EngineOptions, EvalError, QueryValue};
 use itom_metrics::promql::{Expr, ParseOptions, parse_with};
 use itom_metrics::{LabelMatcher, LabelSet, METRIC_NAME, Queryable, QueryableError};
 
@@ -155,12 +155,8 @@ impl PromQl {
             QueryValue::Scalar(_, value) => vec![RuleSample::new(Labels::empty(), SampleValue::Float(value))],
             QueryValue::Vector(samples) => {
                 let one = |sample: itom_metrics::eval::VectorSample| {
-                    let value = match sample.value {
-                        Value::Float(value) => SampleValue::Float(value),
-                        Value::Histogram(histogram) => SampleValue::Histogram(histogram),
-                    };
                     let labels = labels(&sample.labels).map_err(|error| refuse(error.to_string()))?;
-                    Ok(RuleSample::new(labels, value))
+                    Ok(RuleSample::new(labels, sample.value))
                 };
                 samples.into_iter().map(one).collect::<Result<_, EvaluateError>>()?
             }

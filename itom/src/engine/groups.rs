@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use itom_alert::AlertInput;
 use itom_alert::prometheus::{
-    FileOptions, GroupAlerts, GroupConfig, GroupInput, GroupKey, GroupPorts, GroupStatus,
-    RuleFile, RuleGroups, carry_out,
+    FileOptions, GroupAlerts, GroupConfig, GroupInput, GroupKey, GroupPorts, GroupStatus, RuleFile,
+    RuleGroup, RuleGroups, carry_out,
 };
 use itom_core::{
     Deadline, Labels, Machine as _, MetricName, RefusedSample, RuleLanguage, RuleSink, SampleKind,
     SampleValue, Text, Timestamp, WrittenSample,
 };
-use itom_metrics::NewHistogram;
-use itom_metrics::{Queryable, NewSample, Samples as _, SeriesStore};
+use itom_metrics::{NewHistogram, NewSample, Queryable, Samples as _, SeriesStore};
 
 use super::BuildError;
 use super::run::Loop;
@@ -117,6 +116,7 @@ impl Loop {
         let Some(grouping) = &mut self.grouping else { return };
         if let Some(groups) = grouping.unloaded.take() {
             grouping.groups.handle(now, GroupInput::Load(groups));
+            self.alerts.external(now, GroupAlerts::rules(&grouping.groups));
         }
         if !everything && grouping.poll_deadline().is_none_or(|due| due.at > now) {
             return;
