@@ -91,8 +91,11 @@ pub(crate) async fn import(
     Ok(0)
 }
 
-/// The batches of a file, with what in it could not be used.
-fn read(file: &Path) -> Result<Vec<(Batch, Vec<String>)>, Box<dyn Error>> {
+/// A batch, with what in its file could not be used.
+type Read = (Batch, Vec<String>);
+
+/// The batches of a file.
+fn read(file: &Path) -> Result<Vec<Read>, Box<dyn Error>> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let mut batches = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

@@ -2,25 +2,27 @@
 
 mod conclude;
 mod delta;
+mod explain;
 mod identify;
 mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use itom_core::{
     AttrName, Batch, ChangeSource, CiChange, CiId, Deadline, Interval, Observation, Retraction, SourceName,
-    Subject, Timestamp,
+    Timestamp,
 };
 
 use crate::config::CmdbConfig;
 use crate::fact::{Fact, FactBody, FactId, FactLog, Inserted, run_fact};
 use crate::history::{ChangeFeed, FieldVersion, field_history};
-use crate::identity::{Ident, Index, Object, Proof};
+use crate::identity::{Object, OpenObject, Resolver};
 use crate::view::presence::{ItemKey, SourceState, Touch};
 use crate::view::{ProposedRetirement, RelationId, View};
 
-pub use delta::{Applied, Explanation, GraphDelta, Redirect};
+pub use delta::{Applied, Explanation, GraphDelta, PairExplanation, Redirect, Split};
 
 /// An item of a source, as an index key.
 type ItemRef = Arc<(SourceName, ItemKey)>;
@@ -30,8 +32,8 @@ const MAX_DEPTH: usize = 32;
 
 #[derive(Debug, Clone, Default)]
 struct ClusterRecord {
-    objects: Vec<Object>,
-    proofs: Vec<Proof>,
+    /// Numbers of the resolver, ascending.
+    objects: Vec<u32>,
     aliases: Vec<CiId>,
 }
 
@@ -54,14 +56,19 @@ pub struct Cmdb {
     sources: BTreeMap<SourceName, SourceState>,
     /// The sources with a held mass retirement.
     holding: BTreeSet<SourceName>,
-    index: Index,
-    stated_apart: BTreeSet<(Object, Object)>,
-    stated_same: BTreeMap<(Object, Object), FactId>,
+    resolver: Resolver,
+    /// The item of each object, by its number.
+    cis: Vec<Option<CiId>>,
+    /// Objects that fit several items.
+    open: BTreeMap<u32, Vec<OpenObject>>,
+    /// When statements about sameness end.
+    words_end: BTreeSet<Timestamp>,
     clusters: BTreeMap<CiId, ClusterRecord>,
     relations: BTreeMap<ItemRef, RelationEntry>,
     supports: BTreeMap<RelationId, BTreeSet<ItemRef>>,
-    by_object: BTreeMap<Object, BTreeSet<ItemRef>>,
-    by_ident: BTreeMap<Ident, BTreeSet<ItemRef>>,
+    /// Relations that refer to an object or a value, by its number; looked up only.
+    by_object: HashMap<u32, BTreeSet<ItemRef>>,
+    by_ident: HashMap<u32, BTreeSet<ItemRef>>,
     deadlines: BTreeSet<(Timestamp, ItemRef)>,
     armed: BTreeMap<ItemRef, Timestamp>,
     view: View,
@@ -72,23 +79,25 @@ impl Cmdb {
     /// An empty one.
     #[must_use]
     pub fn new(config: CmdbConfig) -> Self {
+        let rules = config.rules_hash();
         Self {
+            resolver: Resolver::new(config.identity().clone()),
             config,
             log: FactLog::new(),
             now: Timestamp::MIN,
             sources: BTreeMap::new(),
             holding: BTreeSet::new(),
-            index: Index::default(),
-            stated_apart: BTreeSet::new(),
-            stated_same: BTreeMap::new(),
+            cis: Vec::new(),
+            open: BTreeMap::new(),
+            words_end: BTreeSet::new(),
             clusters: BTreeMap::new(),
             relations: BTreeMap::new(),
             supports: BTreeMap::new(),
-            by_object: BTreeMap::new(),
-            by_ident: BTreeMap::new(),
+            by_object: HashMap::new(),
+            by_ident: HashMap::new(),
             deadlines: BTreeSet::new(),
             armed: BTreeMap::new(),
-            view: View::default(),
+            view: View::under(rules),
             feed: ChangeFeed::default(),
         }
     }
@@ -253,9 +262,15 @@ impl Cmdb {
     /// then, and the deadline moves on.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Deadline> {
-        self.deadlines
+        let item = self
+            .deadlines
             .first()
-            .map(|(at, _)| Deadline::new(*at, "a lease or the freshness of a claim may end"))
+            .map(|(at, _)| Deadline::new(*at, "a lease, a lock or the freshness of a claim may end"));
+        let word = self.words_end.first().map(|at| Deadline::new(*at, "a statement about sameness ends"));
+        match (item, word) {
+            (Some(item), Some(word)) => Some(if word.at < item.at { word } else { item }),
+            (item, word) => item.or(word),
+        }
     }
 
     /// The current view, as a snapshot.
@@ -279,7 +294,8 @@ impl Cmdb {
             hasher.text(&format!("{proposal:?}"));
         }
         for record in self.clusters.values() {
-            hasher.text(&format!("{:?}", record.proofs));
+            let proofs = record.objects.first().map(|object| self.resolver.proofs(*object));
+            hasher.text(&format!("{:?}", proofs.unwrap_or_default()));
         }
         hasher.finish()
     }
@@ -291,24 +307,17 @@ impl Cmdb {
         holding.flat_map(|state| state.held.values().cloned()).collect()
     }
 
-    /// Why an item is what it is. Follows merges.
-    #[must_use]
-    pub fn explain(&self, ci: CiId) -> Option<Explanation> {
-        let id = self.view.current(ci)?;
-        let item = self.view.ci(id)?;
-        Some(Explanation {
-            ci: id,
-            merges: self.clusters.get(&id).map(|record| record.proofs.clone()).unwrap_or_default(),
-            attributes: item.attributes().iter().map(|(name, attr)| (name.clone(), attr.clone())).collect(),
-        })
-    }
-
     /// Everything that any source ever said about an attribute of an item, by time. Follows merges; the cost is that of
     /// walking the runs of its sources.
     #[must_use]
     pub fn field_history(&self, ci: CiId, attribute: &AttrName) -> Vec<FieldVersion> {
         let record = self.view.current(ci).and_then(|id| self.clusters.get(&id));
-        record.map_or_else(Vec::new, |record| field_history(&self.log, &record.objects, attribute))
+        record.map_or_else(Vec::new, |record| {
+            let mut objects: Vec<Object> =
+                record.objects.iter().map(|object| self.resolver.names.object_name(*object)).collect();
+            objects.sort();
+            field_history(&self.log, &objects, attribute)
+        })
     }
 
     /// What was believed at `recorded` about `valid`: a replay of the facts learned by then about times up to then.
@@ -390,12 +399,5 @@ impl itom_core::Inventory for Cmdb {
     }
     fn ci(&self, id: CiId) -> Option<itom_core::CiSummary> {
         self.view.summary(id)
-    }
-}
-
-fn objects_of(source: &SourceName, subject: &Subject) -> Option<Object> {
-    match subject {
-        Subject::Native(native) => Some(Object::new(source.clone(), native.clone())),
-        Subject::Key(_) => None,
     }
 }

@@ -3,24 +3,57 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use itom_core::{AttrName, CiKind, SourceName, kind};
+use itom_core::{AttrName, CiKind, SourceName, StableHasher, kind};
+use serde::{Deserialize, Serialize};
 
 use crate::identity::IdentityRules;
+use crate::ruleset::Reducer;
 
 /// How far a source is trusted about some attributes of some kinds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Precedence {
     /// Only items of this kind (or a refinement); every kind if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<CiKind>,
     /// Only this attribute; every attribute if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<AttrName>,
     /// The source, or the part of its name before `@` for a family of sources (`linux` for `linux@web-1`).
     pub source: SourceName,
     /// Higher wins; a source without a rule has 0.
     pub rank: i32,
     /// A value not seen again for this long yields to any fresh one; never if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_duration")]
     pub fresh_for: Option<Duration>,
+}
+
+/// A span in a file is `"2m30s"`.
+mod optional_duration {
+    use std::time::Duration;
+
+    use itom_core::time::serde_duration;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+    pub(super) fn serialize<S: Serializer>(
+        span: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match span {
+            Some(span) => serde_duration::serialize(span, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        #[derive(Deserialize)]
+        struct Span(#[serde(with = "serde_duration")] Duration);
+        Ok(Option::<Span>::deserialize(deserializer)?.map(|span| span.0))
+    }
 }
 
 impl Precedence {
@@ -73,6 +106,7 @@ pub struct CmdbConfig {
     mass_percent: u8,
     mass_floor: usize,
     precedence: Vec<Precedence>,
+    reducers: BTreeMap<CiKind, BTreeMap<AttrName, Reducer>>,
     remembered_changes: usize,
 }
 
@@ -90,12 +124,45 @@ impl Default for CmdbConfig {
             mass_percent: 50,
             mass_floor: 10,
             precedence: Vec::new(),
+            reducers: BTreeMap::new(),
             remembered_changes: 65_536,
         }
     }
 }
 
 impl CmdbConfig {
+    /// Without the leases of well-known kinds: those of a rule set take their place.
+    pub(crate) fn bare() -> Self {
+        Self { leases: BTreeMap::new(), ..Self::default() }
+    }
+
+    /// What becomes of several lists for this attribute of items of this kind (and its refinements that say nothing
+    /// else).
+    #[must_use]
+    pub fn reducer(mut self, kind: CiKind, attribute: AttrName, reducer: Reducer) -> Self {
+        if reducer == Reducer::Ordered {
+            self.reducers.get_mut(&kind).and_then(|own| own.remove(&attribute));
+            self.reducers.retain(|_, own| !own.is_empty());
+        } else {
+            self.reducers.entry(kind).or_default().insert(attribute, reducer);
+        }
+        self
+    }
+
+    /// The hash of all that deriving depends on: part of every view derived with it.
+    #[must_use]
+    pub fn rules_hash(&self) -> u64 {
+        let span = |span: &Option<Duration>| span.map(|span| span.as_micros() as u64);
+        let leases: Vec<_> = self.leases.iter().map(|(kind, own)| (kind, span(own))).collect();
+        let rest =
+            (span(&self.default_lease), span(&self.relation_lease), self.mass_percent, self.mass_floor);
+        let all = (&self.identity, leases, rest, &self.precedence, &self.reducers);
+        let mut hasher = StableHasher::new();
+        // Ordered maps with names as keys: one form for one content, and nothing that could fail.
+        hasher.text(&serde_json::to_string(&all).unwrap_or_default());
+        hasher.finish()
+    }
+
     /// Other rules of identity.
     #[must_use]
     pub fn identity_rules(self, identity: IdentityRules) -> Self {
@@ -174,6 +241,22 @@ impl CmdbConfig {
         }
     }
 
+    pub(crate) fn reducer_of(&self, kind: &CiKind, attribute: &AttrName) -> Reducer {
+        if self.reducers.is_empty() {
+            return Reducer::Ordered;
+        }
+        let mut name = kind.as_str();
+        loop {
+            if let Some(reducer) = self.reducers.get(name).and_then(|own| own.get(attribute)) {
+                return *reducer;
+            }
+            match name.rsplit_once('.') {
+                Some((general, _)) => name = general,
+                None => return Reducer::Ordered,
+            }
+        }
+    }
+
     pub(crate) const fn is_mass(&self, missing: usize, of: usize) -> bool {
         of >= self.mass_floor && missing * 100 > of * self.mass_percent as usize
     }
@@ -185,6 +268,9 @@ impl CmdbConfig {
         attribute: &AttrName,
         source: &SourceName,
     ) -> (i32, Option<Duration>) {
+        if crate::lock::is_lock(source) {
+            return (i32::MAX, None);
+        }
         self.precedence
             .iter()
             .filter(|rule| rule.fits(kind, attribute, source))

@@ -48,10 +48,15 @@ pub mod health;
 pub mod history;
 pub mod identity;
 pub mod impact;
+pub mod laboratory;
+mod lock;
 #[cfg(feature = "policy")]
 pub mod policy;
 pub mod risk;
+pub mod ruleset;
 pub mod servicemap;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod store;
 pub mod temporal;
 #[cfg(any(test, feature = "testing"))]
@@ -59,8 +64,9 @@ pub mod testing;
 pub mod traverse;
 pub mod view;
 
-pub use cmdb::{Applied, Cmdb, Explanation, GraphDelta, Redirect};
+pub use cmdb::{Applied, Cmdb, Explanation, GraphDelta, PairExplanation, Redirect, Split};
 pub use config::{CmdbConfig, Precedence};
+pub use lock::{ContestedLock, Lock};
 pub use view::View;
 
 // Snapshots cross threads; so does whoever holds the facade.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use itom_core::{Clock, Timestamp};
+use itom_core::{Clock, Question, Timestamp};
 
 use crate::{Cancel, CollectError};
 
@@ -13,13 +13,27 @@ pub struct CollectContext {
     clock: Arc<dyn Clock>,
     deadline: Timestamp,
     cancel: Cancel,
+    questions: Arc<[Question]>,
 }
 
 impl CollectContext {
     /// A context for one run; drivers and tests make it.
     #[must_use]
-    pub const fn new(clock: Arc<dyn Clock>, deadline: Timestamp, cancel: Cancel) -> Self {
-        Self { clock, deadline, cancel }
+    pub fn new(clock: Arc<dyn Clock>, deadline: Timestamp, cancel: Cancel) -> Self {
+        Self { clock, deadline, cancel, questions: Arc::from([]) }
+    }
+
+    /// The same, with questions that a look could settle.
+    #[must_use]
+    pub fn with_questions(self, questions: impl Into<Arc<[Question]>>) -> Self {
+        Self { questions: questions.into(), ..self }
+    }
+
+    /// What is open about things that this source described, and which of their keys would settle it. A collector that
+    /// can read one reports it with the thing; it may ignore them all.
+    #[must_use]
+    pub fn questions(&self) -> &[Question] {
+        &self.questions
     }
 
     /// The time now.

@@ -277,12 +277,12 @@ impl Batch {
 
     /// Two subjects are the same thing.
     pub fn same_as(&mut self, a: impl Into<Subject>, b: impl Into<Subject>, reason: impl Into<Text>) {
-        self.push(Observation::SameAs(Statement { a: a.into(), b: b.into(), reason: reason.into() }));
+        self.push(Observation::SameAs(Statement::new(a, b, reason)));
     }
 
     /// Two subjects are not the same thing.
     pub fn not_same(&mut self, a: impl Into<Subject>, b: impl Into<Subject>, reason: impl Into<Text>) {
-        self.push(Observation::NotSame(Statement { a: a.into(), b: b.into(), reason: reason.into() }));
+        self.push(Observation::NotSame(Statement::new(a, b, reason)));
     }
 
     /// Takes back what this source said earlier.

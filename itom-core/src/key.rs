@@ -207,6 +207,12 @@ impl Key {
         &self.value
     }
 
+    /// The canonical value as a shared text: cheap to keep.
+    #[must_use]
+    pub const fn text(&self) -> &Text {
+        &self.value
+    }
+
     /// How much it says.
     #[must_use]
     pub const fn strength(&self) -> Strength {

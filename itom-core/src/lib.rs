@@ -34,6 +34,7 @@ pub mod machine;
 pub mod name;
 mod observation;
 pub mod port;
+mod question;
 mod secret;
 mod selector;
 mod severity;
@@ -66,6 +67,7 @@ pub use port::{
     ExpressionError, Finding, Findings, Inventory, Reading, RefusedSample, RuleEvaluation, RuleExpression,
     RuleLanguage, RuleSample, RuleSink, SampleSource, SampleValue, SeriesData, Topology, WrittenSample,
 };
+pub use question::Question;
 pub use secret::Secret;
 pub use selector::{MatchOp, Matcher, Selector};
 pub use severity::{ParseSeverityError, Severity};

@@ -291,6 +291,23 @@ pub struct Statement {
     pub b: Subject,
     /// Why: shown wherever the statement decides something.
     pub reason: Text,
+    /// Until when it counts; for good if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+impl Statement {
+    /// A statement that counts for good.
+    #[must_use]
+    pub fn new(a: impl Into<Subject>, b: impl Into<Subject>, reason: impl Into<Text>) -> Self {
+        Self { a: a.into(), b: b.into(), reason: reason.into(), until: None }
+    }
+
+    /// It counts until then.
+    #[must_use]
+    pub fn until(self, until: Timestamp) -> Self {
+        Self { until: Some(until), ..self }
+    }
 }
 
 /// Takes back what the same source said earlier.

@@ -175,6 +175,9 @@ golden! {
     metric_name: MetricName = [MetricName::literal("node_load1")];
     observation: Observation = batch().items().to_vec();
     partial_scope: PartialScope = coverage().partial_scopes().to_vec();
+    question: Question = [Question::new(
+        SourceName::literal("inventory"), "web", kind::HOST, vec![key_kind::SERIAL], "`fqdn=web` fits two items",
+    )];
     realm: Realm = [Realm::GLOBAL, Realm::literal("vrf:blue")];
     relation_kind: RelationKind = [relation::DEPENDS_ON];
     relation_observation: RelationObservation =
@@ -194,7 +197,10 @@ golden! {
     ];
     severity: Severity = Severity::ALL;
     source_name: SourceName = [SourceName::literal("process@web-1")];
-    statement: Statement = [Statement { a: "web".into(), b: key().into(), reason: "asset register".into() }];
+    statement: Statement = [
+        Statement::new("web", key(), "asset register"),
+        Statement::new("web", key(), "while the migration runs").until(at(3600)),
+    ];
     strength: Strength =
         [Strength::Ambient, Strength::Administrative, Strength::Issued, Strength::Hardware];
     subject: Subject = [Subject::from("web"), Subject::from(key())];

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use itom_core::CiId;
+use itom_core::{ChangeKind, CiChange, CiId};
 
 use super::settle::Work;
-use super::{Applied, Cmdb, GraphDelta, Redirect};
+use super::{Applied, Cmdb, GraphDelta, Redirect, Split};
 use crate::history::{ci_changes, relation_changes};
 use crate::view::{Ci, Relation, RelationId};
 
@@ -14,11 +14,26 @@ impl Cmdb {
     pub(super) fn conclude(&mut self, work: &Work, applied: &mut Applied) {
         let now = self.now;
         for (from, object) in &work.redirected {
-            let to = self.index.get(object).and_then(|entry| entry.ci);
-            if let Some(to) = to.filter(|_| self.view.ci(*from).is_none()) {
+            let Some(to) = self.cis.get(*object as usize).copied().flatten() else { continue };
+            if self.view.ci(*from).is_none() {
                 applied.redirects.push(Redirect { from: *from, to });
+            } else if *from != to {
+                applied.splits.push(Split { from: *from, into: to });
             }
         }
+        applied.redirects.sort();
+        applied.redirects.dedup();
+        applied.splits.sort();
+        applied.splits.dedup();
+        let moves = applied
+            .redirects
+            .iter()
+            .map(|moved| (moved.from, ChangeKind::MergedInto { into: moved.to }))
+            .chain(
+                applied.splits.iter().map(|split| (split.into, ChangeKind::SplitFrom { from: split.from })),
+            );
+        let told = |(ci, change)| CiChange { at: now, ci, change, before: None, after: None, source: None };
+        applied.changes.extend(moves.map(told));
         let active = |ci: Option<&Ci>| ci.is_some_and(|ci| ci.state().is_active());
         let mut edges: BTreeSet<RelationId> = work.relation_before.keys().copied().collect();
         for (id, before) in &work.ci_before {
@@ -63,9 +78,8 @@ impl Cmdb {
         applied.changes.sort();
         // The order of the variants is the order in which they can be applied.
         applied.graph.sort();
-        applied.redirects.sort();
-        applied.redirects.dedup();
         applied.ambiguous.sort();
+        applied.ambiguous.dedup();
         applied.proposed_retirements = self.proposed_retirements();
         self.feed.push(&applied.changes, self.config.ring_size());
     }

@@ -2,7 +2,7 @@
 
 use itom_core::{CiChange, CiId, CiKind, RelationKind, Text};
 
-use crate::identity::{Ambiguous, Proof};
+use crate::identity::{Ambiguous, Apart, Comparison, Proof};
 use crate::view::{Attribute, ProposedRetirement};
 
 /// One step for whoever keeps a graph of active items and relations.
@@ -53,6 +53,16 @@ pub struct Redirect {
     pub to: CiId,
 }
 
+/// An item lost some of its objects to another and goes on without them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Split {
+    /// The item that goes on under its id.
+    pub from: CiId,
+    /// The item that has the objects now.
+    pub into: CiId,
+}
+
 /// What taking in facts changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -65,7 +75,9 @@ pub struct Applied {
     pub graph: Vec<GraphDelta>,
     /// Ids that were merged or renamed, ascending.
     pub redirects: Vec<Redirect>,
-    /// References that fit several items and were looked at now, ascending.
+    /// Items that lost objects to others, ascending.
+    pub splits: Vec<Split>,
+    /// Objects and references that fit several items and were looked at now, ascending.
     pub ambiguous: Vec<Ambiguous>,
     /// Every mass retirement that waits, whenever it was proposed, ascending.
     pub proposed_retirements: Vec<ProposedRetirement>,
@@ -81,4 +93,20 @@ pub struct Explanation {
     pub merges: Vec<Proof>,
     /// Its attributes with every claim.
     pub attributes: Vec<(itom_core::AttrName, Attribute)>,
+}
+
+/// Why two items are two, or one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PairExplanation {
+    /// Whether they are one item.
+    pub together: bool,
+    /// Together: what joined the objects of the item.
+    pub merges: Vec<Proof>,
+    /// Apart: everything that forbids to join them; check with [`verify_apart`](crate::identity::verify_apart).
+    pub apart: Vec<Apart>,
+    /// Every value that either claims, compared.
+    pub compared: Vec<Comparison>,
+    /// Apart, and nothing forbids: keys that one of them claims and the other could.
+    pub missing: Vec<itom_core::KeyKind>,
 }

@@ -1,26 +1,33 @@
-//! Identity of what is touched: statements about sameness, components, clusters, and their ids.
+//! Identity of what is touched: statements about sameness, items, and their ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use itom_core::{CiId, Strength, Subject, Timestamp};
 
 use super::settle::Work;
-use super::{ClusterRecord, Cmdb};
+use super::{Applied, ClusterRecord, Cmdb};
 use crate::fact::{Fact, FactBody, FactId};
-use crate::identity::{Cluster, Ident, Member, Object, partition};
+use crate::identity::{Ident, Object, Resolved};
 use crate::view::presence::{Item, ItemKey};
 use crate::view::reconcile;
 
 impl Cmdb {
     /// The effective statements about sameness: the latest word on each pair, `NotSame` on a tie.
-    pub(super) fn restate(&mut self, work: &mut Work) {
+    pub(super) fn restate(&mut self) {
         let mut words: BTreeMap<(Object, Object), (Timestamp, bool, FactId)> = BTreeMap::new();
+        self.words_end.clear();
         for fact in self.log.stated() {
             let (said, apart) = match fact.body() {
                 FactBody::SameAs(said) => (said, false),
                 FactBody::NotSame(said) => (said, true),
                 _ => continue,
             };
+            if let Some(until) = said.until {
+                if until <= self.now {
+                    continue;
+                }
+                self.words_end.insert(until);
+            }
             let ends = (self.meant(fact, &said.a), self.meant(fact, &said.b));
             let (Some(a), Some(b)) = ends else { continue };
             if a == b {
@@ -30,26 +37,8 @@ impl Cmdb {
             let slot = words.entry((a.clone().min(b.clone()), a.max(b))).or_insert(word);
             *slot = (*slot).max(word);
         }
-        let mut same = BTreeMap::new();
-        let mut apart = BTreeSet::new();
-        for (pair, (_, is_apart, fact)) in words {
-            if is_apart {
-                apart.insert(pair);
-            } else {
-                same.insert(pair, fact);
-            }
-        }
-        for (a, b) in self.stated_apart.symmetric_difference(&apart) {
-            work.seeds.extend([a.clone(), b.clone()]);
-        }
-        for (pair, fact) in &same {
-            if self.stated_same.get(pair) != Some(fact) {
-                work.seeds.extend([pair.0.clone(), pair.1.clone()]);
-            }
-        }
-        self.index.set_bonds(&same.keys().cloned().collect(), &mut work.seeds);
-        self.stated_apart = apart;
-        self.stated_same = same;
+        let words = words.into_iter().map(|(pair, (_, apart, fact))| (pair, (!apart, fact))).collect();
+        self.resolver.set_words(&words);
     }
 
     /// The object that a statement's subject means; a key means its first live claimant.
@@ -58,98 +47,66 @@ impl Cmdb {
             Subject::Native(native) => Some(Object::new(fact.source().clone(), native.clone())),
             Subject::Key(key) => {
                 let ident = Ident::from(key);
-                if self.index.is_hot(&ident) {
+                if self.resolver.is_hot(&ident) {
                     return None;
                 }
-                self.index
-                    .claimants(&ident)
-                    .min_by_key(|(object, entry)| (!entry.live, *object))
-                    .map(|(o, _)| o.clone())
+                let number = self.resolver.names.find_ident(&ident)?;
+                let first = self.resolver.claimants(number).min_by(|a, b| {
+                    let gone = |object: u32| !self.resolver.row(object).live;
+                    gone(*a).cmp(&gone(*b)).then_with(|| self.resolver.names.compare_objects(*a, *b))
+                });
+                first.map(|object| self.resolver.names.object_name(object))
             }
         }
     }
 
-    /// Partitions the touched components and gives their clusters ids.
-    pub(super) fn repartition(&mut self, work: &mut Work) {
-        if work.seeds.is_empty() {
-            return;
-        }
-        let rules = self.config.identity().clone();
-        let mut components = self.index.components(&rules, &work.seeds);
-        loop {
-            // What was one item with a touched object is looked at too, whatever took it apart.
-            let reached: BTreeSet<&Object> = components.iter().flatten().collect();
-            let before = reached.iter().filter_map(|object| self.index.get(object)?.ci);
-            let missed: Vec<Object> = before
-                .collect::<BTreeSet<CiId>>()
-                .into_iter()
-                .filter_map(|id| self.clusters.get(&id))
-                .flat_map(|record| &record.objects)
-                .filter(|object| !reached.contains(object))
-                .cloned()
-                .collect();
-            if missed.is_empty() {
-                break;
-            }
-            work.seeds.extend(missed);
-            components = self.index.components(&rules, &work.seeds);
-        }
+    /// Resolves what is touched and gives its items ids.
+    pub(super) fn reidentify(&mut self, work: &mut Work, applied: &mut Applied) {
+        let resolved = self.resolver.resolve();
+        self.cis.resize(self.resolver.len(), None);
         let mut old: BTreeMap<CiId, ClusterRecord> = BTreeMap::new();
-        let mut new: Vec<(CiId, ClusterRecord)> = Vec::new();
-        for component in &components {
-            for id in component.iter().filter_map(|object| self.index.get(object)?.ci) {
-                if let Some(record) = self.clusters.remove(&id) {
-                    record.aliases.iter().for_each(|alias| self.view.remove_alias(*alias));
-                    old.insert(id, record);
-                }
+        for id in resolved.objects.iter().filter_map(|object| self.cis[*object as usize]) {
+            if let Some(record) = self.clusters.remove(&id) {
+                record.aliases.iter().for_each(|alias| self.view.remove_alias(*alias));
+                old.insert(id, record);
             }
-            let members: Vec<Member> =
-                component.iter().filter_map(|object| self.index.member(&rules, object)).collect();
-            let within = |object: &Object| component.binary_search(object).is_ok();
-            let same: Vec<(Object, Object, FactId)> = self
-                .stated_same
-                .iter()
-                .filter(|((a, b), _)| within(a) && within(b))
-                .map(|((a, b), fact)| (a.clone(), b.clone(), *fact))
-                .collect();
-            let apart: Vec<(Object, Object)> =
-                self.stated_apart.iter().filter(|(a, b)| within(a) && within(b)).cloned().collect();
-            let owners = owners(&members);
-            for cluster in partition(&rules, members.clone(), &same, &apart) {
-                new.push(name_cluster(&members, &owners, cluster));
-            }
+        }
+        let mut new: Vec<(CiId, ClusterRecord)> = Vec::with_capacity(resolved.items.len());
+        let mut from = 0;
+        for to in &resolved.components {
+            let to = *to as usize;
+            self.name_component(&resolved, from..to, &mut new);
+            from = to;
         }
         for (id, record) in new {
             let known = old.get(&id);
             let changed = known.is_none_or(|known| known.objects != record.objects)
                 || record.objects.iter().any(|object| work.dirty.contains(object));
             for object in &record.objects {
-                let before = self.index.get(object).and_then(|entry| entry.ci);
+                let before = self.cis[*object as usize].replace(id);
                 if before != Some(id) {
-                    self.index.set_ci(object, id);
-                    work.redirected.extend(before.map(|before| (before, object.clone())));
-                    if let Some(entry) = self.index.get(object) {
-                        work.idents.extend(entry.keys.keys().cloned());
-                    }
+                    work.redirected.extend(before.map(|before| (before, *object)));
+                    work.idents.extend(self.resolver.own_claims(*object).iter().map(|claim| claim.number()));
                     work.relations.extend(self.by_object.get(object).into_iter().flatten().cloned());
                 }
             }
             record.aliases.iter().for_each(|alias| self.view.set_alias(*alias, id));
             if changed {
-                let items: Vec<(&Object, &Item)> = record
-                    .objects
-                    .iter()
-                    .filter_map(|object| {
-                        let state = self.sources.get(&object.source)?;
-                        Some((object, state.items.get(&ItemKey::Ci(object.native.clone()))?))
-                    })
-                    .collect();
-                if let Some(ci) = reconcile::ci(&self.config, id, self.now, &items) {
-                    let before = self.view.put_ci(&ci);
-                    work.ci_before.entry(id).or_insert(before);
-                }
+                self.describe(id, &record, work);
             }
+            record.objects.iter().for_each(|object| {
+                work.dirty.remove(object);
+            });
             self.clusters.insert(id, record);
+        }
+        // Whose sameness is as before is only described anew.
+        let dirty = std::mem::take(&mut work.dirty);
+        let ids: BTreeSet<CiId> = dirty.iter().filter_map(|object| self.cis[*object as usize]).collect();
+        for id in ids {
+            if let Some(record) = self.clusters.remove(&id) {
+                self.describe(id, &record, work);
+                self.clusters.insert(id, record);
+            }
         }
         for id in old.into_keys() {
             if !self.clusters.contains_key(&id) {
@@ -157,53 +114,114 @@ impl Cmdb {
                 work.ci_before.entry(id).or_insert(before);
             }
         }
-    }
-}
-
-/// Who owns each strong key of a component: its oldest claimant.
-fn owners(members: &[Member]) -> BTreeMap<&Ident, (Timestamp, &Object)> {
-    let mut owners: BTreeMap<&Ident, (Timestamp, &Object)> = BTreeMap::new();
-    for member in members {
-        for (ident, strength) in &member.keys {
-            if *strength >= Strength::Issued {
-                let claim = (member.first_seen, &member.object);
-                let owner = owners.entry(ident).or_insert(claim);
-                *owner = (*owner).min(claim);
-            }
+        for object in &resolved.objects {
+            self.open.remove(object);
+        }
+        for open in resolved.open {
+            applied.ambiguous.extend(self.ambiguous(&open));
+            self.open.entry(open.object).or_default().push(open);
         }
     }
-    owners
-}
 
-/// The id of a cluster: of its oldest object, the strongest and smallest key that the cluster owns, else the object
-/// itself. Every other owned key and object is an alias.
-fn name_cluster(
-    members: &[Member],
-    owners: &BTreeMap<&Ident, (Timestamp, &Object)>,
-    cluster: Cluster,
-) -> (CiId, ClusterRecord) {
-    let own = |object: &Object| cluster.objects.binary_search(object).is_ok();
-    let mut inside: Vec<&Member> = members.iter().filter(|member| own(&member.object)).collect();
-    inside.sort_by_key(|member| (member.first_seen, &member.object));
-    let owned = |ident: &Ident| owners.get(ident).is_some_and(|(_, owner)| own(owner));
-    let anchor = inside.first().and_then(|oldest| {
-        let strong =
-            oldest.keys.iter().filter(|(ident, strength)| **strength >= Strength::Issued && owned(ident));
-        strong
-            .min_by_key(|(ident, strength)| (std::cmp::Reverse(**strength), *ident))
-            .map(|(ident, _)| ident.ci_id())
-    });
-    let mut aliases: BTreeSet<CiId> = cluster.objects.iter().map(Object::ci_id).collect();
-    for member in &inside {
-        aliases.extend(member.keys.keys().filter(|ident| owned(ident)).map(Ident::ci_id));
+    fn describe(&mut self, id: CiId, record: &ClusterRecord, work: &mut Work) {
+        let mut objects: Vec<Object> =
+            record.objects.iter().map(|object| self.resolver.names.object_name(*object)).collect();
+        objects.sort();
+        let items: Vec<(&Object, &Item)> = objects
+            .iter()
+            .filter_map(|object| {
+                let state = self.sources.get(&object.source)?;
+                Some((object, state.items.get(&ItemKey::Ci(object.native.clone()))?))
+            })
+            .collect();
+        let mints = record.objects.iter().any(|object| {
+            let kind = self.resolver.names.kind_of(self.resolver.row(*object).kind);
+            let strongest = self.resolver.joining(*object).map(|claim| claim.strength()).max();
+            self.resolver.rules().mints(kind, strongest)
+        });
+        if let Some(ci) = reconcile::ci(&self.config, id, self.now, mints, &items) {
+            let before = self.view.put_ci(&ci);
+            work.ci_before.entry(id).or_insert(before);
+        }
     }
-    let id = anchor.or_else(|| inside.first().map(|oldest| oldest.object.ci_id()));
-    let id = id.unwrap_or_else(|| CiId::derive(&["object"]));
-    aliases.remove(&id);
-    let record = ClusterRecord {
-        objects: cluster.objects,
-        proofs: cluster.proofs,
-        aliases: aliases.into_iter().collect(),
-    };
-    (id, record)
+
+    /// Gives the items of one component their ids. The id is that of the oldest object: of the strongest and smallest
+    /// key that the item owns (a value belongs to its oldest claimant), else of the object itself. So the item that was
+    /// there first keeps its id when another joins it or parts from it. Every other owned key and object is an alias.
+    fn name_component(
+        &mut self,
+        resolved: &Resolved,
+        items: std::ops::Range<usize>,
+        new: &mut Vec<(CiId, ClusterRecord)>,
+    ) {
+        let bounds = |item: usize| {
+            let from = item.checked_sub(1).map_or(0, |before| resolved.items[before] as usize);
+            from..resolved.items[item] as usize
+        };
+        let several = items.len() > 1;
+        // Within one item every value it claims is its own; between several the oldest claimant owns it.
+        let mut owners: BTreeMap<u32, (u32, usize)> = BTreeMap::new();
+        if several {
+            for item in items.clone() {
+                for object in &resolved.objects[bounds(item)] {
+                    for claim in self.resolver.joining(*object) {
+                        if claim.strength() < Strength::Issued {
+                            continue;
+                        }
+                        let owner = owners.entry(claim.number()).or_insert((*object, item));
+                        if self.is_older(*object, owner.0) {
+                            *owner = (*object, item);
+                        }
+                    }
+                }
+            }
+        }
+        for item in items {
+            let objects = &resolved.objects[bounds(item)];
+            let Some(first) = objects.first() else { continue };
+            let oldest = objects[1..]
+                .iter()
+                .fold(*first, |oldest, other| if self.is_older(*other, oldest) { *other } else { oldest });
+            let owned = |ident: u32| !several || owners.get(&ident).is_some_and(|owner| owner.1 == item);
+            let strong = |object: u32| {
+                self.resolver
+                    .joining(object)
+                    .filter(|claim| claim.strength() >= Strength::Issued && owned(claim.number()))
+            };
+            let anchor = strong(oldest).min_by(|a, b| {
+                let names = &self.resolver.names;
+                b.strength().cmp(&a.strength()).then_with(|| names.compare_idents(a.number(), b.number()))
+            });
+            let mut idents: Vec<u32> =
+                objects.iter().flat_map(|object| strong(*object)).map(|claim| claim.number()).collect();
+            idents.sort_unstable();
+            idents.dedup();
+            let anchor = anchor.map(|claim| claim.number());
+            let id = match anchor {
+                Some(ident) => self.ident_id(ident),
+                None => self.resolver.names.object_name(oldest).ci_id(),
+            };
+            let mut aliases: Vec<CiId> = objects
+                .iter()
+                .map(|object| self.resolver.names.object_name(*object).ci_id())
+                .chain(idents.into_iter().map(|ident| self.ident_id(ident)))
+                .filter(|alias| *alias != id)
+                .collect();
+            aliases.sort_unstable();
+            aliases.dedup();
+            let mut objects = objects.to_vec();
+            objects.sort_unstable();
+            new.push((id, ClusterRecord { objects, aliases }));
+        }
+    }
+
+    fn is_older(&self, a: u32, b: u32) -> bool {
+        let seen = |object: u32| self.resolver.row(object).first_seen;
+        seen(a).cmp(&seen(b)).then_with(|| self.resolver.names.compare_objects(a, b)).is_lt()
+    }
+
+    /// The id that a value gives.
+    pub(super) fn ident_id(&self, ident: u32) -> CiId {
+        self.resolver.names.ident_name(ident).ci_id()
+    }
 }

@@ -4,32 +4,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use itom_core::{CiId, Key, SourceName, Strength, Subject, Timestamp};
+use itom_core::{CiId, Key, SourceName, Subject, Timestamp};
 
-use super::{Applied, Cmdb, ItemRef, Redirect, RelationEntry, objects_of};
+use super::{Applied, Cmdb, ItemRef, Redirect, RelationEntry};
 use crate::config::CmdbConfig;
-use crate::identity::{Ambiguous, Entry, Ident, Object};
+use crate::identity::{Ambiguous, Described, Ident};
+use crate::lock;
 use crate::view::presence::{Item, ItemKey, Touch};
 use crate::view::{Ci, Relation, RelationId, reconcile};
 
 /// What one settling touches.
 #[derive(Default)]
 pub(super) struct Work {
-    /// Objects whose component may change.
-    pub(super) seeds: BTreeSet<Object>,
     /// Objects whose description or life changed.
-    pub(super) dirty: BTreeSet<Object>,
+    pub(super) dirty: BTreeSet<u32>,
     /// Values whose claimants may change.
-    pub(super) idents: BTreeSet<Ident>,
+    pub(super) idents: Vec<u32>,
     /// Relation statements to resolve (again).
     pub(super) relations: BTreeSet<ItemRef>,
     /// Values whose loose end may change.
-    pub(super) loose: BTreeSet<Ident>,
-    pub(super) moved_objects: Vec<(Object, Timestamp)>,
+    pub(super) loose: BTreeSet<u32>,
+    pub(super) moved_objects: Vec<(u32, Timestamp)>,
     pub(super) moved_relations: Vec<(ItemRef, Timestamp)>,
     pub(super) ci_before: BTreeMap<CiId, Option<Ci>>,
     pub(super) relation_before: BTreeMap<RelationId, Option<Relation>>,
-    pub(super) redirected: BTreeSet<(CiId, Object)>,
+    pub(super) redirected: BTreeSet<(CiId, u32)>,
 }
 
 impl Cmdb {
@@ -52,6 +51,7 @@ impl Cmdb {
             let Some(own) = self.item(&item) else { continue };
             let stale = |span| own.last_seen + span <= self.now;
             let due = own.departure(&self.config, self.now).is_some()
+                || lock_end(&item.0, own).is_some_and(|end| end <= self.now)
                 || self.config.freshness_of(&item.0).is_some_and(stale);
             let next = next_deadline(&self.config, &item.0, own, self.now);
             if due {
@@ -74,10 +74,11 @@ impl Cmdb {
         for (item, touch) in touched {
             self.take_in(item, touch, &mut work);
         }
-        if stated || (!work.idents.is_empty() && self.log.stated().next().is_some()) {
-            self.restate(&mut work);
+        let ended = self.words_end.first().is_some_and(|at| *at <= self.now);
+        if stated || ended || (!work.idents.is_empty() && self.log.stated().next().is_some()) {
+            self.restate();
         }
-        self.repartition(&mut work);
+        self.reidentify(&mut work, applied);
         self.reclaim(&mut work);
         self.relate(&mut work);
         self.tie_up(&mut work, applied);
@@ -92,28 +93,23 @@ impl Cmdb {
         let timed = self.config.freshness_of(&item.0).is_some();
         match (&item.1, own.ci()) {
             (ItemKey::Ci(native), Some(ci)) => {
-                let object = Object::new(item.0.clone(), native.clone());
                 // While it is gone, since when follows from when it was seen last: that is no mere renewal.
-                let as_before = live && self.index.get(&object).is_some_and(|entry| entry.live);
-                if touch == Touch::Moved && as_before && !timed {
-                    work.moved_objects.push((object, own.last_seen));
-                    return;
+                if touch == Touch::Moved && live && !timed {
+                    let known = self.resolver.names.find_object(&item.0, native);
+                    if let Some(object) = known.filter(|object| self.resolver.row(*object).live) {
+                        work.moved_objects.push((object, own.last_seen));
+                        return;
+                    }
                 }
-                let mut keys: BTreeMap<Ident, Strength> = BTreeMap::new();
-                for key in &ci.keys {
-                    let strength = keys.entry(Ident::from(key)).or_insert_with(|| key.strength());
-                    *strength = key.strength().max(*strength);
-                }
-                let entry = Entry {
-                    kind: ci.kind.clone(),
-                    live,
+                let said = Described {
+                    kind: &ci.kind,
+                    keys: &ci.keys,
                     first_seen: own.first_seen,
+                    live,
                     statement: own.statement.id(),
-                    keys,
-                    ci: None,
                 };
-                self.index.put(self.config.identity(), &object, entry, &mut work.seeds, &mut work.idents);
-                work.dirty.insert(object);
+                let object = self.resolver.describe(&item.0, native, said, &mut work.idents);
+                work.dirty.extend(object);
             }
             (ItemKey::Relation(..), _) => {
                 let as_before = live && self.relations.get(&item).is_some_and(|entry| entry.live);
@@ -133,21 +129,24 @@ impl Cmdb {
 
     /// Which items claim the touched values now.
     fn reclaim(&mut self, work: &mut Work) {
+        work.idents.sort_unstable();
+        work.idents.dedup();
         for ident in &work.idents {
-            let usable = !self.index.is_hot(ident) && !self.config.identity().is_junk(ident);
-            let candidates: BTreeSet<CiId> = if usable {
-                self.index
-                    .claimants(ident)
-                    .filter(|(_, entry)| entry.live)
-                    .filter_map(|(_, entry)| entry.ci)
+            let mut candidates: Vec<CiId> = if self.resolver.is_usable(*ident) {
+                self.resolver
+                    .claimants(*ident)
+                    .filter(|object| self.resolver.row(*object).live)
+                    .filter_map(|object| self.cis[object as usize])
                     .collect()
             } else {
-                BTreeSet::new()
+                Vec::new()
             };
-            let changed = self.view.set_candidates(ident, candidates.into_iter().collect());
+            candidates.sort_unstable();
+            candidates.dedup();
+            let changed = self.view.set_candidates(self.ident_id(*ident), candidates);
             if let Some(references) = self.by_ident.get(ident).filter(|_| changed) {
                 work.relations.extend(references.iter().cloned());
-                work.loose.insert(ident.clone());
+                work.loose.insert(*ident);
             }
         }
     }
@@ -159,16 +158,23 @@ impl Cmdb {
             let ItemKey::Relation(kind, from, to) = &item.1 else { continue };
             if !self.relations.contains_key(&item) {
                 for subject in [from, to] {
-                    if let Some(object) = objects_of(&item.0, subject) {
-                        self.by_object.entry(object).or_default().insert(Arc::clone(&item));
-                    } else if let Subject::Key(key) = subject {
-                        self.by_ident.entry(Ident::from(key)).or_default().insert(Arc::clone(&item));
+                    let references = match subject {
+                        Subject::Native(native) => self
+                            .resolver
+                            .number(&item.0, native)
+                            .map(|object| self.by_object.entry(object).or_default()),
+                        Subject::Key(key) => {
+                            self.resolver.ident(key).map(|ident| self.by_ident.entry(ident).or_default())
+                        }
+                    };
+                    if let Some(references) = references {
+                        references.insert(Arc::clone(&item));
                     }
                 }
             }
             for subject in [from, to] {
                 if let Subject::Key(key) = subject {
-                    work.loose.insert(Ident::from(key));
+                    work.loose.extend(self.resolver.ident(key));
                 }
             }
             let ends = self.end(&item.0, from).zip(self.end(&item.0, to)).filter(|(from, to)| from != to);
@@ -209,7 +215,10 @@ impl Cmdb {
 
     fn end(&self, source: &SourceName, subject: &Subject) -> Option<CiId> {
         match subject {
-            Subject::Native(native) => self.index.get(&Object::new(source.clone(), native.clone()))?.ci,
+            Subject::Native(native) => {
+                let object = self.resolver.names.find_object(source, native)?;
+                self.cis.get(object as usize).copied().flatten()
+            }
             Subject::Key(key) => {
                 let ident = Ident::from(key);
                 Some(self.view.claimant(&ident).unwrap_or_else(|| ident.loose_id()))
@@ -219,9 +228,10 @@ impl Cmdb {
 
     /// Makes, keeps or resolves loose ends.
     fn tie_up(&mut self, work: &mut Work, applied: &mut Applied) {
-        for ident in std::mem::take(&mut work.loose) {
+        for number in std::mem::take(&mut work.loose) {
+            let ident = self.resolver.names.ident_name(number);
             let id = ident.loose_id();
-            let references = self.by_ident.get(&ident);
+            let references = self.by_ident.get(&number);
             let candidates = self.view.candidates(&ident).to_vec();
             if let [claimant] = candidates.as_slice() {
                 if let Some(before) = self.view.remove_ci(id) {
@@ -244,7 +254,12 @@ impl Cmdb {
                 work.ci_before.entry(id).or_insert(before);
             }
             if candidates.len() > 1 {
-                applied.ambiguous.push(Ambiguous { key: ident, candidates });
+                applied.ambiguous.push(Ambiguous {
+                    key: ident,
+                    object: None,
+                    candidates,
+                    wanted: Vec::new(),
+                });
             }
         }
     }
@@ -252,7 +267,7 @@ impl Cmdb {
     /// What was only seen again.
     fn renew(&mut self, work: &Work) {
         for (object, at) in &work.moved_objects {
-            if let Some(id) = self.index.get(object).and_then(|entry| entry.ci) {
+            if let Some(id) = self.cis.get(*object as usize).copied().flatten() {
                 self.view.renew_ci(id, *at);
             }
         }
@@ -281,8 +296,13 @@ fn next_deadline(config: &CmdbConfig, source: &SourceName, item: &Item, now: Tim
         .into_iter()
         .flatten()
         .map(|span| item.last_seen + span)
+        .chain(lock_end(source, item))
         .filter(|at| *at > now)
         .min()
+}
+
+fn lock_end(source: &SourceName, item: &Item) -> Option<Timestamp> {
+    if lock::is_lock(source) { item.ci().and_then(|ci| lock::ends(&ci.attributes)) } else { None }
 }
 
 fn key_of<'a>(item: &'a ItemRef, ident: &Ident) -> Option<&'a Key> {

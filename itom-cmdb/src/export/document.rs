@@ -317,6 +317,20 @@ impl MapDocument {
         Self { model: graph.model().clone(), gates, ..Self::new(title, nodes, edges) }
     }
 
+    /// Marks nodes with at least this many relations as [hubs](MapNode::hub).
+    #[must_use]
+    pub fn with_hubs(mut self, relations: usize) -> Self {
+        let mut counts = vec![0_usize; self.nodes.len()];
+        for (from, to, _) in self.placed_edges() {
+            counts[from] += 1;
+            counts[to] += 1;
+        }
+        for (node, count) in self.nodes.iter_mut().zip(counts) {
+            node.hub |= count >= relations;
+        }
+        self
+    }
+
     /// Colours the map with what a failure does.
     #[must_use]
     pub fn with_impact(mut self, impact: &Impact) -> Self {

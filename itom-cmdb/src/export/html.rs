@@ -42,7 +42,8 @@ impl MapDocument {
                     node.label(),
                     node.kind.as_str(),
                     node.ci().to_string(),
-                    node.state.name()
+                    node.state.name(),
+                    node.attributes,
                 ])
             })
             .collect();

@@ -14,8 +14,8 @@ pub(super) const NODE_HEIGHT: f64 = 46.0;
 const STEP: f64 = NODE_WIDTH + 22.0;
 const ROW: f64 = NODE_HEIGHT + 44.0;
 const BAND_GAP: f64 = 30.0;
-/// Longest row before it is wrapped.
-const ROW_LENGTH: usize = 12;
+/// Longest row before it is wrapped, in small maps and in large ones.
+const ROW_LENGTH: (usize, usize) = (12, 26);
 const SWEEPS: usize = 12;
 
 /// A drawn map: every length in CSS pixels, the origin at the top left.
@@ -39,6 +39,8 @@ pub(super) fn layout(map: &MapDocument) -> Layout {
     let edges: Vec<(usize, usize)> = map
         .placed_edges()
         .into_iter()
+        // A hub pulls at everything and belongs nowhere.
+        .filter(|(from, to, _)| !map.nodes[*from].hub && !map.nodes[*to].hub)
         .map(
             |(from, to, edge)| {
                 if map.model.spec(&edge.kind).flow == Flow::FromTo { (to, from) } else { (from, to) }
@@ -52,7 +54,7 @@ pub(super) fn layout(map: &MapDocument) -> Layout {
     }
     let mut rows = rows(map, &edges);
     order(&mut rows, &neighbours, map.nodes.len());
-    let rows = wrap(rows);
+    let rows = wrap(rows, row_length(map.nodes.len()));
     place(&rows, &neighbours, map.nodes.len())
 }
 
@@ -159,11 +161,17 @@ fn order(rows: &mut [Row], neighbours: &[Vec<usize>], nodes: usize) {
     }
 }
 
+/// Wide enough that a large map is about as wide as a screen is, compared with its height.
+fn row_length(nodes: usize) -> usize {
+    let (least, most) = ROW_LENGTH;
+    ((nodes as f64).sqrt() * 1.2).clamp(least as f64, most as f64) as usize
+}
+
 /// Cuts rows that are too long for a screen into even ones.
-fn wrap(rows: Vec<Row>) -> Vec<Row> {
+fn wrap(rows: Vec<Row>, length: usize) -> Vec<Row> {
     rows.into_iter()
         .flat_map(|row| {
-            let parts = row.nodes.len().div_ceil(ROW_LENGTH).max(1);
+            let parts = row.nodes.len().div_ceil(length).max(1);
             // Neighbours in the order stay neighbours: node i goes to part i mod parts, so columns stay together.
             (0..parts)
                 .map(|part| Row {

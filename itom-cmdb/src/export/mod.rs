@@ -1,4 +1,5 @@
-//! Maps handed out: one neutral document, written as JSON, DOT, Mermaid, GraphML, SVG or a page to look at.
+//! Maps handed out: one neutral document, written as JSON, DOT, Mermaid, GraphML, Cytoscape JSON, CSV, SVG or a page to
+//! look at.
 //!
 //! Every writer is a pure function of the document and gives the same bytes each time. Names come from outside and may
 //! hold anything: each writer escapes them for its own syntax.
@@ -21,6 +22,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod csv;
+mod cytoscape;
 mod document;
 mod dot;
 mod escape;
@@ -28,6 +31,7 @@ mod graphml;
 mod html;
 mod layout;
 mod mermaid;
+mod route;
 mod svg;
 
 #[cfg(test)]

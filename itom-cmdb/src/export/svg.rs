@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use super::escape::{shorten, xml};
 use super::layout::{Layout, NODE_HEIGHT, NODE_WIDTH, layout};
+use super::route::{Point, Rows};
 use super::{MapDocument, MapLayer, MapNode, MapState};
 use crate::graph::{Flow, Gate};
 
@@ -31,7 +32,8 @@ text{font-family:Inter,'Segoe UI','Helvetica Neue',Helvetica,Arial,sans-serif;fi
 .title{font-size:20px;font-weight:600}.note{font-size:11px;fill:#6a7482}
 .band{fill:#f5f7fa}.layer{font-size:12px;font-weight:600;fill:#5a6473}
 .box{fill:#fff;stroke:#c9d1db}.name{font-size:12.5px;font-weight:600}.kind{font-size:10.5px;fill:#6a7482}
-.edge{fill:none;stroke-width:1.4;stroke-opacity:.62}.edge.silent{stroke-dasharray:4 3;stroke-opacity:.38}
+.edge{fill:none;stroke-width:1.4;stroke-opacity:.62}.edge.silent{stroke-dasharray:4 3;stroke-opacity:.38}.edge.tohub{stroke-opacity:.13}
+.hubmark{fill:#5a6473}.hubcount{font-size:9.5px;font-weight:600;fill:#fff;text-anchor:middle}
 .at_risk .box{fill:#fdf6d8;stroke:#c9a400}.degraded .box{fill:#fde6c6;stroke:#d98a1f}
 .down .box{fill:#fbd5d1;stroke:#d9453a}.failed .box{fill:#c7372c;stroke:#8f1d14}
 .failed .name,.failed .kind{fill:#fff}
@@ -69,14 +71,19 @@ impl MapDocument {
             let (colour, middle) = (layer_colour(*layer), top + tall / 2.0 + 4.0);
             let _ = writeln!(
                 out,
-                "<rect class=\"band\" x=\"14\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{tall:.1}\" rx=\"10\"/><rect x=\"14\" y=\"{top:.1}\" width=\"5\" height=\"{tall:.1}\" rx=\"2.5\" fill=\"{colour}\"/><text class=\"layer\" x=\"30\" y=\"{middle:.1}\">{}</text>",
+                "<g class=\"layerband\" data-layer=\"{0}\" data-top=\"{top:.1}\" data-tall=\"{tall:.1}\"><rect class=\"band\" x=\"14\" y=\"{top:.1}\" width=\"{1:.1}\" height=\"{tall:.1}\" rx=\"10\"/><rect class=\"rim\" x=\"14\" y=\"{top:.1}\" width=\"5\" height=\"{tall:.1}\" rx=\"2.5\" fill=\"{colour}\"/><text class=\"layer\" x=\"30\" y=\"{middle:.1}\">{0}</text></g>",
+                layer.title(),
                 width - 28.0,
-                layer.title()
             );
         }
         self.draw_edges(&mut out, &drawn, &kinds);
-        for (node, (x, y)) in self.nodes.iter().zip(&drawn.places) {
-            draw_node(&mut out, node, *x, *y);
+        let mut used = vec![0_usize; self.nodes.len()];
+        for (from, to, _) in self.placed_edges() {
+            used[from] += 1;
+            used[to] += 1;
+        }
+        for ((node, (x, y)), used) in self.nodes.iter().zip(&drawn.places).zip(used) {
+            draw_node(&mut out, node, (*x, *y), used);
         }
         draw_legend(&mut out, &kinds, drawn.height + 6.0);
         out.push_str("</svg>\n");
@@ -85,45 +92,78 @@ impl MapDocument {
 
     fn draw_edges(&self, out: &mut String, drawn: &Layout, kinds: &[&str]) {
         out.push_str("<g id=\"edges\">\n");
+        let rows = Rows::new(drawn);
         let mut edges = self.placed_edges();
         // What says nothing about failure goes below what does.
         edges.sort_by_key(|(_, _, edge)| self.model.spec(&edge.kind).flow != Flow::None);
-        for (from, to, edge) in edges {
+        for (lane, (from, to, edge)) in edges.into_iter().enumerate() {
             let number = kinds.binary_search(&edge.kind.as_str()).unwrap_or(0);
             let colour = KIND_COLOURS[number % KIND_COLOURS.len()];
             let silent = if self.model.spec(&edge.kind).flow == Flow::None { " silent" } else { "" };
+            let hub = if self.nodes[from].hub || self.nodes[to].hub { " tohub" } else { "" };
             let hint = xml(&format!("{} {} {}", self.nodes[from].label(), edge.kind, self.nodes[to].label()));
-            let way = curve(drawn.places[from], drawn.places[to]);
+            let way = line(&rows, drawn.places[from], drawn.places[to], lane);
             let _ = writeln!(
                 out,
-                "<path class=\"edge{silent}\" data-from=\"{from}\" data-to=\"{to}\" stroke=\"{colour}\" marker-end=\"url(#arrow{number})\" d=\"{way}\"><title>{hint}</title></path>"
+                "<path class=\"edge{silent}{hub}\" data-from=\"{from}\" data-to=\"{to}\" stroke=\"{colour}\" marker-end=\"url(#arrow{number})\" d=\"{way}\"><title>{hint}</title></path>"
             );
         }
         out.push_str("</g>\n");
     }
 }
 
-/// From the edge of one box to the edge of another.
-fn curve((x1, y1): (f64, f64), (x2, y2): (f64, f64)) -> String {
+/// From the edge of one box to the edge of another, around the boxes between.
+fn line(rows: &Rows, from: Point, to: Point, lane: usize) -> String {
+    if from.1 == to.1 {
+        return arc(from, to);
+    }
+    let pieces = rows.way(from, to, lane);
+    let mut way = String::new();
+    let mut at: Option<Point> = None;
+    for [start, end] in pieces {
+        match at {
+            None => {
+                let _ = write!(way, "M{:.1} {:.1}", start.0, start.1);
+            }
+            Some((x, y)) => {
+                let middle = (y + start.1) / 2.0;
+                let _ = write!(
+                    way,
+                    "C{x:.1} {middle:.1} {:.1} {middle:.1} {:.1} {:.1}",
+                    start.0, start.0, start.1
+                );
+            }
+        }
+        if start != end {
+            let _ = write!(way, "L{:.1} {:.1}", end.0, end.1);
+        }
+        at = Some(end);
+    }
+    way
+}
+
+/// Neighbours in a row are joined by an arc above it.
+fn arc((x1, y): Point, (x2, _): Point) -> String {
     let (from, to) = (x1 + NODE_WIDTH / 2.0, x2 + NODE_WIDTH / 2.0);
     let lean = ((to - from) / 18.0).clamp(-NODE_WIDTH / 3.0, NODE_WIDTH / 3.0);
     let (start, end) = (from + lean, to - lean);
-    if (y1 - y2).abs() < 1.0 {
-        // Neighbours in a row are joined by an arc above it.
-        let rise = y1 - 14.0 - ((to - from).abs() / 40.0).min(14.0);
-        return format!("M{start:.1} {y1:.1}C{start:.1} {rise:.1} {end:.1} {rise:.1} {end:.1} {y2:.1}");
-    }
-    let (leave, arrive) = if y2 > y1 { (y1 + NODE_HEIGHT, y2) } else { (y1, y2 + NODE_HEIGHT) };
-    let bend = (arrive - leave) * 0.5;
-    format!(
-        "M{start:.1} {leave:.1}C{start:.1} {:.1} {end:.1} {:.1} {end:.1} {arrive:.1}",
-        leave + bend,
-        arrive - bend
-    )
+    let rise = y - 14.0 - ((to - from).abs() / 40.0).min(14.0);
+    format!("M{start:.1} {y:.1}C{start:.1} {rise:.1} {end:.1} {rise:.1} {end:.1} {y:.1}")
 }
 
-fn draw_node(out: &mut String, node: &MapNode, x: f64, y: f64) {
+fn draw_node(out: &mut String, node: &MapNode, (x, y): Point, used: usize) {
     let colour = layer_colour(node.drawn_in());
+    // What so much uses wears a badge with how many relations it has, since they are hardly drawn.
+    let hub = if node.hub {
+        let (left, top) = (x + NODE_WIDTH - 30.0, y - 7.0);
+        format!(
+            "<rect class=\"hubmark\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"34\" height=\"14\" rx=\"7\"/><text class=\"hubcount\" x=\"{:.1}\" y=\"{:.1}\">{used}</text>",
+            left + 17.0,
+            top + 10.2,
+        )
+    } else {
+        String::new()
+    };
     let mut hint = format!("{}\n{}", node.label(), node.kind);
     for (name, value) in node.attributes.iter().take(20) {
         let _ = write!(hint, "\n{name}: {}", serde_json::to_string(value).unwrap_or_default());
@@ -132,9 +172,10 @@ fn draw_node(out: &mut String, node: &MapNode, x: f64, y: f64) {
     let hint: Vec<String> = hint.lines().map(xml).collect();
     let _ = writeln!(
         out,
-        "<g class=\"node {}\" data-id=\"{}\"><title>{}</title><rect class=\"box\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{NODE_WIDTH}\" height=\"{NODE_HEIGHT}\" rx=\"7\"/><rect x=\"{:.1}\" y=\"{:.1}\" width=\"4\" height=\"{:.1}\" rx=\"2\" fill=\"{colour}\"/><text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">{}</text><text class=\"kind\" x=\"{:.1}\" y=\"{:.1}\">{}</text></g>",
+        "<g class=\"node {}\" data-id=\"{}\" data-y=\"{y:.1}\" data-layer=\"{}\"><title>{}</title><rect class=\"box\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{NODE_WIDTH}\" height=\"{NODE_HEIGHT}\" rx=\"7\"/><rect x=\"{:.1}\" y=\"{:.1}\" width=\"4\" height=\"{:.1}\" rx=\"2\" fill=\"{colour}\"/><text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">{}</text><text class=\"kind\" x=\"{:.1}\" y=\"{:.1}\">{}</text>{hub}</g>",
         node.state.name(),
         xml(&node.id),
+        node.drawn_in().title(),
         hint.join("\n"),
         x + 6.0,
         y + 7.0,

@@ -240,6 +240,64 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn no_line_runs_behind_a_box(estate in any_estate(), seed in 0..50_u64) {
+        let large = crate::testing::estate::generate(seed, crate::testing::estate::EstateSize { cis: 80, relations: 160 });
+        for graph in [estate.graph(), large.graph().unwrap()] {
+            let map = MapDocument::from_graph("x", &graph);
+            let drawn = super::layout::layout(&map);
+            let rows = super::route::Rows::new(&drawn);
+            for (lane, (from, to, _)) in map.placed_edges().into_iter().enumerate() {
+                let (start, end) = (drawn.places[from], drawn.places[to]);
+                if start.1 == end.1 {
+                    continue;
+                }
+                let pieces = rows.way(start, end, lane);
+                let behind = |(x, y): (f64, f64)| {
+                    drawn.places.iter().enumerate().any(|(at, (left, top))| {
+                        ![from, to].contains(&at)
+                            && *left < x && x < left + super::layout::NODE_WIDTH
+                            && *top < y && y < top + super::layout::NODE_HEIGHT
+                    })
+                };
+                for [a, b] in &pieces {
+                    // Straight down a gap, all the way.
+                    prop_assert_eq!(a.0, b.0);
+                    for step in 0..=8 {
+                        prop_assert!(!behind((a.0, a.1 + (b.1 - a.1) * f64::from(step) / 8.0)));
+                    }
+                }
+                // Between the pieces the line stays between their ends' heights, where no box is.
+                for two in pieces.windows(2) {
+                    let (low, high) = (two[0][1].1.min(two[1][0].1), two[0][1].1.max(two[1][0].1));
+                    let hit = drawn.places.iter().any(|(_, top)| *top + super::layout::NODE_HEIGHT > low && *top < high);
+                    prop_assert!(!hit, "{low} {high}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn tables_and_cytoscape_hold_what_the_map_holds() {
+    let mut map = shop();
+    map.nodes[0].name = Some("=cmd|' /C calc'!A0, \"quoted\"\n".into());
+    let items = map.to_items_csv();
+    assert_eq!(items.lines().next(), Some("id,name,kind,layer,state,server.port"));
+    assert!(items.contains("\"'=cmd|' /C calc'!A0, \"\"quoted\"\"\n\""), "{items}");
+    assert!(items.contains("db,orders database,service.postgresql,Services,up,5432\r\n"));
+    let relations = shop().to_relations_csv();
+    assert_eq!(relations.lines().count(), map.edges.len() + 1);
+    assert!(relations.contains("runs_on,nginx-1,nginx,host-1,host-1.example.com\r\n"));
+    let json: serde_json::Value = serde_json::from_str(&map.to_cytoscape()).unwrap();
+    let elements = &json["elements"];
+    assert_eq!(elements["nodes"].as_array().map(Vec::len), Some(map.nodes.len()));
+    assert_eq!(elements["edges"].as_array().map(Vec::len), Some(map.edges.len()));
+    assert_eq!(elements["edges"][0]["data"]["source"], "shop");
+    assert_eq!(elements["nodes"][2]["data"]["attributes"]["server.port"], 5432);
+}
+
 #[test]
 fn layers_follow_kinds() {
     assert_eq!(MapLayer::of(&CiKind::literal("service.postgresql")), MapLayer::Service);
@@ -257,10 +315,11 @@ fn layers_follow_kinds() {
 #[test]
 fn draw_an_estate_for_a_look() {
     let estate =
-        crate::testing::estate::generate(3, crate::testing::estate::EstateSize { cis: 60, relations: 90 });
+        crate::testing::estate::generate(3, crate::testing::estate::EstateSize { cis: 260, relations: 420 });
     let graph = estate.graph().unwrap();
     let failed = BTreeSet::from([estate.cis[10].0]);
-    let map = MapDocument::from_graph("Estate of sixty", &graph).with_impact(&graph.impact(&failed));
+    let impact = graph.impact(&failed);
+    let map = MapDocument::from_graph("An estate", &graph).with_hubs(14).with_impact(&impact);
     let (svg, html) = (map.to_svg(), map.to_html());
     assert_eq!(svg, map.to_svg());
     assert!(read_xml(&svg).is_ok());

@@ -4,32 +4,41 @@
 //! the partition is a pure function of the fact set:
 //!
 //! 1. `SameAs` statements (the latest word on a pair counts; `NotSame` wins a tie).
-//! 2. Keys, live objects before departed ones, then by strength (hardware, issued, administrative), then by how many
-//!    sources agree, then by content.
+//! 2. Keys, live objects before departed ones, then by strength (hardware, issued, administrative), then by the rank of
+//!    the kind of key, then by how many sources agree, then by content.
 //!
-//! Conditions have three values. *True* joins, *not applicable* says nothing, *false* forbids ([`cannot-link`](Rule)):
-//! two objects of one source, a `NotSame`, incompatible kinds, or a different value of a single-valued stronger key
-//! (two serials are two chassis, whatever MAC address a dock lent them). Ambient keys never join. A value that too many
-//! objects of one source claim, or that is known junk, does not identify.
+//! Conditions have three values. *True* joins, *not applicable* says nothing, *false* forbids ([`cannot-link`](KeyRule)):
+//! two objects of one source (unless the [source](SourceRule) has double entries), a `NotSame`, incompatible kinds, or a
+//! different value of a single-valued stronger key (two serials are two chassis, whatever MAC address a dock lent them).
+//! Of keys of which a thing has several, a [share](Share) must be common. Ambient keys never join. A value that too many
+//! objects of one source claim, or that is known junk, does not identify. What fits two items that cannot be one is
+//! joined with neither: it is [`Ambiguous`], with the question that would settle it.
 //!
 //! Because a value can become hot, one more fact can take a merge apart again: clusters are derived anew whenever
 //! something they rest on changes, and every id ever derived from a key or an object stays an alias of the item that
 //! holds that key or object now.
 
-mod index;
-mod partition;
+mod agglomerate;
+mod claimants;
+mod compare;
+mod names;
 mod proof;
+mod resolve;
+mod resolver;
 mod rules;
+mod trace;
 
 use std::fmt;
 
 use itom_core::{CiId, Key, KeyKind, Realm, SourceName, Strength, Text};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use index::{Entry, Index};
-pub(crate) use partition::{Cluster, Member, partition};
-pub use proof::{Proof, ProofError, Rule, verify};
-pub use rules::IdentityRules;
+pub use compare::{Apart, Comparison, Verdict, WhyNot, verify_apart};
+pub use proof::{Proof, ProofError, Rule, verify, verify_item};
+pub(crate) use resolve::OpenObject;
+pub use resolve::Resolved;
+pub use resolver::{Described, Resolver};
+pub use rules::{IdentityRules, KeyRule, KindIdentity, Share, SourceRule};
 
 /// One thing as one source names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -96,13 +105,21 @@ impl fmt::Display for Ident {
     }
 }
 
-/// A reference that fits several items: it stays a loose end until a fact settles it.
+/// A value that fits several items which cannot be one: a reference stays a loose end, an object an item of its own,
+/// until a fact settles it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Ambiguous {
-    /// What was referred to.
+    /// The value.
     pub key: Ident,
-    /// The items that claim it now, ascending.
+    /// The object that claims it; `None` for a reference by this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<Object>,
+    /// The items that it fits, ascending.
     pub candidates: Vec<CiId>,
+    /// What would settle it: any of these keys of the object, in which the candidates differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wanted: Vec<KeyKind>,
 }
 
 /// The tiers of evidence that can join, strongest first.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use itom_core::{CiObservation, Classify, ErrorKind, Key, SourceName, Strength, Text};
+use itom_core::{
+    CiKind, CiObservation, Classify, ErrorKind, Key, KeyKind, Realm, SourceName, Strength, Text,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Ident, IdentityRules, Object};
@@ -101,15 +103,15 @@ impl Proof {
     }
 }
 
-/// Checks a proof against the facts and the rules alone.
+/// Checks one step against the facts and the rules alone: that the cited facts exist and say what they are cited for,
+/// and that these two objects may be one. [`verify_item`] checks what only the whole of an item can show.
 ///
 /// # Errors
 /// [`ProofError`] says what does not hold.
 pub fn verify(proof: &Proof, facts: &FactLog, rules: &IdentityRules) -> Result<(), ProofError> {
     let left = described(facts, &proof.left)?;
     let right = described(facts, &proof.right)?;
-    let forbid =
-        |why| Err(ProofError::Forbidden { left: proof.left.0.clone(), right: proof.right.0.clone(), why });
+    let forbid = |why| Err(forbidden(proof, why));
     if rules.common_kind(&left.kind, &right.kind).is_none() {
         return forbid("one thing cannot be of both kinds");
     }
@@ -127,62 +129,160 @@ pub fn verify(proof: &Proof, facts: &FactLog, rules: &IdentityRules) -> Result<(
             if *strength < Strength::Administrative || rules.is_junk(ident) {
                 return forbid("the value does not identify");
             }
-            if proof.left.0.source == proof.right.0.source {
+            let (one, other) = (&proof.left.0.source, &proof.right.0.source);
+            if one == other && rules.is_unique(one) {
                 return forbid("two native ids of one source are two things");
             }
             for (side, fact) in [(left, proof.left.1), (right, proof.right.1)] {
-                if !side.keys.iter().any(|key| key.strength() >= *strength && Ident::from(key) == *ident) {
+                let says =
+                    |key: &Key| rules.strength_of(&side.kind, key) >= *strength && Ident::from(key) == *ident;
+                if !side.keys.iter().any(says) {
                     return Err(ProofError::Misquoted { fact, expected: "the key, at least so strong" });
                 }
-            }
-            let differ = left.keys.iter().any(|key| {
-                let sides = ((left, &proof.left.0), (right, &proof.right.0));
-                contradicts(facts, rules, key, sides, *strength)
-            });
-            if differ {
-                return forbid("they differ in a stronger single-valued key");
             }
         }
     }
     Ok(())
 }
 
-type Side<'a> = (&'a CiObservation, &'a Object);
+/// The weakest claim and the values that one object has for a kind of key.
+type Said = (Strength, BTreeSet<Text>);
 
-/// Whether the items differ in this single-valued key, which is strong enough to forbid. Junk and hot values say
-/// nothing.
-fn contradicts(
+/// What objects that were shown to be one claim together.
+struct Together {
+    kind: CiKind,
+    sources: BTreeSet<SourceName>,
+    /// What each of them says, per kind of key and realm.
+    values: BTreeMap<(KeyKind, Realm), BTreeSet<Said>>,
+}
+
+/// Checks that the steps, in this order, make the objects one item: every step as [`verify`] does, and that none joins
+/// what the steps before it had shown to be different.
+///
+/// # Errors
+/// [`ProofError`] says what does not hold.
+pub fn verify_item(proofs: &[Proof], facts: &FactLog, rules: &IdentityRules) -> Result<(), ProofError> {
+    let mut hot: BTreeMap<Ident, bool> = BTreeMap::new();
+    let mut groups: Vec<Option<Together>> = Vec::new();
+    let mut group_of: BTreeMap<&Object, usize> = BTreeMap::new();
+    for proof in proofs {
+        verify(proof, facts, rules)?;
+        let mut sides = [0; 2];
+        for (side, cited) in sides.iter_mut().zip([&proof.left, &proof.right]) {
+            *side = match group_of.get(&cited.0) {
+                Some(group) => *group,
+                None => {
+                    groups.push(Some(together(facts, rules, cited, &mut hot)?));
+                    group_of.insert(&cited.0, groups.len() - 1);
+                    groups.len() - 1
+                }
+            };
+        }
+        let [left, right] = sides;
+        if left == right {
+            return Err(forbidden(proof, "earlier steps had made them one: the step shows nothing"));
+        }
+        let taken = groups.get_mut(right).and_then(Option::take);
+        let kept = groups.get_mut(left).and_then(Option::as_mut);
+        let (Some(taken), Some(kept)) = (taken, kept) else {
+            return Err(forbidden(proof, "a step refers to what is not there"));
+        };
+        join(rules, proof, kept, taken)?;
+        group_of.values_mut().filter(|group| **group == right).for_each(|group| *group = left);
+    }
+    if groups.iter().flatten().count() > 1 {
+        let (Some(first), Some(last)) = (proofs.first(), proofs.last()) else { return Ok(()) };
+        return Err(ProofError::Forbidden {
+            left: first.left.0.clone(),
+            right: last.right.0.clone(),
+            why: "the steps do not connect them",
+        });
+    }
+    Ok(())
+}
+
+fn forbidden(proof: &Proof, why: &'static str) -> ProofError {
+    ProofError::Forbidden { left: proof.left.0.clone(), right: proof.right.0.clone(), why }
+}
+
+fn together(
     facts: &FactLog,
     rules: &IdentityRules,
-    key: &Key,
-    (left, right): (Side<'_>, Side<'_>),
-    by: Strength,
-) -> bool {
-    let slot = |(item, _): Side<'_>| -> Vec<Key> {
-        item.keys
-            .iter()
-            .filter(|own| own.kind() == key.kind() && own.realm() == key.realm())
-            .filter(|own| own.strength() >= Strength::Administrative && !rules.is_junk(&Ident::from(*own)))
-            .cloned()
-            .collect()
+    cited: &(Object, FactId),
+    hot: &mut BTreeMap<Ident, bool>,
+) -> Result<Together, ProofError> {
+    let item = described(facts, cited)?;
+    let mut values: BTreeMap<(KeyKind, Realm), Said> = BTreeMap::new();
+    for key in &item.keys {
+        let (strength, ident) = (rules.strength_of(&item.kind, key), Ident::from(key));
+        let compared = rules.is_single(key.kind()) || rules.overlap(key.kind()).is_some();
+        if strength < Strength::Administrative || !compared || rules.is_junk(&ident) {
+            continue;
+        }
+        if *hot.entry(ident).or_insert_with_key(|ident| is_hot(facts, rules, ident)) {
+            continue;
+        }
+        let slot = values
+            .entry((key.kind().clone(), key.realm().clone()))
+            .or_insert_with(|| (strength, BTreeSet::new()));
+        slot.0 = slot.0.min(strength);
+        slot.1.insert(key.text().clone());
+    }
+    let source = &cited.0.source;
+    let sources = if rules.is_unique(source) { BTreeSet::from([source.clone()]) } else { BTreeSet::new() };
+    let values = values.into_iter().map(|(slot, own)| (slot, BTreeSet::from([own]))).collect();
+    Ok(Together { kind: item.kind.clone(), sources, values })
+}
+
+fn join(
+    rules: &IdentityRules,
+    proof: &Proof,
+    kept: &mut Together,
+    taken: Together,
+) -> Result<(), ProofError> {
+    let forbid = |why| Err(forbidden(proof, why));
+    let Some(kind) = rules.common_kind(&kept.kind, &taken.kind) else {
+        return forbid("one thing cannot be of both kinds");
     };
-    let (ours, theirs) = (slot(left), slot(right));
-    let Some(weakest) = ours.iter().chain(&theirs).map(Key::strength).min() else { return false };
-    !ours.is_empty()
-        && !theirs.is_empty()
-        && rules.forbids(key.kind(), weakest, by)
-        && ours.iter().all(|own| theirs.iter().all(|other| own.value() != other.value()))
-        // Looked at last: it reads every statement.
-        && ours.iter().any(|own| !is_hot(facts, rules, own))
-        && theirs.iter().any(|own| !is_hot(facts, rules, own))
+    if let Rule::Key { ident, strength, .. } = &proof.rule {
+        if !kept.sources.is_disjoint(&taken.sources) {
+            return forbid("two native ids of one source are two things");
+        }
+        let by = (*strength, rules.rank(&ident.kind));
+        for (slot, ours) in &kept.values {
+            let theirs = taken.values.get(slot).into_iter().flatten();
+            let differ = |(mine, a): &Said, (yours, b): &Said| {
+                rules.forbids(&slot.0, *mine.min(yours), by) && a.is_disjoint(b)
+            };
+            if theirs.into_iter().any(|other| ours.iter().any(|own| differ(own, other))) {
+                return forbid("they differ in a stronger single-valued key");
+            }
+        }
+        let slot = (ident.kind.clone(), ident.realm.clone());
+        let all = |group: &Together| -> BTreeSet<Text> {
+            group.values.get(&slot).into_iter().flatten().flat_map(|own| own.1.iter().cloned()).collect()
+        };
+        if let Some(share) = rules.overlap(&ident.kind) {
+            let (ours, theirs) = (all(kept), all(&taken));
+            if !share.holds(ours.intersection(&theirs).count(), ours.len().min(theirs.len())) {
+                return forbid("they share too few values");
+            }
+        }
+    }
+    kept.kind = kind;
+    kept.sources.extend(taken.sources);
+    for (slot, values) in taken.values {
+        kept.values.entry(slot).or_default().extend(values);
+    }
+    Ok(())
 }
 
 /// Whether more objects of one source than the limit ever claimed this value.
-fn is_hot(facts: &FactLog, rules: &IdentityRules, key: &Key) -> bool {
+fn is_hot(facts: &FactLog, rules: &IdentityRules, ident: &Ident) -> bool {
     let mut claimants: BTreeMap<&SourceName, BTreeSet<&Text>> = BTreeMap::new();
     for fact in facts.iter() {
         if let FactBody::Ci(ci) = fact.body()
-            && ci.keys.iter().any(|own| Ident::from(own) == Ident::from(key))
+            && ci.keys.iter().any(|own| Ident::from(own) == *ident)
         {
             claimants.entry(fact.source()).or_default().insert(&ci.subject);
         }
@@ -190,7 +290,7 @@ fn is_hot(facts: &FactLog, rules: &IdentityRules, key: &Key) -> bool {
     claimants.values().any(|objects| objects.len() > rules.hot_limit())
 }
 
-fn described<'a>(
+pub(super) fn described<'a>(
     facts: &'a FactLog,
     (object, id): &(Object, FactId),
 ) -> Result<&'a CiObservation, ProofError> {

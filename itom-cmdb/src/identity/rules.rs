@@ -1,8 +1,9 @@
-//! The versioned rule set of identity.
+//! The versioned rules of identity, as data.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use itom_core::{CiKind, KeyKind, Strength, key_kind, kind};
+use itom_core::{CiKind, Key, KeyKind, SourceName, Strength, key_kind, kind};
+use serde::{Deserialize, Serialize};
 
 use super::Ident;
 
@@ -49,38 +50,135 @@ const JUNK: &[&str] = &[
 const SHARED_MACS: &[&str] =
     &["00:00:5e:00:01:", "00:00:5e:00:02:", "00:00:0c:07:ac:", "00:07:b4:00:", "02:42:"];
 
+/// How large a part of two sets must be common: `2` out of `3`, measured on the smaller set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// So many …
+    pub of: u32,
+    /// … out of so many.
+    pub out_of: u32,
+}
+
+impl Share {
+    /// Whether `common` elements are enough when the smaller set has `smaller`.
+    #[must_use]
+    pub const fn holds(self, common: usize, smaller: usize) -> bool {
+        common as u64 * self.out_of as u64 >= smaller as u64 * self.of as u64
+    }
+}
+
+/// How keys of one kind are compared. The comparison has three values: an equal value is *true* and joins at the
+/// strength of the weaker claim, different values of a single-valued key are *false* and forbid, everything else does
+/// *not apply*.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct KeyRule {
+    /// A thing has one value: two different ones are two things.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub single_valued: bool,
+    /// Orders kinds of key of equal strength: higher is applied first, and a different value forbids what a lower one
+    /// would join.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rank: u8,
+    /// A thing has several values and two things may share one (a dock's address): only a common share of them joins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<Share>,
+    /// A claim counts for no more than this, whatever its source says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<Strength>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+const fn is_zero(rank: &u8) -> bool {
+    *rank == 0
+}
+
+/// What one source, or a family of them, is to identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SourceRule {
+    /// The source, or the part of its name before `@` for a family of sources (`linux` for `linux@web-1`).
+    pub source: SourceName,
+    /// Whether two native ids of it are two things: so for controllers and agents, not so for a spreadsheet in which
+    /// one machine may have two rows.
+    #[serde(default = "yes")]
+    pub unique_objects: bool,
+}
+
+impl SourceRule {
+    /// Two rows of this source may be one thing.
+    #[must_use]
+    pub const fn with_double_entries(source: SourceName) -> Self {
+        Self { source, unique_objects: false }
+    }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// What identifies items of one kind and its refinements.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct KindIdentity {
+    /// Only these kinds of key identify it, others are circumstances; all of them if `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<BTreeSet<KeyKind>>,
+    /// A description makes an item of its own only with a key at least so strong (matching one asks for less); any
+    /// description does if `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mints_at: Option<Strength>,
+}
+
 /// The rules of identity, as data. Engines with equal rules and facts agree on every item.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct IdentityRules {
     version: u32,
     hot_above: usize,
-    single_valued: BTreeSet<KeyKind>,
+    crowd_above: usize,
+    keys: BTreeMap<KeyKind, KeyRule>,
+    kinds: BTreeMap<CiKind, KindIdentity>,
+    sources: Vec<SourceRule>,
     generalizations: BTreeSet<CiKind>,
     junk: BTreeSet<String>,
+    shared_macs: BTreeSet<String>,
 }
 
 impl Default for IdentityRules {
     fn default() -> Self {
-        let single = [
-            key_kind::MACHINE_ID,
-            key_kind::SMBIOS_UUID,
-            key_kind::SERIAL,
-            key_kind::CLOUD_INSTANCE,
-            key_kind::K8S_UID,
-            key_kind::CONTAINER_ID,
+        let single = |rank| KeyRule { single_valued: true, rank, ..KeyRule::default() };
+        let part = KeyRule { overlap: Some(Share { of: 2, out_of: 3 }), ..KeyRule::default() };
+        let keys = [
+            (key_kind::SERIAL, single(0)),
+            (key_kind::SMBIOS_UUID, single(0)),
+            (key_kind::MAC, part),
+            // What a platform gives once outranks what an image may carry along.
+            (key_kind::CLOUD_INSTANCE, single(1)),
+            (key_kind::K8S_UID, single(1)),
+            (key_kind::CONTAINER_ID, single(1)),
+            (key_kind::MACHINE_ID, single(0)),
         ];
         Self {
-            version: 1,
+            version: 2,
             hot_above: 3,
-            single_valued: single.into(),
+            crowd_above: 4096,
+            keys: keys.into(),
+            kinds: BTreeMap::new(),
+            sources: Vec::new(),
             generalizations: kind::ALL.iter().cloned().collect(),
             junk: JUNK.iter().map(|value| (*value).to_owned()).collect(),
+            shared_macs: SHARED_MACS.iter().map(|prefix| (*prefix).to_owned()).collect(),
         }
     }
 }
 
 impl IdentityRules {
-    /// The version of the built-in rules.
+    /// The version of the meaning of these rules.
     #[must_use]
     pub const fn version(&self) -> u32 {
         self.version
@@ -90,6 +188,14 @@ impl IdentityRules {
     #[must_use]
     pub const fn hot_above(mut self, objects: usize) -> Self {
         self.hot_above = objects;
+        self
+    }
+
+    /// A value claimed by more than this many objects altogether does not identify, whoever claims it: it bounds what
+    /// one more claim can cost. 4,096 by default.
+    #[must_use]
+    pub const fn crowd_above(mut self, objects: usize) -> Self {
+        self.crowd_above = objects;
         self
     }
 
@@ -103,7 +209,36 @@ impl IdentityRules {
     /// A thing has one value of this kind of key: two different ones are two things.
     #[must_use]
     pub fn single_valued(mut self, kind: KeyKind) -> Self {
-        self.single_valued.insert(kind);
+        self.keys.entry(kind).or_default().single_valued = true;
+        self
+    }
+
+    /// How keys of this kind are compared.
+    #[must_use]
+    pub fn key_rule(mut self, kind: KeyKind, rule: KeyRule) -> Self {
+        self.keys.insert(kind, rule);
+        self
+    }
+
+    /// What identifies items of this kind.
+    #[must_use]
+    pub fn kind_identity(mut self, kind: CiKind, identity: KindIdentity) -> Self {
+        self.kinds.insert(kind, identity);
+        self
+    }
+
+    /// What a source is to identity. A rule for the full name beats one for the family.
+    #[must_use]
+    pub fn source(mut self, rule: SourceRule) -> Self {
+        self.sources.retain(|own| own.source != rule.source);
+        self.sources.push(rule);
+        self
+    }
+
+    /// A kind that two things of different refinements may meet at.
+    #[must_use]
+    pub fn generalization(mut self, kind: CiKind) -> Self {
+        self.generalizations.insert(kind);
         self
     }
 
@@ -111,31 +246,105 @@ impl IdentityRules {
         self.hot_above
     }
 
+    pub(crate) const fn crowd_limit(&self) -> usize {
+        self.crowd_above
+    }
+
+    /// How keys of this kind are compared.
+    #[must_use]
+    pub fn rule_of(&self, kind: &KeyKind) -> Option<&KeyRule> {
+        self.keys.get(kind)
+    }
+
+    /// Whether two native ids of this source are two things.
+    #[must_use]
+    pub fn is_unique(&self, source: &SourceName) -> bool {
+        let family = source.as_str().split_once('@').map_or(source.as_str(), |(family, _)| family);
+        let named = |name: &str| self.sources.iter().find(|rule| rule.source.as_str() == name);
+        let rule = named(source.as_str()).or_else(|| named(family));
+        rule.map_or_else(|| !crate::lock::is_lock(source), |rule| rule.unique_objects)
+    }
+
+    /// What the nearest general kind with rules says.
+    #[must_use]
+    pub fn kind_rule(&self, kind: &CiKind) -> Option<&KindIdentity> {
+        if self.kinds.is_empty() {
+            return None;
+        }
+        let mut name = kind.as_str();
+        loop {
+            if let Some(rule) = self.kinds.get(name) {
+                return Some(rule);
+            }
+            name = name.rsplit_once('.')?.0;
+        }
+    }
+
+    /// How much a claim of this key by an item of this kind says.
+    #[must_use]
+    pub fn strength_of(&self, item: &CiKind, key: &Key) -> Strength {
+        let circumstance = self
+            .kind_rule(item)
+            .and_then(|rule| rule.keys.as_ref())
+            .is_some_and(|keys| !keys.contains(key.kind()));
+        if circumstance {
+            return Strength::Ambient;
+        }
+        let mut strength = key.strength();
+        if let Some(cap) = self.rule_of(key.kind()).and_then(|rule| rule.at_most) {
+            strength = strength.min(cap);
+        }
+        if *key.kind() == key_kind::MAC && first_octet(key.value()) & 2 == 2 {
+            // Locally administered: chosen by software, unique only as far as that software looked.
+            strength = strength.min(Strength::Administrative);
+        }
+        strength
+    }
+
+    /// Whether a description of this kind whose strongest usable key is `strongest` makes an item of its own.
+    #[must_use]
+    pub fn mints(&self, kind: &CiKind, strongest: Option<Strength>) -> bool {
+        self.kind_rule(kind).and_then(|rule| rule.mints_at).is_none_or(|least| strongest >= Some(least))
+    }
+
     /// Whether a value is known not to identify anything.
     #[must_use]
     pub fn is_junk(&self, ident: &Ident) -> bool {
-        if ident.kind == key_kind::MAC {
-            let octets = ident.value.as_str();
-            let multicast =
-                u8::from_str_radix(octets.get(..2).unwrap_or("0"), 16).is_ok_and(|byte| byte & 1 == 1);
-            return multicast
-                || octets == "00:00:00:00:00:00"
-                || SHARED_MACS.iter().any(|prefix| octets.starts_with(prefix));
-        }
         let value = ident.value.as_str();
+        if ident.kind == key_kind::MAC {
+            let multicast = first_octet(value) & 1 == 1;
+            return multicast
+                || value == "00:00:00:00:00:00"
+                || self.shared_macs.iter().any(|prefix| value.starts_with(prefix.as_str()));
+        }
         let repeated = value.len() > 3 && value.bytes().all(|byte| Some(&byte) == value.as_bytes().first());
-        repeated || value.starts_with("invalid:") || self.junk.contains(&value.to_lowercase())
+        repeated || value.starts_with("invalid:") || self.is_listed(value)
+    }
+
+    fn is_listed(&self, value: &str) -> bool {
+        if value.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
+            self.junk.contains(&value.to_lowercase())
+        } else {
+            self.junk.contains(value)
+        }
     }
 
     pub(crate) fn is_single(&self, kind: &KeyKind) -> bool {
-        self.single_valued.contains(kind)
+        self.rule_of(kind).is_some_and(|rule| rule.single_valued)
     }
 
-    /// Whether two different values of this kind forbid a merge by evidence of strength `by`.
-    pub(crate) fn forbids(&self, kind: &KeyKind, strength: Strength, by: Strength) -> bool {
-        self.is_single(kind)
-            && strength >= Strength::Issued
-            && (strength > by || (strength == by && by == Strength::Hardware))
+    pub(crate) fn rank(&self, kind: &KeyKind) -> u8 {
+        self.rule_of(kind).map_or(0, |rule| rule.rank)
+    }
+
+    pub(crate) fn overlap(&self, kind: &KeyKind) -> Option<Share> {
+        self.rule_of(kind)?.overlap
+    }
+
+    /// Whether two different values of this kind, the weaker claimed with `strength`, forbid a merge by evidence of the
+    /// strength and rank `by`.
+    pub(crate) fn forbids(&self, kind: &KeyKind, strength: Strength, by: (Strength, u8)) -> bool {
+        self.is_single(kind) && outweighs((strength, self.rank(kind)), by)
     }
 
     /// What two kinds have in common: the more refined one, else their nearest common general kind that is a kind of
@@ -157,4 +366,16 @@ impl IdentityRules {
         }
         None
     }
+}
+
+/// Whether a contradiction of this strength and rank forbids a merge by evidence of the other. Hardware forbids
+/// hardware; among issued ids the higher rank does; below that nothing forbids.
+pub(crate) fn outweighs(contradiction: (Strength, u8), by: (Strength, u8)) -> bool {
+    let (strength, rank) = contradiction;
+    strength >= Strength::Issued
+        && (strength > by.0 || (strength == by.0 && (strength == Strength::Hardware || rank > by.1)))
+}
+
+fn first_octet(mac: &str) -> u8 {
+    u8::from_str_radix(mac.get(..2).unwrap_or("0"), 16).unwrap_or(0)
 }

@@ -54,6 +54,8 @@ pub enum ClaimReason {
     Tie,
     /// It says the same as the winner.
     Agrees,
+    /// Its list is a part of the union that is believed.
+    United,
 }
 
 /// What one source says about one attribute.
@@ -169,7 +171,8 @@ impl Ci {
     pub fn state(&self) -> LifeState {
         self.body.state
     }
-    /// Whether it is only known by reference: no source describes it (or several do, and which one is open).
+    /// Whether it is only known by reference: no source describes it (or several do, and which one is open), or none with
+    /// a key that is strong enough to make an item of its kind.
     #[must_use]
     pub fn is_loose_end(&self) -> bool {
         self.body.loose_end

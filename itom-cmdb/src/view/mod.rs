@@ -29,6 +29,7 @@ use trie::Trie;
 #[derive(Debug, Clone, Default)]
 pub struct View {
     pub(crate) as_of: Option<Timestamp>,
+    pub(crate) rules: u64,
     cis: Trie<CiId, Ci>,
     kinds: Arc<BTreeMap<CiKind, Trie<CiId, ()>>>,
     relations: Trie<RelationId, Relation>,
@@ -40,6 +41,10 @@ pub struct View {
 }
 
 impl View {
+    pub(crate) fn under(rules: u64) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
     /// One item, by exactly this id; see [`current`](Self::current) for ids of merged items.
     #[must_use]
     pub fn ci(&self, id: CiId) -> Option<&Ci> {
@@ -130,6 +135,13 @@ impl View {
         self.as_of
     }
 
+    /// The hash of the rules it was derived with: see [`RuleSet::hash`](crate::ruleset::RuleSet::hash). Views with other
+    /// rules are other views, whatever the facts.
+    #[must_use]
+    pub const fn rules(&self) -> u64 {
+        self.rules
+    }
+
     pub(crate) fn candidates(&self, ident: &Ident) -> &[CiId] {
         self.claimants.get(ident.ci_id()).map_or(&[], Arc::as_ref)
     }
@@ -141,9 +153,8 @@ impl View {
         }
     }
 
-    /// Returns whether anything changed.
-    pub(crate) fn set_candidates(&mut self, ident: &Ident, candidates: Vec<CiId>) -> bool {
-        let id = ident.ci_id();
+    /// Sets who claims the value with this id; returns whether anything changed.
+    pub(crate) fn set_candidates(&mut self, id: CiId, candidates: Vec<CiId>) -> bool {
         if self.claimants.get(id).map_or(&[][..], Arc::as_ref) == candidates.as_slice() {
             return false;
         }

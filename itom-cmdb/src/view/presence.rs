@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::CmdbConfig;
 use crate::fact::{Fact, FactBody, FactId, FactLog, Head, Resolution};
+use crate::lock::is_lock;
 
 /// What a source calls one of its things.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +71,8 @@ impl Item {
 
     pub(crate) fn lease(&self, config: &CmdbConfig) -> Option<Duration> {
         match self.statement.body() {
+            // What a person holds stays until it ends or is taken back.
+            FactBody::Ci(_) if is_lock(self.statement.source()) => None,
             FactBody::Ci(ci) => config.lease_of(&ci.kind),
             _ => config.relation_lease(),
         }

@@ -11,6 +11,8 @@ use super::presence::Item;
 use super::{Attribute, Ci, CiBody, Claim, ClaimReason, LifeState, Relation};
 use crate::config::CmdbConfig;
 use crate::identity::Object;
+use crate::lock::{ends, is_about_lock, is_lock};
+use crate::ruleset::Reducer;
 
 struct Candidate<'a> {
     value: &'a Value,
@@ -66,7 +68,12 @@ fn attributes<'a>(
         let gone = item.departure(config, now).is_some();
         for (name, value) in *attributes {
             let (rank, fresh_for) = kind.map_or((0, None), |kind| config.trust(kind, name, source));
-            let stale = fresh_for.is_some_and(|span| item.last_seen + span <= now);
+            let held = is_lock(source);
+            if held && is_about_lock(name) {
+                continue;
+            }
+            let stale = fresh_for.is_some_and(|span| item.last_seen + span <= now)
+                || (held && ends(attributes).is_some_and(|end| end <= now));
             said.entry(name).or_default().push(Candidate {
                 value,
                 source,
@@ -80,12 +87,74 @@ fn attributes<'a>(
     said.into_iter()
         .filter_map(|(name, mut candidates)| {
             candidates.sort_by(|a, b| b.order().cmp(&a.order()).then_with(|| a.source.cmp(b.source)));
+            match kind.map_or(Reducer::Ordered, |kind| config.reducer_of(kind, name)) {
+                Reducer::Union => {
+                    if let Some(attribute) = united(&candidates) {
+                        return Some((name.clone(), attribute));
+                    }
+                }
+                Reducer::Replace => return Some((name.clone(), replaced(&candidates)?)),
+                Reducer::Ordered => {}
+            }
             let (best, rest) = candidates.split_first()?;
             let reason = if rest.is_empty() { ClaimReason::Only } else { ClaimReason::Best };
             let others = rest.iter().map(|other| other.claim(other.lost_to(best))).collect();
             Some((name.clone(), Attribute { winner: best.claim(reason), others }))
         })
         .collect()
+}
+
+/// The elements of a list as a set.
+fn elements(value: &Value) -> Option<BTreeSet<&Value>> {
+    match value {
+        Value::List(list) => Some(list.iter().collect()),
+        _ => None,
+    }
+}
+
+/// Everything that present, fresh sources list. `None` when the best claim is no such list, or somebody locked it.
+fn united(candidates: &[Candidate<'_>]) -> Option<Attribute> {
+    let (best, rest) = candidates.split_first()?;
+    if !best.fresh || is_lock(best.source) {
+        return None;
+    }
+    let mut all = elements(best.value)?;
+    let mut others = Vec::with_capacity(rest.len());
+    let mut several = false;
+    for other in rest {
+        match elements(other.value).filter(|_| other.fresh) {
+            Some(list) => {
+                several = true;
+                all.extend(list);
+                others.push(other.claim(ClaimReason::United));
+            }
+            None => others.push(other.claim(other.lost_to(best))),
+        }
+    }
+    let reason = match (several, others.is_empty()) {
+        (true, _) => ClaimReason::United,
+        (false, true) => ClaimReason::Only,
+        (false, false) => ClaimReason::Best,
+    };
+    let value = Value::List(all.into_iter().cloned().collect());
+    Some(Attribute { winner: Claim { value, ..best.claim(reason) }, others })
+}
+
+/// The best list as a set: ascending, without repeats.
+fn replaced(candidates: &[Candidate<'_>]) -> Option<Attribute> {
+    let (best, rest) = candidates.split_first()?;
+    let set = elements(best.value);
+    let reason = if rest.is_empty() { ClaimReason::Only } else { ClaimReason::Best };
+    let claim = |other: &Candidate<'_>| {
+        let same = set.is_some() && elements(other.value) == set;
+        other.claim(if same { ClaimReason::Agrees } else { other.lost_to(best) })
+    };
+    let others = rest.iter().map(claim).collect();
+    let mut winner = best.claim(reason);
+    if let Some(set) = &set {
+        winner.value = Value::List(set.iter().map(|value| (*value).clone()).collect());
+    }
+    Some(Attribute { winner, others })
 }
 
 /// Active while any item is there; else since when and how the last one left.
@@ -147,8 +216,14 @@ fn name_of(attributes: &BTreeMap<AttrName, Attribute>, items: &[(&Object, &Item)
     }
 }
 
-/// The item that these objects are.
-pub(crate) fn ci(config: &CmdbConfig, id: CiId, now: Timestamp, items: &[(&Object, &Item)]) -> Option<Ci> {
+/// The item that these objects are; a loose end when nothing they say is enough to make an item.
+pub(crate) fn ci(
+    config: &CmdbConfig,
+    id: CiId,
+    now: Timestamp,
+    mints: bool,
+    items: &[(&Object, &Item)],
+) -> Option<Ci> {
     let described: Vec<_> =
         items.iter().filter_map(|(object, item)| Some((*object, *item, item.ci()?))).collect();
     let (_, first, _) = described.first()?;
@@ -168,7 +243,7 @@ pub(crate) fn ci(config: &CmdbConfig, id: CiId, now: Timestamp, items: &[(&Objec
         objects: described.iter().map(|(object, _, _)| (*object).clone()).collect(),
         sources: described.iter().map(|(object, _, _)| object.source.clone()).collect(),
         state: life(config, now, described.iter().map(|(_, item, _)| *item)),
-        loose_end: false,
+        loose_end: !mints,
         kind,
         attributes,
     };

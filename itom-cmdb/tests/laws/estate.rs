@@ -35,7 +35,7 @@ pub(crate) fn kind_of(index: u8) -> CiKind {
 pub(crate) fn key_of(index: u8) -> Key {
     let own =
         |kind, value: &str, strength| Key::new(kind, itom_core::Realm::GLOBAL, value, strength).unwrap();
-    match index % 12 {
+    match index % 15 {
         0 => own(key_kind::SERIAL, "SN-0001", Strength::Hardware),
         1 => own(key_kind::SERIAL, "SN-0002", Strength::Hardware),
         2 => own(key_kind::SERIAL, "Default string", Strength::Hardware),
@@ -47,7 +47,10 @@ pub(crate) fn key_of(index: u8) -> Key {
         8 => Key::fqdn("one.example.com"),
         9 => Key::fqdn("two.example.com"),
         10 => Key::ip([192, 0, 2, 1].into()),
-        _ => Key::ip([192, 0, 2, 2].into()),
+        11 => Key::ip([192, 0, 2, 2].into()),
+        12 => Key::mac("00:1b:44:11:3a:03").unwrap(),
+        13 => own(key_kind::CLOUD_INSTANCE, "i-1", Strength::Issued),
+        _ => own(key_kind::CLOUD_INSTANCE, "i-2", Strength::Issued),
     }
 }
 
@@ -128,16 +131,16 @@ impl Run {
 }
 
 fn said() -> impl Strategy<Value = Said> {
-    let keys = proptest::collection::vec(0_u8..12, 0..4);
+    let keys = proptest::collection::vec(0_u8..15, 0..5);
     prop_oneof![
         10 => (0_u8..5, 0_u8..4, keys, any::<u8>(), proptest::bool::weighted(0.2)).prop_map(
             |(native, kind, keys, value, partition)| Said::Ci { native, kind, keys, value, partition }
         ),
-        4 => (0_u8..5, 0_u8..12, any::<bool>()).prop_map(|(from, to, by_key)| Said::Relation { from, to, by_key }),
+        4 => (0_u8..5, 0_u8..15, any::<bool>()).prop_map(|(from, to, by_key)| Said::Relation { from, to, by_key }),
         1 => (0_u8..5).prop_map(Said::RetractCi),
         1 => (0_u8..5, 0_u8..5).prop_map(|(from, to)| Said::RetractRelation { from, to }),
-        1 => (0_u8..5, 0_u8..12).prop_map(|(a, key)| Said::Same { a, key }),
-        1 => (0_u8..5, 0_u8..12).prop_map(|(a, key)| Said::Apart { a, key }),
+        1 => (0_u8..5, 0_u8..15).prop_map(|(a, key)| Said::Same { a, key }),
+        1 => (0_u8..5, 0_u8..15).prop_map(|(a, key)| Said::Apart { a, key }),
     ]
 }
 

@@ -2,12 +2,13 @@
 
 mod estate;
 mod model;
+mod resolver;
 
 use std::collections::BTreeSet;
 
 use estate::{Run, STEP, runs};
 use itom_cmdb::fact::{Fact, FactLog, facts_of};
-use itom_cmdb::identity::{Object, verify};
+use itom_cmdb::identity::{Object, verify, verify_apart, verify_item};
 use itom_cmdb::{Cmdb, CmdbConfig, GraphDelta, View};
 use itom_core::{
     Batch, CiId, Coverage, ErrorKind, Key, RelationKind, Scope, SourceName, Timestamp, attr, kind,
@@ -171,6 +172,7 @@ proptest! {
         for ci in cmdb.view().cis() {
             let Some(why) = cmdb.explain(ci.id()) else { prop_assert!(false, "no explanation"); return Ok(()) };
             prop_assert_eq!(why.merges.len(), ci.objects().len().saturating_sub(1), "a spanning tree of merges");
+            prop_assert_eq!(verify_item(&why.merges, cmdb.facts(), cmdb.config().identity()), Ok(()));
             for proof in &why.merges {
                 prop_assert_eq!(verify(proof, cmdb.facts(), cmdb.config().identity()), Ok(()));
                 for cited in proof.facts() {
@@ -178,6 +180,38 @@ proptest! {
                     prop_assert!(verify(proof, &without, cmdb.config().identity()).is_err());
                     let other = derived(without.iter().cloned());
                     prop_assert_ne!(other.state_hash(), cmdb.state_hash(), "a cited fact matters");
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(
+        std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64)
+    ))]
+
+    #[test]
+    fn l6_every_reason_to_stay_apart_holds(runs in runs()) {
+        let cmdb = derived(facts(&runs));
+        let view = cmdb.view();
+        let ids: Vec<CiId> = view.cis().filter(|ci| !ci.is_loose_end()).map(|ci| ci.id()).collect();
+        for (at, a) in ids.iter().enumerate() {
+            for b in &ids[..at] {
+                let why = cmdb.explain_pair(*a, *b);
+                let Some(why) = why else { prop_assert!(false, "no explanation"); return Ok(()) };
+                prop_assert!(!why.together);
+                for apart in &why.apart {
+                    prop_assert_eq!(verify_apart(apart, cmdb.facts(), cmdb.config().identity()), Ok(()));
+                    for cited in apart.facts() {
+                        let without = cmdb.facts().iter().filter(|fact| fact.id() != cited).cloned();
+                        let without: FactLog = without.collect();
+                        let checked = verify_apart(apart, &without, cmdb.config().identity());
+                        prop_assert!(checked.is_err());
+                        let other = derived(without.iter().cloned());
+                        let again = other.explain_pair(*a, *b).is_some_and(|why| why.apart.contains(apart));
+                        prop_assert!(!again, "without a fact that it cites the reason is gone");
+                    }
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use itom_core::{
-    Batch, BatchLimits, Classify as _, Clock, Coverage, ErrorChain, SourceName, Text, Timestamp,
+    Batch, BatchLimits, Classify as _, Clock, Coverage, ErrorChain, Question, SourceName, Text, Timestamp,
 };
 
 use crate::{Cancel, CollectContext, CollectError, Collector, Outcome};
@@ -20,6 +20,7 @@ pub struct RunSpec {
     deadline: Timestamp,
     cancel: Cancel,
     limits: BatchLimits,
+    questions: Vec<Question>,
 }
 
 impl RunSpec {
@@ -27,7 +28,15 @@ impl RunSpec {
     #[must_use]
     pub fn new(source: SourceName, clock: Arc<dyn Clock>, deadline: Timestamp) -> Self {
         let started = clock.now();
-        Self { source, clock, started, deadline, cancel: Cancel::new(), limits: BatchLimits::default() }
+        Self {
+            source,
+            clock,
+            started,
+            deadline,
+            cancel: Cancel::new(),
+            limits: BatchLimits::default(),
+            questions: Vec::new(),
+        }
     }
 
     /// Says when the run began, if not now: the time of its batch, from which the run's id follows.
@@ -40,6 +49,12 @@ impl RunSpec {
     #[must_use]
     pub fn cancel(self, cancel: Cancel) -> Self {
         Self { cancel, ..self }
+    }
+
+    /// Offers questions that the run could settle.
+    #[must_use]
+    pub fn questions(self, questions: Vec<Question>) -> Self {
+        Self { questions, ..self }
     }
 
     /// Sets how much its batch may hold.
@@ -68,10 +83,10 @@ pub struct RunReport {
 ///
 /// Never fails and holds no executor: await it anywhere. Dropping it drops the run and what it pushed.
 pub async fn run_collector(collector: &dyn Collector, spec: RunSpec) -> RunReport {
-    let RunSpec { source, clock, started, deadline, cancel, limits } = spec;
+    let RunSpec { source, clock, started, deadline, cancel, limits, questions } = spec;
     let what = source.text().clone();
     let mut batch = Batch::with_limits(source, started, limits);
-    let cx = CollectContext::new(Arc::clone(&clock), deadline, cancel);
+    let cx = CollectContext::new(Arc::clone(&clock), deadline, cancel).with_questions(questions);
 
     let result = {
         // Unwind safety: after a panic the collector sees no shared state of ours, and the batch is only ever whole:

@@ -109,6 +109,16 @@ pub enum ChangeKind {
         /// The other end.
         to: CiId,
     },
+    /// It is no item of its own any more: all that it was belongs to another.
+    MergedInto {
+        /// The other.
+        into: CiId,
+    },
+    /// Some of what it is belonged to another item, which goes on without it.
+    SplitFrom {
+        /// The other.
+        from: CiId,
+    },
 }
 
 /// One change of one item.

@@ -35,7 +35,7 @@ pub(super) fn merged<T: Clone>(first: Vec<(i64, T)>, second: Vec<(i64, T)>) -> V
 
 impl DurableStore {
     /// The series that fit all conditions and have samples with `from <= time <= to`.
-    pub(super) fn gather(
+    pub(crate) fn gather(
         &self,
         conditions: &[Condition],
         (from, to): (i64, i64),

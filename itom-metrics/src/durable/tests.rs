@@ -485,3 +485,28 @@ fn retention_goes_by_time_and_by_size() {
     assert_eq!(store.compact(Timestamp::from_secs(120)).unwrap().expired, 2);
     assert!(folder.names().iter().all(|name| name.starts_with("log-")), "{:?}", folder.names());
 }
+
+#[test]
+fn promql_reads_memory_and_segments_as_one() {
+    use crate::{LabelMatcher, Queryable, SelectHints, TimeRange};
+    let folder = TestFolder::new();
+    let store = open(&folder).0;
+    for at in [1_000, 2_000, 3_001] {
+        append(&store, Timestamp::from_millis(at), &[(0, at), (4, at)]).unwrap();
+        if at < 3_000 {
+            store.flush().unwrap();
+        }
+    }
+    let matchers = [LabelMatcher::new("n", MatchOp::Regex, "0|2").unwrap(), LabelMatcher::equal("none", "")];
+    let range = TimeRange { from: 1_001, to: 3_001 };
+    let found = Queryable::select(&store, &matchers, range, &SelectHints::default()).unwrap();
+    let shape: Vec<_> = found
+        .iter()
+        .map(|one| (one.labels.get("n").to_owned(), one.samples.floats.len(), one.samples.histograms.len()))
+        .collect();
+    assert_eq!(shape, [("0".to_owned(), 2, 0), ("2".to_owned(), 1, 1)]);
+    let few = SelectHints { max_samples: Some(3), ..SelectHints::default() };
+    assert!(Queryable::select(&store, &matchers, range, &few).is_err());
+    let none = [LabelMatcher::equal("none", "x")];
+    assert!(Queryable::select(&store, &none, range, &SelectHints::default()).unwrap().is_empty());
+}

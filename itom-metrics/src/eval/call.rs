@@ -290,6 +290,7 @@ fn ranges(
             let step = if steps.count > 1 { steps.step } else { 0 };
             let hints = SelectHints { step, range, function: Some(function.name()), max_samples: None };
             let series = evaluation.source.series(selector, times, &hints)?;
+            let series = evaluation.decided.mark(selector, series);
             let span = matrix.at.0;
             Ok(Ranges { series, range, offset, fixed, edges: selector.edges, span })
         }
@@ -358,9 +359,6 @@ fn over_range(
             let cell = if size == 0 {
                 Cell::Absent
             } else {
-                if ranges.edges.is_some() && !window.histograms.is_empty() {
-                    return fail("smoothed and anchored modifiers do not work with native histograms");
-                }
                 widest = widest.max(size as u64);
                 at_step.clear();
                 at_step.extend(numbers.iter().map(|values| values.get(step).copied().unwrap_or(f64::NAN)));
@@ -534,7 +532,7 @@ pub(super) fn range_vector(
             return fail("anchored modifier is not supported with histograms");
         }
         let mut samples = crate::Points::of_floats(match ranges.edges {
-            Some(edges) => super::rate::with_edges(&window, edges == Edges::Smoothed),
+            Some(edges) => super::edges::with_edges(&window, edges == Edges::Smoothed),
             None => window.floats.to_vec(),
         });
         samples.histograms = window.histograms.to_vec();

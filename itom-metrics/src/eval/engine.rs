@@ -107,7 +107,7 @@ impl Engine {
         t: i64,
         watch: &dyn Watch,
     ) -> Result<Answer, EvalError> {
-        let mut evaluation = self.evaluation(source, watch, Asked { start: t, end: t, step: 0 });
+        let mut evaluation = self.evaluation(expr, source, watch, Asked { start: t, end: t, step: 0 });
         let steps = Steps::single(t);
         let value = match expr.within_parens() {
             Expr::Matrix(_) | Expr::Subquery(_) => {
@@ -176,7 +176,7 @@ impl Engine {
             return Err(EvalError::Samples { limit: self.options.max_samples });
         }
         let store = Store { queryable, max_series: self.options.max_series };
-        let mut evaluation = self.evaluation(&store, watch, Asked { start, end, step });
+        let mut evaluation = self.evaluation(expr, &store, watch, Asked { start, end, step });
         let series = match evaluation.eval(expr, &steps)? {
             Value::Text(_) => return fail("a range query of a string has no values over time"),
             Value::Scalar(values) => {
@@ -198,6 +198,7 @@ impl Engine {
 
     fn evaluation<'a>(
         &'a self,
+        expr: &Expr,
         source: &'a dyn Source,
         watch: &'a dyn Watch,
         asked: Asked,
@@ -208,6 +209,7 @@ impl Engine {
             watch,
             asked,
             annotations: Annotations::default(),
+            decided: super::restarts::Decided::of(expr),
             held: 0,
         }
     }

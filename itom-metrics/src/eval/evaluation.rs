@@ -59,6 +59,7 @@ pub(super) struct Evaluation<'a> {
     pub(super) watch: &'a dyn Watch,
     pub(super) asked: Asked,
     pub(super) annotations: Annotations,
+    pub(super) decided: super::restarts::Decided,
     /// Samples that are held.
     pub(super) held: u64,
 }

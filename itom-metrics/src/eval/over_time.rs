@@ -309,19 +309,7 @@ enum At<'a> {
 
 /// How many pairs of neighbouring samples are so. `so` is also told whether start times speak of a restart between them.
 fn counted(window: &Window<'_>, so: impl Fn(At<'_>, At<'_>, bool) -> bool) -> Cell {
-    let mut floats = window.floats;
-    let mut float_starts = window.float_starts;
-    if window.edges == Some(Edges::Anchored) {
-        // The last sample before the window stands at its start.
-        match floats {
-            [.., last] if last.t > window.from => {
-                let first = floats.partition_point(|point| point.t <= window.from).saturating_sub(1);
-                floats = floats.get(first..).unwrap_or(&[]);
-                float_starts = float_starts.get(first..).unwrap_or(&[]);
-            }
-            _ => return Cell::Absent,
-        }
-    }
+    let (floats, float_starts) = (window.floats, window.float_starts);
     let start_of = |starts: &[i64], index: usize| starts.get(index).copied().unwrap_or(0);
     let mut both: Vec<(i64, i64, At<'_>)> = floats
         .iter()
@@ -337,7 +325,18 @@ fn counted(window: &Window<'_>, so: impl Fn(At<'_>, At<'_>, bool) -> bool) -> Ce
     if !floats_alone {
         both.sort_by_key(|(t, ..)| *t);
     }
-    let count = both
+    let mut seen = both.as_slice();
+    if window.edges == Some(Edges::Anchored) {
+        // The last sample before the window stands at its start.
+        match seen {
+            [.., (last, ..)] if *last > window.from => {
+                let first = seen.partition_point(|(t, ..)| *t <= window.from).saturating_sub(1);
+                seen = seen.get(first..).unwrap_or(&[]);
+            }
+            _ => return Cell::Absent,
+        }
+    }
+    let count = seen
         .windows(2)
         .filter(|pair| match pair {
             [(before_t, before_start, before), (now_t, now_start, now)] => {

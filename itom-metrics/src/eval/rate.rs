@@ -6,8 +6,8 @@ use itom_core::{CounterReset, Histogram, Layout};
 
 use super::Annotations;
 use super::block::Cell;
+use super::edges::extended;
 use super::over_time::Window;
-use crate::FloatPoint;
 use crate::histogram::{add, compact, copy_to_schema, detect_reset, div, mul, sub};
 use crate::promql::ast::Edges;
 
@@ -23,7 +23,7 @@ pub(super) struct Change {
 /// `rate`, `increase` or `delta` of a window.
 pub(super) fn rate(window: &Window<'_>, change: Change, notes: &mut Annotations) -> Cell {
     if let Some(edges) = window.edges {
-        return extended(window, change, edges == Edges::Smoothed);
+        return extended(window, change, edges == Edges::Smoothed, notes);
     }
     let floats = window.floats;
     let histograms = window.histograms;
@@ -280,56 +280,6 @@ fn schema_of(h: &Histogram) -> Option<itom_core::Schema> {
     }
 }
 
-/// The value at a time between two points, on the line between them. A counter that fell began again at zero.
-pub(super) fn between(before: FloatPoint, after: FloatPoint, time: i64, counter: bool) -> f64 {
-    let from = if counter && after.v < before.v { 0.0 } else { before.v };
-    from + (after.v - from) * ((time - before.t) as f64) / ((after.t - before.t) as f64)
-}
-
-/// The same with the samples next to the window: taken as they are, or as a line to the edge.
-fn extended(window: &Window<'_>, change: Change, smoothed: bool) -> Cell {
-    let floats = window.floats;
-    let (from, to) = (window.from, window.to);
-    let Some(mut last) = floats.len().checked_sub(1) else { return Cell::Absent };
-    let mut first = floats[..last].partition_point(|point| point.t <= from).saturating_sub(1);
-    if smoothed {
-        last = floats[..last].partition_point(|point| point.t < to);
-    }
-    let (Some(at_first), Some(at_last)) = (floats.get(first), floats.get(last)) else { return Cell::Absent };
-    if at_last.t <= from || (smoothed && at_first.t > to) {
-        return Cell::Absent;
-    }
-    let left = match floats.get(first + 1) {
-        Some(next) if smoothed && at_first.t < from => between(*at_first, *next, from, change.counter),
-        _ => at_first.v,
-    };
-    let right = match last.checked_sub(1).and_then(|before| floats.get(before)) {
-        Some(before) if smoothed && at_last.t > to => between(*before, *at_last, to, change.counter),
-        _ => at_last.v,
-    };
-    let mut result = right - left;
-    if change.counter {
-        if at_first.t <= from {
-            first += 1;
-        }
-        let end = if at_last.t >= to { last } else { last + 1 };
-        let mut before = left;
-        for point in floats.get(first..end.max(first)).unwrap_or(&[]) {
-            if point.v < before {
-                result += before;
-            }
-            before = point.v;
-        }
-        if right < before {
-            result += before;
-        }
-    }
-    if change.per_second {
-        result /= window.seconds();
-    }
-    Cell::Float(result)
-}
-
 #[derive(Clone, Copy)]
 enum Last<'a> {
     Float(f64),
@@ -395,32 +345,4 @@ pub(super) fn instant_rate(window: &Window<'_>, counter: bool, notes: &mut Annot
             Cell::Absent
         }
     }
-}
-
-/// The floats of a window with a value at each of its edges.
-pub(super) fn with_edges(window: &Window<'_>, smoothed: bool) -> Vec<FloatPoint> {
-    let floats = window.floats;
-    let (from, to) = (window.from, window.to);
-    let Some(mut last) = floats.len().checked_sub(1) else { return Vec::new() };
-    let first = floats[..last].partition_point(|point| point.t <= from).saturating_sub(1);
-    if smoothed {
-        last = floats[..last].partition_point(|point| point.t < to);
-    }
-    let (Some(at_first), Some(at_last)) = (floats.get(first), floats.get(last)) else { return Vec::new() };
-    if at_last.t <= from {
-        return Vec::new();
-    }
-    let left = match floats.get(first + 1) {
-        Some(next) if smoothed && at_first.t < from => between(*at_first, *next, from, false),
-        _ => at_first.v,
-    };
-    let right = match last.checked_sub(1).and_then(|before| floats.get(before)) {
-        Some(before) if smoothed && at_last.t > to => between(*before, *at_last, to, false),
-        _ => at_last.v,
-    };
-    let inner = floats.iter().filter(|point| point.t > from && point.t < to).copied();
-    let mut out = vec![FloatPoint { t: from, v: left }];
-    out.extend(inner);
-    out.push(FloatPoint { t: to, v: right });
-    out
 }

@@ -1,13 +1,14 @@
 //! Selectors.
 
-use itom_core::is_stale_nan;
+use itom_core::{CounterReset, is_stale_nan};
 
+use super::Annotations;
 use super::block::{Block, Cell, Head, Steps};
-use super::error::{EvalError, fail};
+use super::edges::{between, between_histograms};
+use super::error::EvalError;
 use super::evaluation::Evaluation;
-use super::rate::between;
 use crate::promql::ast::{Edges, VectorSelector};
-use crate::{FloatPoint, Points, SelectHints, SelectedSeries, TimeRange};
+use crate::{FloatPoint, HistogramPoint, Points, SelectHints, SelectedSeries, TimeRange};
 
 /// The newest sample of a series at a step.
 pub(super) struct Picked {
@@ -43,6 +44,7 @@ pub(super) fn picked(
     let range = TimeRange { from: first.saturating_sub(lookback).saturating_add(1), to: last };
     let hints = SelectHints { step: if steps.count > 1 { steps.step } else { 0 }, ..SelectHints::default() };
     let series = evaluation.source.series(selector, range, &hints)?;
+    let series = evaluation.decided.mark(selector, series);
     rows(evaluation, &series, steps, fixed, offset, take)
 }
 
@@ -136,6 +138,7 @@ fn smoothed(
         to: last.saturating_add(lookback),
     };
     let series = evaluation.source.series(selector, range, &SelectHints::default())?;
+    let series = evaluation.decided.mark(selector, series);
     let mut block = Block::with_capacity(steps.count, series.len());
     for one in series.iter() {
         let samples = one.samples.clone().without_stale();
@@ -143,8 +146,18 @@ fn smoothed(
         for time in steps.times() {
             let time = fixed.unwrap_or(time).saturating_sub(offset);
             let floats = window(&samples.floats, time - lookback, time + lookback, |point| point.t);
-            if !window(&samples.histograms, time - lookback, time + lookback, |point| point.t).is_empty() {
-                return fail("smoothed and anchored modifiers do not work with native histograms");
+            let histograms = window(&samples.histograms, time - lookback, time + lookback, |point| point.t);
+            if !histograms.is_empty() {
+                let notes = &mut evaluation.annotations;
+                cells.push(smoothed_histogram(
+                    floats,
+                    histograms,
+                    time,
+                    selector,
+                    one.labels.metric(),
+                    notes,
+                ));
+                continue;
             }
             let after = floats.partition_point(|point| point.t < time);
             let before = after.checked_sub(1).and_then(|index| floats.get(index));
@@ -158,6 +171,39 @@ fn smoothed(
         block.push_row(Head { labels: one.labels.clone(), drop_name: false }, cells.into_iter());
     }
     Ok(block)
+}
+
+/// The histogram of a smoothed selector at a time.
+fn smoothed_histogram(
+    floats: &[FloatPoint],
+    histograms: &[HistogramPoint],
+    time: i64,
+    selector: &VectorSelector,
+    metric: &str,
+    notes: &mut Annotations,
+) -> Cell {
+    let span = selector.at.0;
+    if !floats.is_empty() {
+        notes.mixed_floats_histograms(span, metric);
+        return Cell::Absent;
+    }
+    let place = histograms.partition_point(|point| point.t < time);
+    let before = place.checked_sub(1).and_then(|index| histograms.get(index));
+    match (before, histograms.get(place)) {
+        (_, Some(exact)) if exact.t == time => Cell::Histogram(exact.h.clone()),
+        (Some(before), Some(after)) => {
+            let counter = after.h.reset != CounterReset::Gauge && before.h.reset != CounterReset::Gauge;
+            match between_histograms(before, after, time, counter) {
+                Ok(found) => Cell::histogram(found),
+                Err(_) => {
+                    notes.mixed_schemas(span, metric);
+                    Cell::Absent
+                }
+            }
+        }
+        (Some(before), None) => Cell::Histogram(before.h.clone()),
+        (None, _) => Cell::Absent,
+    }
 }
 
 /// The points with `after < t <= through`.

@@ -1,8 +1,8 @@
 //! One condition on one label, compiled.
 
-use itom_core::{EvaluateError, MatchOp, Text};
+use itom_core::{EvaluateError, LabelName, MatchOp, Text};
 
-use crate::selector::{Pattern, Test, literals};
+use crate::selector::{Condition, Pattern, Test, literals};
 
 /// A condition on a label: its name is any UTF-8, a regular expression has RE2's syntax, is anchored at both ends and
 /// compiled.
@@ -57,6 +57,13 @@ impl LabelMatcher {
             value: quoted.join("|").into(),
             test: Test::OneOf(values),
         }
+    }
+
+    /// The same for an index; `None` when the name is one that no stored label has.
+    pub(crate) fn condition(&self) -> Option<Condition> {
+        let name = LabelName::new(self.name.as_str()).ok()?;
+        let negated = matches!(self.op, MatchOp::NotEqual | MatchOp::NotRegex);
+        Some(Condition { name, test: self.test.clone(), negated })
     }
 
     /// The label.

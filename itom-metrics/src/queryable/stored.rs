@@ -1,14 +1,63 @@
-//! The embedded store read by PromQL.
+//! The embedded stores read by PromQL: floats and histograms, without start times.
 
-use itom_core::{EvaluateError, Interval, LabelName, SampleSource, Selector, Timestamp};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{
-    FloatPoint, LabelMatcher, LabelSet, METRIC_NAME, Points, Queryable, QueryableError, SelectHints,
+    FloatPoint, HistogramPoint, LabelMatcher, LabelSet, Points, Queryable, QueryableError, SelectHints,
     SelectedSeries, TimeRange,
 };
-use crate::{Samples as _, SeriesStore};
+use crate::SeriesStore;
+use crate::chunk::histogram::decode;
+use crate::code::Take;
+use crate::selector::Condition;
+use crate::store::Scanned;
 
-/// The store holds floats without start times.
+/// The conditions of matchers; `None` when nothing can fit, because a label is asked for that none can have.
+fn conditions(matchers: &[LabelMatcher]) -> Option<Vec<Condition>> {
+    let mut all = Vec::with_capacity(matchers.len());
+    for matcher in matchers {
+        match matcher.condition() {
+            Some(condition) => all.push(condition),
+            None if matcher.matches("") => {}
+            None => return None,
+        }
+    }
+    Some(all)
+}
+
+fn selected(series: Scanned) -> SelectedSeries {
+    let floats = series.samples.into_iter().map(|(t, bits)| FloatPoint { t, v: f64::from_bits(bits) });
+    let mut samples = Points::of_floats(floats.collect());
+    samples.histograms = series
+        .histograms
+        .into_iter()
+        .filter_map(|(t, bytes)| Some(HistogramPoint { t, h: Arc::new(decode(&mut Take(&bytes))?) }))
+        .collect();
+    SelectedSeries { labels: LabelSet::of_metric(&series.metric, &series.labels), samples }
+}
+
+/// Counts what is read against the reader's limit and the store's.
+struct Limit {
+    read: u64,
+    most: u64,
+}
+
+impl Limit {
+    fn new(hints: &SelectHints, store: u64) -> Self {
+        Self { read: 0, most: hints.max_samples.unwrap_or(u64::MAX).min(store) }
+    }
+
+    fn count(&mut self, series: &Scanned) -> Result<(), QueryableError> {
+        self.read += (series.samples.len() + series.histograms.len()) as u64;
+        if self.read > self.most {
+            Err(QueryableError::Limit { what: "samples", limit: self.most })
+        } else {
+            Ok(())
+        }
+    }
+}
+
 impl Queryable for SeriesStore {
     fn select(
         &self,
@@ -16,47 +65,43 @@ impl Queryable for SeriesStore {
         range: TimeRange,
         hints: &SelectHints,
     ) -> Result<Vec<SelectedSeries>, QueryableError> {
-        let interval = Interval::new(
-            Timestamp::from_millis(range.from),
-            Timestamp::from_millis(range.to.saturating_add(1)),
-        );
+        let Some(conditions) = conditions(matchers) else { return Ok(Vec::new()) };
+        let from = range.from.max(self.floor.load(Ordering::Relaxed));
+        let mut limit = Limit::new(hints, self.config().max_samples_read);
         let mut found = Vec::new();
-        let mut read = 0_u64;
-        for metric in self.metrics() {
-            let fits = |name: &LabelMatcher| {
-                name.name().as_str() != METRIC_NAME || name.matches(metric.name.as_str())
-            };
-            if !matchers.iter().all(fits) {
-                continue;
-            }
-            let mut selector = Selector::new(metric.name.clone());
-            for matcher in matchers.iter().filter(|matcher| matcher.name().as_str() != METRIC_NAME) {
-                // Labels with other names than these are in no series of this store; the check below sees to them.
-                if let Ok(name) = LabelName::new(matcher.name().as_str()) {
-                    selector = selector.with(name, matcher.op(), matcher.value().clone());
-                }
-            }
-            for series in SampleSource::select(self, &selector, interval).map_err(unreadable)? {
-                let labels = LabelSet::of_metric(&metric.name, &series.labels);
-                if !matchers.iter().all(|one| one.matches(labels.get(one.name()))) {
-                    continue;
-                }
-                read += series.samples.len() as u64;
-                if let Some(limit) = hints.max_samples.filter(|limit| read > *limit) {
-                    return Err(QueryableError::Limit { what: "samples", limit });
-                }
-                let floats = series.samples.iter().map(|(at, v)| FloatPoint { t: at.as_millis(), v: *v });
-                found.push(SelectedSeries { labels, samples: Points::of_floats(floats.collect()) });
-            }
-        }
+        self.scan(&conditions, (from, range.to), |series| {
+            limit.count(&series)?;
+            found.push(selected(series));
+            Ok::<(), QueryableError>(())
+        })?;
         found.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(found)
     }
 }
 
-fn unreadable(error: EvaluateError) -> QueryableError {
-    match error {
-        EvaluateError::Limit { what, limit } => QueryableError::Limit { what, limit },
-        other => QueryableError::Unavailable(other.into()),
+#[cfg(feature = "durable")]
+impl Queryable for crate::durable::DurableStore {
+    fn select(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        hints: &SelectHints,
+    ) -> Result<Vec<SelectedSeries>, QueryableError> {
+        use crate::durable::DurableError;
+        let Some(conditions) = conditions(matchers) else { return Ok(Vec::new()) };
+        let gathered = self.gather(&conditions, (range.from, range.to)).map_err(|error| match error {
+            DurableError::Evaluate(itom_core::EvaluateError::Limit { what, limit }) => {
+                QueryableError::Limit { what, limit }
+            }
+            other => QueryableError::Unavailable(other.into()),
+        })?;
+        let mut limit = Limit::new(hints, u64::MAX);
+        let mut found = Vec::with_capacity(gathered.len());
+        for series in gathered.into_values() {
+            limit.count(&series)?;
+            found.push(selected(series));
+        }
+        found.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(found)
     }
 }

@@ -35,7 +35,6 @@ pub use self::distributions::NewHistogram;
 pub use self::limits::{AppendReport, Appended, Refusal, Refused, StoreConfig};
 pub use self::read::{InstantSample, MetricInfo, SeriesInfo};
 pub use self::scan::HistogramSeries;
-#[cfg(feature = "durable")]
 pub(crate) use self::scan::Scanned;
 pub use self::series::SeriesRef;
 pub use self::stats::StoreStats;
@@ -134,7 +133,7 @@ pub struct SeriesStore {
     counts: Counts,
     annotations: Mutex<Annotations>,
     /// Milliseconds; samples before it are gone for readers, whatever is still in memory.
-    floor: AtomicI64,
+    pub(crate) floor: AtomicI64,
 }
 
 impl fmt::Debug for SeriesStore {

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "durable")]
-use itom_core::{CiId, SampleKind};
-use itom_core::{EvaluateError, Histogram, Interval, Labels, Matcher, MetricName, Timestamp};
+use itom_core::{
+    CiId, EvaluateError, Histogram, Interval, Labels, Matcher, MetricName, SampleKind, Timestamp,
+};
 
 use super::Encoded;
 use super::index::Index;
 use super::series::Series;
 use super::stats::{add, release};
 use super::{Metric, SeriesStore, millis_up, read};
-#[cfg(feature = "durable")]
 use crate::chunk::Raw;
 use crate::code::Take;
 use crate::selector::Condition;
@@ -40,8 +39,8 @@ impl HistogramSeries {
 }
 
 /// A series with its samples.
-#[cfg(feature = "durable")]
 #[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "durable"), expect(dead_code, reason = "kind and subject are kept on disk"))]
 pub(crate) struct Scanned {
     pub(crate) metric: MetricName,
     pub(crate) labels: Labels,
@@ -77,7 +76,6 @@ impl SeriesStore {
     }
 
     /// Hands over each series that fits and has samples with `from <= time <= to`, sorted by metric and labels.
-    #[cfg(feature = "durable")]
     pub(crate) fn scan<E>(
         &self,
         conditions: &[Condition],

@@ -281,7 +281,8 @@ impl Loop {
         let spec = RunSpec::new(target.clone(), Arc::clone(&self.parts.clock), deadline)
             .started(now)
             .cancel(cancel.clone())
-            .limits(self.parts.limits.batch);
+            .limits(self.parts.limits.batch)
+            .questions(self.cmdb.questions(&target));
         self.starts.insert(target.clone(), now);
         self.cancels.insert((target.clone(), run), cancel);
         self.waits.runs.push(Box::pin(async move {

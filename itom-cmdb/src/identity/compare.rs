@@ -1,0 +1,293 @@
+//! Two items side by side: how every value compares, and what forbids to join them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use itom_core::{CiKind, Key, KeyKind, Realm, Strength, Text};
+
+use super::resolver::Resolver;
+use super::{Ident, IdentityRules, Object, ProofError};
+use crate::fact::{Fact, FactBody, FactId, FactLog};
+
+/// What comparing one kind of key in one realm gave. Conditions have three values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// A common value says that they are one.
+    True(Text),
+    /// They have different values, and a thing has one.
+    False,
+    /// It says nothing.
+    NotApplicable(WhyNot),
+}
+
+/// Why a comparison says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhyNot {
+    /// Only one of them claims a value.
+    OneSided,
+    /// The common value is known to identify nothing.
+    Junk,
+    /// Too many claim the common value.
+    Hot,
+    /// What is claimed is a passing circumstance: it never joins.
+    Ambient,
+    /// They have several values and share too few of them.
+    TooFewShared,
+    /// A thing may have several values; that theirs differ means nothing.
+    Differ,
+}
+
+/// One kind of key in one realm, compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Comparison {
+    /// The kind of key.
+    pub kind: KeyKind,
+    /// Where its values are unique.
+    pub realm: Realm,
+    /// What it says.
+    pub verdict: Verdict,
+}
+
+/// One reason why two items must not be one, with the facts it rests on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Apart {
+    /// Somebody said so.
+    Stated {
+        /// The `NotSame` fact.
+        fact: FactId,
+    },
+    /// One source, in which two native ids are two things, has both.
+    SameSource {
+        /// One, with its description.
+        left: (Object, FactId),
+        /// The other.
+        right: (Object, FactId),
+    },
+    /// They are of kinds that nothing can be at once.
+    Kinds {
+        /// One, with its description.
+        left: (Object, FactId),
+        /// The other.
+        right: (Object, FactId),
+    },
+    /// A thing has one value of this kind of key, and they have different ones.
+    Differs {
+        /// One, with its description.
+        left: (Object, FactId),
+        /// The other.
+        right: (Object, FactId),
+        /// The kind of key.
+        kind: KeyKind,
+        /// Where its values are unique.
+        realm: Realm,
+    },
+}
+
+impl Apart {
+    /// The facts it rests on.
+    #[must_use]
+    pub fn facts(&self) -> Vec<FactId> {
+        match self {
+            Self::Stated { fact } => vec![*fact],
+            Self::SameSource { left, right } | Self::Kinds { left, right } => vec![left.1, right.1],
+            Self::Differs { left, right, .. } => vec![left.1, right.1],
+        }
+    }
+}
+
+/// Checks a reason to keep two items apart against the facts and the rules alone.
+///
+/// # Errors
+/// [`ProofError`] says what does not hold.
+pub fn verify_apart(apart: &Apart, facts: &FactLog, rules: &IdentityRules) -> Result<(), ProofError> {
+    let misquoted = |fact: FactId, expected| Err(ProofError::Misquoted { fact, expected });
+    match apart {
+        Apart::Stated { fact } => match facts.get(*fact).map(Fact::body) {
+            None => Err(ProofError::MissingFact(*fact)),
+            Some(FactBody::NotSame(_)) => Ok(()),
+            Some(_) => misquoted(*fact, "that two subjects are not the same"),
+        },
+        Apart::SameSource { left, right } => {
+            super::proof::described(facts, left)?;
+            super::proof::described(facts, right)?;
+            if left.0.source != right.0.source || left.0 == right.0 || !rules.is_unique(&left.0.source) {
+                return misquoted(left.1, "another object of a source without double entries");
+            }
+            Ok(())
+        }
+        Apart::Kinds { left, right } => {
+            let (one, other) =
+                (super::proof::described(facts, left)?, super::proof::described(facts, right)?);
+            if rules.common_kind(&one.kind, &other.kind).is_some() {
+                return misquoted(left.1, "a kind that has nothing in common with the other");
+            }
+            Ok(())
+        }
+        Apart::Differs { left, right, kind, realm } => {
+            let (one, other) =
+                (super::proof::described(facts, left)?, super::proof::described(facts, right)?);
+            let values = |item: &itom_core::CiObservation| -> BTreeSet<Text> {
+                let counts = |key: &&Key| {
+                    key.kind() == kind
+                        && key.realm() == realm
+                        && rules.strength_of(&item.kind, key) >= Strength::Issued
+                        && !rules.is_junk(&Ident::from(*key))
+                };
+                item.keys.iter().filter(counts).map(|key| key.text().clone()).collect()
+            };
+            let (ours, theirs) = (values(one), values(other));
+            if !rules.is_single(kind) || ours.is_empty() || theirs.is_empty() || !ours.is_disjoint(&theirs) {
+                return misquoted(left.1, "a different value of a single-valued key");
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The values of some objects in one slot: number and strongest claim.
+type Values = BTreeMap<u32, Strength>;
+
+impl Resolver {
+    fn values(&self, objects: &[u32]) -> BTreeMap<u32, Values> {
+        let mut slots: BTreeMap<u32, Values> = BTreeMap::new();
+        for object in objects {
+            for claim in self.own_claims(*object) {
+                let slot = slots.entry(self.names.slot_of(claim.number())).or_default();
+                let strength = slot.entry(claim.number()).or_insert_with(|| claim.strength());
+                *strength = claim.strength().max(*strength);
+            }
+        }
+        slots
+    }
+
+    fn identifying(&self, values: &Values) -> BTreeSet<u32> {
+        let counts = |(ident, strength): &(&u32, &Strength)| {
+            **strength >= Strength::Administrative && self.is_usable(**ident)
+        };
+        values.iter().filter(counts).map(|(ident, _)| *ident).collect()
+    }
+
+    /// Compares every value that either side claims.
+    pub(crate) fn compare(&self, a: &[u32], b: &[u32]) -> Vec<Comparison> {
+        let (ours, theirs) = (self.values(a), self.values(b));
+        let numbers: BTreeSet<u32> = ours.keys().chain(theirs.keys()).copied().collect();
+        let none = Values::new();
+        let mut compared: Vec<Comparison> = numbers
+            .into_iter()
+            .map(|number| {
+                let (one, other) = (ours.get(&number).unwrap_or(&none), theirs.get(&number).unwrap_or(&none));
+                let verdict = self.verdict(number, one, other);
+                let ident = one.keys().chain(other.keys()).next().map(|ident| self.names.ident_name(*ident));
+                ident.map(|ident| Comparison { kind: ident.kind, realm: ident.realm, verdict })
+            })
+            .collect::<Option<_>>()
+            .unwrap_or_default();
+        compared.sort_by(|a, b| (&a.kind, &a.realm).cmp(&(&b.kind, &b.realm)));
+        compared
+    }
+
+    fn verdict(&self, slot: u32, ours: &Values, theirs: &Values) -> Verdict {
+        let rule = self.slot(slot);
+        let (one, other) = (self.identifying(ours), self.identifying(theirs));
+        let mut common: Vec<u32> = one.intersection(&other).copied().collect();
+        common.sort_unstable_by(|a, b| self.names.compare_idents(*a, *b));
+        if let Some(first) = common.first() {
+            let share =
+                rule.overlap.is_none_or(|share| share.holds(common.len(), one.len().min(other.len())));
+            return if share {
+                Verdict::True(self.names.ident_name(*first).value)
+            } else {
+                Verdict::NotApplicable(WhyNot::TooFewShared)
+            };
+        }
+        if rule.single && !one.is_empty() && !other.is_empty() {
+            return Verdict::False;
+        }
+        let why = match ours.keys().find(|ident| theirs.contains_key(ident)) {
+            Some(ident) if self.is_junk(*ident) => WhyNot::Junk,
+            Some(ident) if !self.is_usable(*ident) => WhyNot::Hot,
+            Some(_) => WhyNot::Ambient,
+            None if one.is_empty() && other.is_empty() => WhyNot::Ambient,
+            None if one.is_empty() || other.is_empty() => WhyNot::OneSided,
+            None => WhyNot::Differ,
+        };
+        Verdict::NotApplicable(why)
+    }
+
+    fn cite(&self, object: u32) -> (Object, FactId) {
+        (self.names.object_name(object), self.row(object).statement)
+    }
+
+    /// Everything that forbids to join two items.
+    pub(crate) fn apart(&self, a: &[u32], b: &[u32]) -> Vec<Apart> {
+        let mut reasons = BTreeSet::new();
+        for one in a {
+            for word in self.words_of(*one) {
+                if !word.same && b.contains(&word.other) {
+                    reasons.insert(Apart::Stated { fact: word.fact });
+                }
+            }
+            for other in b {
+                let (left, right) = (self.row(*one), self.row(*other));
+                if left.source == right.source && self.is_unique(left.source) {
+                    reasons.insert(Apart::SameSource { left: self.cite(*one), right: self.cite(*other) });
+                }
+                let kind = |kind: u32| -> &CiKind { self.names.kind_of(kind) };
+                if self.rules().common_kind(kind(left.kind), kind(right.kind)).is_none() {
+                    reasons.insert(Apart::Kinds { left: self.cite(*one), right: self.cite(*other) });
+                }
+            }
+        }
+        for one in a {
+            for other in b {
+                let (ours, theirs) = (self.values(&[*one]), self.values(&[*other]));
+                for (slot, values) in ours.iter().filter(|(slot, _)| self.slot(**slot).single) {
+                    let Some(others) = theirs.get(slot) else { continue };
+                    let (mine, yours) = (self.identifying(values), self.identifying(others));
+                    let strong = |own: &BTreeSet<u32>, of: &Values| {
+                        own.iter().filter_map(|ident| of.get(ident)).min() >= Some(&Strength::Issued)
+                    };
+                    let Some(ident) = mine.first() else { continue };
+                    if mine.is_disjoint(&yours) && strong(&mine, values) && strong(&yours, others) {
+                        let ident = self.names.ident_name(*ident);
+                        reasons.insert(Apart::Differs {
+                            left: self.cite(*one),
+                            right: self.cite(*other),
+                            kind: ident.kind,
+                            realm: ident.realm,
+                        });
+                    }
+                }
+            }
+        }
+        reasons.into_iter().collect()
+    }
+
+    /// The kinds of key in which these items differ pairwise and of which `open` has none: a value would tell whose it
+    /// is. The most telling first.
+    pub(crate) fn telling(&self, open: &[u32], items: &[&[u32]]) -> Vec<KeyKind> {
+        let own = self.values(open);
+        let sides: Vec<BTreeMap<u32, Values>> = items.iter().map(|item| self.values(item)).collect();
+        let Some((first, rest)) = sides.split_first() else { return Vec::new() };
+        let mut telling: Vec<(Strength, KeyKind)> = Vec::new();
+        for (slot, values) in first {
+            let usable = self.identifying(values);
+            let Some(ident) = usable.first() else { continue };
+            let mut seen = usable.clone();
+            let differ = rest.iter().all(|side| {
+                let others = side.get(slot).map(|values| self.identifying(values)).unwrap_or_default();
+                !others.is_empty() && others.into_iter().all(|other| seen.insert(other))
+            });
+            if differ && self.slot(*slot).single && !own.contains_key(slot) {
+                let strength = values.values().copied().min().unwrap_or(Strength::Ambient);
+                telling.push((strength, self.names.ident_name(*ident).kind));
+            }
+        }
+        telling.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        telling.dedup();
+        telling.into_iter().map(|(_, kind)| kind).collect()
+    }
+}

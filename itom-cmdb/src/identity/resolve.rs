@@ -1,0 +1,232 @@
+//! Looking at what changed and at whatever that touches, component by component.
+
+use itom_core::CiKind;
+
+use super::agglomerate::agglomerate;
+use super::resolver::Resolver;
+
+/// What was looked at by a resolution.
+#[derive(Debug, Clone, Default)]
+pub struct Resolved {
+    /// Objects, item by item, component by component.
+    pub(crate) objects: Vec<u32>,
+    /// Where each item ends in `objects`.
+    pub(crate) items: Vec<u32>,
+    /// Where each component ends in `items`.
+    pub(crate) components: Vec<u32>,
+    pub(crate) open: Vec<OpenObject>,
+}
+
+impl Resolved {
+    /// How many objects were looked at.
+    #[must_use]
+    pub const fn objects(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// How many items they make.
+    #[must_use]
+    pub const fn items(&self) -> usize {
+        self.items.len()
+    }
+
+    /// How many objects fit several items by a value, and were left alone.
+    #[must_use]
+    pub const fn abstentions(&self) -> usize {
+        self.open.len()
+    }
+}
+
+/// An object that fits several items by a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OpenObject {
+    pub(crate) object: u32,
+    pub(crate) ident: u32,
+    pub(crate) candidates: Vec<u32>,
+}
+
+/// What one look at a component needs beside the resolver.
+#[derive(Default)]
+struct Desk {
+    component: Vec<u32>,
+    /// Slot, value, how many objects claim it.
+    values: Vec<(u32, u32, u32)>,
+    /// Slot, the place of the last object with a value in it, how many have one.
+    holders: Vec<(u32, u32, u32)>,
+}
+
+impl Resolver {
+    /// Looks at what changed since the last resolution, and at whatever that touches.
+    pub fn resolve(&mut self) -> Resolved {
+        let seeds = std::mem::take(&mut self.seeds);
+        self.resolve_seeds(seeds)
+    }
+
+    /// Looks at everything as if for the first time: the reference of [`resolve`](Self::resolve).
+    pub fn resolve_all(&mut self) -> Resolved {
+        self.seeds.clear();
+        self.resolve_seeds((0..self.rows.len() as u32).collect())
+    }
+
+    fn resolve_seeds(&mut self, mut seeds: Vec<u32>) -> Resolved {
+        let mut resolved = Resolved::default();
+        let mut desk = Desk::default();
+        if self.stamp == u32::MAX {
+            self.object_stamp.fill(0);
+            self.ident_stamp.fill(0);
+            self.stamp = 0;
+        }
+        self.stamp += 1;
+        let mut at = 0;
+        while let Some(seed) = seeds.get(at).copied() {
+            at += 1;
+            if !self.visit(seed) {
+                continue;
+            }
+            self.component(seed, &mut desk.component, &mut seeds);
+            self.settle(&mut desk, &mut resolved);
+        }
+        resolved
+    }
+
+    fn visit(&mut self, object: u32) -> bool {
+        let stamp = &mut self.object_stamp[object as usize];
+        if *stamp == self.stamp || !self.rows[object as usize].known {
+            return false;
+        }
+        *stamp = self.stamp;
+        true
+    }
+
+    /// Everything that usable values and words connect with `seed`. What was one item with any of it becomes a seed.
+    fn component(&mut self, seed: u32, component: &mut Vec<u32>, seeds: &mut Vec<u32>) {
+        component.clear();
+        component.push(seed);
+        let mut at = 0;
+        while let Some(object) = component.get(at).copied() {
+            at += 1;
+            let row = &self.rows[object as usize];
+            let (from, to, worded) = (row.at, row.at + row.len as usize, row.worded);
+            for place in from..to {
+                let claim = self.claims[place];
+                let ident = claim.number() as usize;
+                if !claim.joins() || !self.usable[ident] || self.ident_stamp[ident] == self.stamp {
+                    continue;
+                }
+                self.ident_stamp[ident] = self.stamp;
+                for other in self.claimants[ident].iter() {
+                    let stamp = &mut self.object_stamp[other.number() as usize];
+                    if other.joins() && *stamp != self.stamp {
+                        *stamp = self.stamp;
+                        component.push(other.number());
+                    }
+                }
+            }
+            if worded {
+                for place in 0..self.words_of(object).len() {
+                    let word = self.words_of(object)[place];
+                    if word.same && self.visit(word.other) {
+                        component.push(word.other);
+                    }
+                }
+            }
+            let beside = self.next[object as usize];
+            if self.object_stamp[beside as usize] != self.stamp {
+                seeds.push(beside);
+            }
+        }
+    }
+
+    /// Partitions a component and writes its items down.
+    fn settle(&mut self, desk: &mut Desk, resolved: &mut Resolved) {
+        if self.is_plain(desk) {
+            self.write(&desk.component, resolved);
+        } else {
+            desk.component.sort_unstable_by(|a, b| self.names.compare_objects(*a, *b));
+            let outcome = agglomerate(self, &desk.component);
+            let mut order: Vec<(u32, u32)> = outcome.group.iter().copied().zip(0..).collect();
+            order.sort_unstable();
+            for group in order.chunk_by(|a, b| a.0 == b.0) {
+                let members: Vec<u32> = group.iter().map(|(_, at)| desk.component[*at as usize]).collect();
+                self.write(&members, resolved);
+            }
+            resolved.open.extend(outcome.open.into_iter().map(|open| OpenObject {
+                object: desk.component[open.member as usize],
+                ident: open.ident,
+                candidates: open.candidates.iter().map(|at| desk.component[*at as usize]).collect(),
+            }));
+        }
+        resolved.components.push(resolved.items.len() as u32);
+    }
+
+    fn write(&mut self, members: &[u32], resolved: &mut Resolved) {
+        let head = members.iter().copied().min().unwrap_or(0);
+        for (at, object) in members.iter().enumerate() {
+            self.item[*object as usize] = head;
+            let next = members.get(at + 1).or(members.first()).copied().unwrap_or(*object);
+            self.next[*object as usize] = next;
+        }
+        resolved.objects.extend_from_slice(members);
+        resolved.items.push(resolved.objects.len() as u32);
+    }
+
+    /// Whether nothing in a component could forbid anything: then whatever the order, all of it is one item.
+    fn is_plain(&self, desk: &mut Desk) -> bool {
+        let component = desk.component.as_slice();
+        if component.len() == 1 {
+            return true;
+        }
+        if component.len() > 16 {
+            return false;
+        }
+        for (at, object) in component.iter().enumerate() {
+            let row = self.row(*object);
+            let twin = |other: &u32| self.row(*other).source == row.source;
+            if row.worded || (self.is_unique(row.source) && component[..at].iter().any(twin)) {
+                return false;
+            }
+        }
+        let mut kind: Option<CiKind> = None;
+        let mut number = self.row(component[0]).kind;
+        for object in &component[1..] {
+            let other = self.row(*object).kind;
+            if other == number && kind.is_none() {
+                continue;
+            }
+            let own = kind.as_ref().unwrap_or_else(|| self.names.kind_of(number));
+            let Some(both) = self.rules.common_kind(own, self.names.kind_of(other)) else { return false };
+            kind = Some(both);
+            number = u32::MAX;
+        }
+        desk.values.clear();
+        desk.holders.clear();
+        for (at, object) in (0..).zip(component) {
+            for claim in self.joining(*object) {
+                let slot = self.names.slot_of(claim.number());
+                let rule = self.slot(slot);
+                if !rule.single && rule.overlap.is_none() {
+                    continue;
+                }
+                match desk.values.iter_mut().find(|value| value.1 == claim.number()) {
+                    Some(value) => value.2 += 1,
+                    None => desk.values.push((slot, claim.number(), 1)),
+                }
+                match desk.holders.iter_mut().find(|holder| holder.0 == slot) {
+                    Some(holder) if holder.1 == at => {}
+                    Some(holder) => (holder.1, holder.2) = (at, holder.2 + 1),
+                    None => desk.holders.push((slot, at, 1)),
+                }
+            }
+        }
+        desk.holders.iter().all(|(slot, _, holders)| {
+            let rule = self.slot(*slot);
+            let mut counts = desk.values.iter().filter(|value| value.0 == *slot).map(|value| value.2);
+            // A value that all have contradicts nothing; values that all have overlap wholly.
+            if rule.overlap.is_some() {
+                counts.all(|count| count == *holders)
+            } else {
+                counts.any(|count| count == *holders)
+            }
+        })
+    }
+}

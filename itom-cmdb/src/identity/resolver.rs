@@ -1,0 +1,515 @@
+//! The resolver: objects and what they claim in, items out, at the cost of what changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hashbrown::HashMap;
+use itom_core::{CiKind, CiObservation, Key, SourceName, Strength, Text, Timestamp, key_kind};
+
+use super::claimants::{Claim, Claimants, Claimed};
+use super::names::Names;
+use super::{Ident, IdentityRules, Object, Share};
+use crate::fact::FactId;
+
+/// An object claims no more values than this: the strongest, then the smallest ones. A description with more is no
+/// description of one thing.
+const MOST_KEYS: usize = 1024;
+
+/// What a source says of one of its objects now.
+#[derive(Debug, Clone, Copy)]
+pub struct Described<'a> {
+    /// What it is.
+    pub kind: &'a CiKind,
+    /// What identifies it.
+    pub keys: &'a BTreeSet<Key>,
+    /// When the source saw it first.
+    pub first_seen: Timestamp,
+    /// Whether the source holds that it is there.
+    pub live: bool,
+    /// The fact that says so, for proofs.
+    pub statement: FactId,
+}
+
+impl<'a> Described<'a> {
+    /// What an observation says, as the word of this fact.
+    #[must_use]
+    pub const fn new(ci: &'a CiObservation, first_seen: Timestamp, statement: FactId) -> Self {
+        Self { kind: &ci.kind, keys: &ci.keys, first_seen, live: true, statement }
+    }
+}
+
+/// What is known of an object.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) first_seen: Timestamp,
+    pub(crate) statement: FactId,
+    pub(crate) source: u32,
+    pub(crate) kind: u32,
+    pub(super) at: usize,
+    pub(super) len: u32,
+    /// Described at all: a statement can name what is not.
+    pub(crate) known: bool,
+    pub(crate) live: bool,
+    /// Somebody said something about its sameness.
+    pub(super) worded: bool,
+}
+
+/// How values of a kind of key in a realm are compared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SlotRule {
+    pub(crate) single: bool,
+    pub(crate) rank: u8,
+    pub(crate) overlap: Option<Share>,
+    mac: bool,
+}
+
+/// A word on the sameness of an object and another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Word {
+    pub(crate) other: u32,
+    pub(crate) same: bool,
+    /// Who says so.
+    pub(crate) fact: FactId,
+}
+
+type Words = BTreeMap<u32, Vec<Word>>;
+
+/// Decides which objects are one item. A value of its own: the facade uses one, and so can whoever has another store.
+///
+/// Objects are put in in any order and as often as one likes; [`resolve`](Self::resolve) looks at what changed since the
+/// last time and at whatever that touches. The outcome is that of [`resolve_all`](Self::resolve_all), which looks at
+/// everything: a function of what was put in last for each object, and of the rules.
+///
+/// ```
+/// use std::collections::BTreeSet;
+/// use itom_cmdb::fact::FactId;
+/// use itom_cmdb::identity::{Described, IdentityRules, Object, Resolver};
+/// use itom_core::{Key, SourceName, Timestamp, kind};
+///
+/// let mut resolver = Resolver::new(IdentityRules::default());
+/// let keys = BTreeSet::from([Key::serial("SN-1")?]);
+/// for source in ["agent", "cloud"] {
+///     let object = Object::new(SourceName::new(source)?, "host-1");
+///     resolver.put(&object, Described {
+///         kind: &kind::HOST, keys: &keys, first_seen: Timestamp::EPOCH, live: true,
+///         statement: FactId::from_bytes([0; 16]),
+///     });
+/// }
+/// resolver.resolve();
+/// assert_eq!(resolver.items().count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Resolver {
+    pub(super) rules: IdentityRules,
+    pub(crate) names: Names,
+    pub(super) rows: Vec<Row>,
+    pub(super) claims: Vec<Claim>,
+    wasted: usize,
+    pub(super) claimants: Vec<Claimants>,
+    junk: Vec<bool>,
+    /// Neither junk nor hot.
+    pub(super) usable: Vec<bool>,
+    slots: Vec<SlotRule>,
+    unique: Vec<bool>,
+    /// Whether a kind of key is a mere circumstance for a kind of item; looked up only.
+    circumstances: HashMap<(u32, u32), bool>,
+    words: Words,
+    /// The item of each object: the smallest number in it; and the ring of its objects.
+    pub(super) item: Vec<u32>,
+    pub(super) next: Vec<u32>,
+    pub(super) seeds: Vec<u32>,
+    pub(super) stamp: u32,
+    pub(super) object_stamp: Vec<u32>,
+    pub(super) ident_stamp: Vec<u32>,
+    fresh: Vec<Claim>,
+}
+
+impl Resolver {
+    /// An empty one.
+    #[must_use]
+    pub fn new(rules: IdentityRules) -> Self {
+        Self {
+            rules,
+            names: Names::new(),
+            rows: Vec::new(),
+            claims: Vec::new(),
+            wasted: 0,
+            claimants: Vec::new(),
+            junk: Vec::new(),
+            usable: Vec::new(),
+            slots: Vec::new(),
+            unique: Vec::new(),
+            circumstances: HashMap::new(),
+            words: Words::new(),
+            item: Vec::new(),
+            next: Vec::new(),
+            seeds: Vec::new(),
+            stamp: 0,
+            object_stamp: Vec::new(),
+            ident_stamp: Vec::new(),
+            fresh: Vec::new(),
+        }
+    }
+
+    /// Its rules.
+    #[must_use]
+    pub const fn rules(&self) -> &IdentityRules {
+        &self.rules
+    }
+
+    /// How many objects were described.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether none was.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Takes in what a source says of an object now. What is the same as before costs a look-up.
+    pub fn put(&mut self, object: &Object, said: Described<'_>) {
+        self.describe(&object.source, &object.native, said, &mut Vec::new());
+    }
+
+    /// As [`put`](Self::put); adds the values whose claimants may be others now. `None`: there are more objects than
+    /// numbers.
+    pub(crate) fn describe(
+        &mut self,
+        source: &SourceName,
+        native: &Text,
+        said: Described<'_>,
+        touched: &mut Vec<u32>,
+    ) -> Option<u32> {
+        let source = self.source(source);
+        let object = self.object(source, native)?;
+        let kind = self.names.kind(said.kind);
+        let mut fresh = std::mem::take(&mut self.fresh);
+        self.claims_of(kind, said.keys, &mut fresh);
+        let old = self.row(object).clone();
+        let same_life = old.known && old.live == said.live;
+        let same_claims = old.known && self.own_claims(object) == fresh.as_slice();
+        if same_claims && same_life && old.kind == kind && old.first_seen == said.first_seen {
+            self.rows[object as usize].statement = said.statement;
+            self.fresh = fresh;
+            return Some(object);
+        }
+        self.seeds.push(object);
+        let before: Vec<Claim> =
+            if same_claims && same_life { Vec::new() } else { self.own_claims(object).to_vec() };
+        let (at, len) = if same_claims { (old.at, old.len) } else { self.store(&old, &fresh) };
+        self.rows[object as usize] = Row {
+            first_seen: said.first_seen,
+            statement: said.statement,
+            source,
+            kind,
+            at,
+            len,
+            known: true,
+            live: said.live,
+            worded: old.worded,
+        };
+        if !(same_claims && same_life) {
+            self.reclaim(object, &before, old.live, &fresh, touched);
+        }
+        self.fresh = fresh;
+        Some(object)
+    }
+
+    /// The number of what a source names, described or not.
+    pub(crate) fn number(&mut self, source: &SourceName, native: &Text) -> Option<u32> {
+        let source = self.source(source);
+        self.object(source, native)
+    }
+
+    /// The number of a value, claimed or not.
+    pub(crate) fn ident(&mut self, key: &Key) -> Option<u32> {
+        let (ident, new) = self.names.ident(key)?;
+        if new {
+            self.add_ident(ident, key);
+        }
+        Some(ident)
+    }
+
+    fn source(&mut self, name: &SourceName) -> u32 {
+        let number = self.names.source(name);
+        if number as usize == self.unique.len() {
+            self.unique.push(self.rules.is_unique(name));
+        }
+        number
+    }
+
+    /// The number of an object, described or not.
+    fn object(&mut self, source: u32, native: &Text) -> Option<u32> {
+        let object = self.names.object(source, native)?;
+        if object as usize == self.rows.len() {
+            self.rows.push(Row {
+                first_seen: Timestamp::MAX,
+                statement: FactId::from_bytes([0; 16]),
+                source,
+                kind: 0,
+                at: 0,
+                len: 0,
+                known: false,
+                live: false,
+                worded: false,
+            });
+            self.item.push(object);
+            self.next.push(object);
+            self.object_stamp.push(0);
+        }
+        Some(object)
+    }
+
+    /// The claims of a description, ascending, one for each value.
+    fn claims_of(&mut self, kind: u32, keys: &BTreeSet<Key>, claims: &mut Vec<Claim>) {
+        claims.clear();
+        let many: Vec<&Key>;
+        let few;
+        let keys: &mut dyn Iterator<Item = &Key> = if keys.len() > MOST_KEYS {
+            let mut all: Vec<&Key> = keys.iter().collect();
+            all.sort_by(|a, b| b.strength().cmp(&a.strength()).then_with(|| a.cmp(b)));
+            all.truncate(MOST_KEYS);
+            many = all;
+            &mut many.into_iter()
+        } else {
+            few = keys.iter();
+            &mut { few }
+        };
+        for key in keys {
+            let Some(ident) = self.ident(key) else { continue };
+            claims.push(Claim::new(ident, self.strength_of(kind, ident, key)));
+        }
+        claims.sort_unstable();
+        // Of several claims of one value the strongest stands; it sorts last.
+        claims.dedup_by(|later, kept| {
+            let same = later.number() == kept.number();
+            if same {
+                *kept = *later;
+            }
+            same
+        });
+    }
+
+    fn add_ident(&mut self, ident: u32, key: &Key) {
+        let slot = self.names.slot_of(ident) as usize;
+        if slot == self.slots.len() {
+            self.slots.push(SlotRule {
+                single: self.rules.is_single(key.kind()),
+                rank: self.rules.rank(key.kind()),
+                overlap: self.rules.overlap(key.kind()),
+                mac: *key.kind() == key_kind::MAC,
+            });
+        }
+        let junk = self.rules.is_junk(&self.names.ident_name(ident));
+        self.claimants.push(Claimants::default());
+        self.junk.push(junk);
+        self.usable.push(!junk);
+        self.ident_stamp.push(0);
+    }
+
+    fn strength_of(&mut self, kind: u32, ident: u32, key: &Key) -> Strength {
+        let slot = self.names.slot_of(ident);
+        // A value's own circumstances matter for addresses only; else the kinds of item and key decide.
+        if self.slot(slot).mac {
+            return self.rules.strength_of(self.names.kind_of(kind), key);
+        }
+        let (rules, names) = (&self.rules, &self.names);
+        let circumstance = *self.circumstances.entry((kind, slot)).or_insert_with(|| {
+            rules
+                .kind_rule(names.kind_of(kind))
+                .and_then(|rule| rule.keys.as_ref())
+                .is_some_and(|keys| !keys.contains(key.kind()))
+        });
+        if circumstance {
+            return Strength::Ambient;
+        }
+        match rules.rule_of(key.kind()).and_then(|rule| rule.at_most) {
+            Some(cap) => key.strength().min(cap),
+            None => key.strength(),
+        }
+    }
+
+    /// Keeps claims in the place of the old ones if they fit.
+    fn store(&mut self, old: &Row, fresh: &[Claim]) -> (usize, u32) {
+        let len = fresh.len() as u32;
+        if len <= old.len {
+            self.wasted += (old.len - len) as usize;
+            self.claims[old.at..old.at + fresh.len()].copy_from_slice(fresh);
+            return (old.at, len);
+        }
+        self.wasted += old.len as usize;
+        if self.wasted > self.claims.len() / 2 + 65_536 {
+            self.compact();
+        }
+        let at = self.claims.len();
+        self.claims.extend_from_slice(fresh);
+        (at, len)
+    }
+
+    fn compact(&mut self) {
+        let mut packed = Vec::with_capacity(self.claims.len() - self.wasted);
+        for row in &mut self.rows {
+            let own = row.at..row.at + row.len as usize;
+            row.at = packed.len();
+            packed.extend_from_slice(&self.claims[own]);
+        }
+        self.claims = packed;
+        self.wasted = 0;
+    }
+
+    /// Tells the values which claims are new, gone or other than before.
+    fn reclaim(
+        &mut self,
+        object: u32,
+        before: &[Claim],
+        was_live: bool,
+        after: &[Claim],
+        touched: &mut Vec<u32>,
+    ) {
+        let (source, live) = (self.rows[object as usize].source, self.rows[object as usize].live);
+        let (limit, most) = (self.rules.hot_limit(), self.rules.crowd_limit());
+        let (mut old, mut new) = (before, after);
+        loop {
+            let was = old.first().filter(|was| new.first().is_none_or(|is| was.number() <= is.number()));
+            let is = new.first().filter(|is| old.first().is_none_or(|was| is.number() <= was.number()));
+            let Some(ident) = was.or(is).map(|claim| claim.number()) else { break };
+            let (was, is) = (was.copied(), is.copied());
+            if was.is_some() {
+                old = &old[1..];
+            }
+            if is.is_some() {
+                new = &new[1..];
+            }
+            let own = &mut self.claimants[ident as usize];
+            let about = |object: u32| (self.rows[object as usize].source, self.rows[object as usize].live);
+            if let Some(claim) = was {
+                let claim = Claim::new(object, claim.strength());
+                own.remove(Claimed { claim, source, live: was_live }, limit);
+            }
+            if let Some(claim) = is {
+                let claim = Claim::new(object, claim.strength());
+                own.add(Claimed { claim, source, live }, limit, about);
+            }
+            touched.push(ident);
+            let usable = !self.junk[ident as usize] && !own.is_hot(limit, most, about);
+            let flips = usable != self.usable[ident as usize];
+            self.usable[ident as usize] = usable;
+            let loosens = was.is_some_and(Claim::joins) && !is.is_some_and(Claim::joins);
+            if flips || (usable && loosens) {
+                let others = self.claimants[ident as usize].iter().filter(|claim| claim.joins());
+                self.seeds.extend(others.map(Claim::number));
+            }
+        }
+    }
+
+    /// The effective words on pairs: whether they are the same, and the fact that says so. Replaces all earlier ones.
+    pub(crate) fn set_words(&mut self, said: &BTreeMap<(Object, Object), (bool, FactId)>) {
+        let mut words = Words::new();
+        for ((a, b), (same, fact)) in said {
+            let mut number = |object: &Object| self.number(&object.source, &object.native);
+            let (Some(a), Some(b)) = (number(a), number(b)) else { continue };
+            words.entry(a).or_default().push(Word { other: b, same: *same, fact: *fact });
+            words.entry(b).or_default().push(Word { other: a, same: *same, fact: *fact });
+        }
+        words.values_mut().for_each(|own| own.sort_unstable());
+        for (object, own) in self.words.iter().chain(&words) {
+            let now = words.get(object);
+            if now != Some(own) || self.words.get(object) != now {
+                self.seeds.push(*object);
+                self.seeds.extend(own.iter().map(|word| word.other));
+            }
+            self.rows[*object as usize].worded = now.is_some();
+        }
+        self.words = words;
+    }
+
+    pub(crate) fn words_of(&self, object: u32) -> &[Word] {
+        if self.rows[object as usize].worded {
+            self.words.get(&object).map_or(&[], Vec::as_slice)
+        } else {
+            &[]
+        }
+    }
+
+    pub(crate) fn row(&self, object: u32) -> &Row {
+        &self.rows[object as usize]
+    }
+
+    pub(crate) fn slot(&self, slot: u32) -> SlotRule {
+        self.slots[slot as usize]
+    }
+
+    pub(crate) fn is_unique(&self, source: u32) -> bool {
+        self.unique[source as usize]
+    }
+
+    /// What an object claims, ascending by number.
+    pub(crate) fn own_claims(&self, object: u32) -> &[Claim] {
+        let row = &self.rows[object as usize];
+        &self.claims[row.at..row.at + row.len as usize]
+    }
+
+    /// What an object claims that can join.
+    pub(crate) fn joining(&self, object: u32) -> impl Iterator<Item = Claim> {
+        let usable = |claim: &Claim| claim.joins() && self.usable[claim.number() as usize];
+        self.own_claims(object).iter().copied().filter(usable)
+    }
+
+    pub(crate) fn find(&self, object: &Object) -> Option<u32> {
+        self.names
+            .find_object(&object.source, &object.native)
+            .filter(|number| self.rows[*number as usize].known)
+    }
+
+    pub(crate) fn is_junk(&self, ident: u32) -> bool {
+        self.junk[ident as usize]
+    }
+
+    pub(crate) fn is_usable(&self, ident: u32) -> bool {
+        self.usable[ident as usize]
+    }
+
+    pub(crate) fn is_hot(&self, ident: &Ident) -> bool {
+        let number = self.names.find_ident(ident);
+        number.is_some_and(|number| !self.usable[number as usize] && !self.junk[number as usize])
+    }
+
+    /// Who claims a value, in no order that may show.
+    pub(crate) fn claimants(&self, ident: u32) -> impl Iterator<Item = u32> {
+        self.claimants[ident as usize].iter().map(Claim::number)
+    }
+
+    /// Every item: its objects, ascending, in the order of their smallest.
+    pub fn items(&self) -> impl Iterator<Item = Vec<Object>> {
+        (0..self.rows.len() as u32)
+            .filter(|object| self.item[*object as usize] == *object && self.rows[*object as usize].known)
+            .map(|head| self.names_of(head))
+    }
+
+    /// The objects of the item that holds this one, ascending; empty when it was not described.
+    #[must_use]
+    pub fn item_of(&self, object: &Object) -> Vec<Object> {
+        self.find(object).map_or_else(Vec::new, |number| self.names_of(number))
+    }
+
+    fn names_of(&self, object: u32) -> Vec<Object> {
+        let mut names: Vec<Object> =
+            self.ring(object).into_iter().map(|member| self.names.object_name(member)).collect();
+        names.sort();
+        names
+    }
+
+    /// The objects of the item that holds this one.
+    pub(crate) fn ring(&self, object: u32) -> Vec<u32> {
+        let mut ring = vec![object];
+        let mut at = self.next[object as usize];
+        while at != object {
+            ring.push(at);
+            at = self.next[at as usize];
+        }
+        ring
+    }
+}

@@ -1,0 +1,91 @@
+//! The resolver by itself: looking at what changed gives what looking at everything gives, in any order of arrival.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use itom_cmdb::fact::FactId;
+use itom_cmdb::identity::{Described, IdentityRules, KeyRule, Object, Resolver, Share, SourceRule};
+use itom_core::{Key, SourceName, Timestamp, key_kind};
+use proptest::prelude::*;
+
+use crate::estate::{SOURCES, key_of, kind_of, native};
+
+#[derive(Debug, Clone)]
+struct Put {
+    object: Object,
+    kind: u8,
+    keys: Vec<u8>,
+    first_seen: i64,
+    live: bool,
+}
+
+fn put() -> impl Strategy<Value = Put> {
+    let keys = proptest::collection::vec(0_u8..15, 0..5);
+    (0..SOURCES.len(), 0_u8..6, 0_u8..4, keys, 0_i64..4, proptest::bool::weighted(0.8)).prop_map(
+        |(source, id, kind, keys, first_seen, live)| Put {
+            object: Object::new(SourceName::literal(SOURCES[source]), native(id)),
+            kind,
+            keys,
+            first_seen,
+            live,
+        },
+    )
+}
+
+fn take_in(resolver: &mut Resolver, put: &Put) {
+    let keys: BTreeSet<Key> = put.keys.iter().map(|key| key_of(*key)).collect();
+    let said = Described {
+        kind: &kind_of(put.kind),
+        keys: &keys,
+        first_seen: Timestamp::from_secs(put.first_seen),
+        live: put.live,
+        statement: FactId::from_bytes([0; 16]),
+    };
+    resolver.put(&put.object, said);
+}
+
+fn items(resolver: &Resolver) -> BTreeSet<Vec<Object>> {
+    resolver.items().collect()
+}
+
+fn rules(pick: u8) -> IdentityRules {
+    let rules = IdentityRules::default();
+    match pick % 4 {
+        0 => rules,
+        1 => rules.hot_above(1).source(SourceRule::with_double_entries(SourceName::literal(SOURCES[0]))),
+        2 => {
+            let mut whole = KeyRule::default();
+            whole.overlap = Some(Share { of: 1, out_of: 1 });
+            rules.crowd_above(4).key_rule(key_kind::FQDN, whole)
+        }
+        _ => rules.hot_above(0),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(
+        std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256)
+    ))]
+
+    #[test]
+    fn l2_incremental_is_batch(
+        puts in proptest::collection::vec(put(), 1..60),
+        size in 1_usize..8,
+        pick in any::<u8>(),
+    ) {
+        let mut incremental = Resolver::new(rules(pick));
+        for batch in puts.chunks(size) {
+            batch.iter().for_each(|put| take_in(&mut incremental, put));
+            incremental.resolve();
+            let stepwise = items(&incremental);
+            let mut whole = incremental.clone();
+            whole.resolve_all();
+            prop_assert_eq!(&stepwise, &items(&whole), "the same resolver, everything looked at");
+        }
+        // What was said last of each object, put into a new one in an order by content.
+        let last: BTreeMap<&Object, &Put> = puts.iter().map(|put| (&put.object, put)).collect();
+        let mut batch = Resolver::new(rules(pick));
+        last.values().rev().for_each(|put| take_in(&mut batch, put));
+        batch.resolve_all();
+        prop_assert_eq!(items(&incremental), items(&batch), "another order of arrival");
+    }
+}
