@@ -38,6 +38,8 @@ pub struct Record {
 pub enum AlertInput {
     /// A rule is added, or replaced if its name is known.
     Rule(CompiledRule),
+    /// All rules that are evaluated elsewhere, before the first tick: what is restored of others is over.
+    Elsewhere(BTreeSet<Text>),
     /// Outcomes of a rule that is evaluated elsewhere. An instance that was there before and is not among them has no
     /// data.
     Outcomes {
@@ -139,6 +141,8 @@ pub struct AlertEngine {
     outbox: Outbox,
     sight: Sight,
     names: Names,
+    /// The rules that are evaluated elsewhere.
+    elsewhere: BTreeSet<Text>,
     /// Restored alerts still have to be compared with what was told.
     reconcile: bool,
     outputs: VecDeque<AlertOutput>,
@@ -169,6 +173,7 @@ impl AlertEngine {
             outbox: Outbox::new(config.outbox),
             sight: Sight::default(),
             names: Names::new(),
+            elsewhere: BTreeSet::new(),
             reconcile: false,
             outputs: VecDeque::new(),
         }
@@ -178,6 +183,10 @@ impl AlertEngine {
     pub fn handle(&mut self, now: Timestamp, input: AlertInput) {
         match input {
             AlertInput::Rule(rule) => self.rules.add(rule),
+            AlertInput::Elsewhere(rules) => {
+                self.elsewhere = rules;
+                return;
+            }
             AlertInput::Outcomes { rule, outcomes } => {
                 // The next tick looks at the topology and decides who is told.
                 return self.life(now, LifeInput::Outcomes { rule, outcomes });
@@ -427,7 +436,7 @@ impl AlertEngine {
         let mut open: BTreeMap<Text, Notice> = BTreeMap::new();
         let mut gone: BTreeSet<Text> = BTreeSet::new();
         for alert in self.life.alerts() {
-            if !self.rules.contains(&alert.rule) {
+            if !self.rules.contains(&alert.rule) && !self.elsewhere.contains(&alert.rule) {
                 gone.insert(alert.rule.clone());
             } else if let Some(episode) = &alert.episode {
                 let notice = Notice::of(alert, episode.opened_at, NoticeKind::Open, now);

@@ -33,6 +33,17 @@ impl GroupAlerts {
         Self::default()
     }
 
+    /// The names that the groups' alerting rules have in the alert engine.
+    #[must_use]
+    pub fn rules(groups: &RuleGroups) -> AlertInput {
+        let alerting = groups.status().into_iter().flat_map(|group| {
+            let alerting = group.rules.into_iter().enumerate().filter(|(_, rule)| rule.is_alerting);
+            alerting.map(|(index, _)| (group.key.clone(), index)).collect::<Vec<_>>()
+        });
+        let names = alerting.filter_map(|(key, index)| Some(rule_name(groups, &key, index)?.0));
+        AlertInput::Elsewhere(names.collect())
+    }
+
     /// What the alert engine is to be told about something the groups said.
     pub fn inputs(&mut self, groups: &RuleGroups, news: GroupOutput) -> Vec<AlertInput> {
         match news {

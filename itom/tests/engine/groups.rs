@@ -88,7 +88,6 @@ fn a_rule_file_records_and_tells_once() {
     let notifier = TestNotifier::new();
     let engine = builder(&clock)
         .collector(host("db-1", 15, |second| f64::from(u8::from((120..600).contains(&second)))))
-        .rule_language(language)
         .rule_groups("trouble.yml", FILE)
         .notifier("pager", notifier.clone())
         .build()
@@ -149,8 +148,7 @@ fn an_open_alert_of_a_group_survives_a_restart_without_being_told_again() {
 fn a_bad_rule_file_is_refused_when_the_engine_is_built() {
     let clock = VirtualClock::new(START);
     let error = builder(&clock)
-        .rule_language(language)
-        .rule_groups("a.yml", "groups: [{name: g, rules: [{record: r, expr: nonsense}]}]")
+        .rule_groups("a.yml", "groups: [{name: g, rules: [{record: r, expr: 'up +'}]}]")
         .build()
         .expect_err("the expression is wrong");
     assert!(matches!(error, BuildError::RuleFiles(_)));
