@@ -3,7 +3,7 @@
 //! A map starts at an entry point, at items with a tag, or both, and follows what its members need. Traffic is evidence
 //! and no dependency yet: what members talk to is suggested, with a confidence that falls the more others talk to it, or
 //! followed when asked for. What nearly everything uses is a [hub](Role::Hub): shown, and not followed, so that a map
-//! does not become the estate. [Decisions](Decisions) of people stay: they are about ids that survive re-discovery, follow
+//! does not become the estate. [`Decisions`] of people stay: they are about ids that survive re-discovery, follow
 //! merges, and win over every rule here. What is not known is shown, too, as loose ends and in the
 //! [completeness](Completeness) of the map.
 //!
