@@ -20,12 +20,13 @@
 //! let facts = cmdb.plan(&batch, now);
 //! cmdb.ingest(facts);
 //!
+//! let view = cmdb.view();
 //! let hosts = Traversal::from(kind::SERVICE)
 //!     .where_(|ci| ci.name().as_str() == "shop")
 //!     .out(relation::PROVIDED_BY)
 //!     .repeat(1..=4, |step| step.out(relation::RUNS_ON))
 //!     .kind(kind::HOST)
-//!     .run(&cmdb.view())?;
+//!     .run(&view)?;
 //! assert_eq!(hosts.items()[0].name().as_str(), "web-1");
 //! assert_eq!(hosts.path(0).map(|path| path.len()), Some(3));
 //! # Ok::<(), itom_cmdb::traverse::TraverseError>(())

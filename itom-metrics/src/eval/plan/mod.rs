@@ -29,7 +29,7 @@ use window::{Kept, Which};
 /// let mut series = MemorySeries::new();
 /// series.append_float(&LabelSet::from_pairs([("__name__", "up")]), 1_000, 1.0, 0)?;
 /// let mut plan = Plan::new(vec![promql::parse("sum(up) > 0")?, promql::parse("sum(up) / 2")?]);
-/// assert_eq!(plan.shared_parts(), 2);
+/// assert_eq!(plan.shared_parts(), 1); // `sum(up)`
 /// let answers = plan.evaluate(&Engine::new(EngineOptions::default()), &series, 2_000);
 /// assert!(answers.iter().all(Result::is_ok));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -62,7 +62,7 @@ impl Plan {
         &self.expressions
     }
 
-    /// How many different parts are evaluated once for several uses.
+    /// How many different parts are evaluated once for several uses; what is within a shared part is not counted again.
     #[must_use]
     pub fn shared_parts(&self) -> usize {
         self.shared.len()
