@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use itom_core::{AttrName, CiId, CiKind, Interval, SourceName, Text, Timestamp, attr, kind};
 use serde::{Deserialize, Serialize};
 
-use crate::history::{FeedChange, events};
+use crate::history::{FeedChange, FeedEvent, events};
 use crate::view::View;
 
 pub use cause::Cause;
@@ -205,8 +205,15 @@ pub struct Drift {
 #[must_use]
 pub fn drift(baseline: &View, now: &View, rules: &DriftRules) -> Vec<Drift> {
     let at = now.as_of().unwrap_or(Timestamp::MIN);
+    let events = events(baseline, now, at);
+    let appeared = |event: &FeedEvent| matches!(event.what, FeedChange::Appeared { .. }).then_some(event.ci);
+    let new: BTreeSet<CiId> = events.iter().filter_map(appeared).collect();
     let mut found = Vec::new();
-    for event in events(baseline, now, at) {
+    for event in events {
+        // What is new has all of its attributes for the first time: that it is new says so.
+        if new.contains(&event.ci) && matches!(event.what, FeedChange::Attribute { .. }) {
+            continue;
+        }
         let Some(ci) = now.ci(event.ci).or_else(|| baseline.ci(event.ci)) else { continue };
         if ci.is_loose_end() || !rules.counts(ci.kind(), &event.what) {
             continue;

@@ -68,6 +68,7 @@ fn each_difference_has_its_owner_time_and_cause() {
     let edge = find(&found, "shop", |what| matches!(what, FeedChange::Related { .. }));
     assert_eq!((edge.since, edge.source.clone()), (at(600), Some(source)));
     find(&found, "new", |what| matches!(what, FeedChange::Appeared { .. }));
+    assert_eq!(found.iter().filter(|drift| drift.name.as_str() == "new").count(), 1, "new is said once");
     assert!(drift(&now, &now, &DriftRules::everything()).is_empty());
 }
 
