@@ -405,7 +405,8 @@ impl Atoms {
                 let passage = &self.passages[*kind as usize][*number];
                 (*kind, passage, *tally)
             })
-            .filter(move |(_, passage, _)| passage.gives == mode)
+            // A lost supplier that weighs nothing took no redundancy away.
+            .filter(move |(_, passage, tally)| passage.gives == mode && tally.failed > 0)
             .map(move |(kind, passage, tally)| (kind, gate_of(graph, passage, node, kind), tally))
     }
 }
