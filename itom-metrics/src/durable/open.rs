@@ -101,6 +101,8 @@ impl DurableStore {
         folder.sync().map_err(doing("sync the folder of", &name))?;
         let bytes = MAGIC.len() as u64;
         let writer = Writer { sink, encoder: Encoder::default(), number, written: 0, unsure: false, bytes };
+        let moved =
+            segments.values().map(|segment: &Arc<Segment>| segment.range().1).max().unwrap_or(i64::MIN);
         let store = Self {
             folder,
             config,
@@ -114,6 +116,8 @@ impl DurableStore {
             oldest: AtomicI64::new(oldest),
             now: AtomicI64::new(now),
             quarantined: AtomicU64::new(report.quarantined.len() as u64),
+            moved: AtomicI64::new(moved),
+            lost: AtomicU64::new(0),
             _lock: file_lock,
         };
         if torn {
