@@ -43,11 +43,13 @@ fn remarks(imported: &Imported) -> Vec<String> {
 }
 
 fn items(batch: &Batch) -> BTreeMap<&str, &itom_core::CiObservation> {
-    let item = |own| match own {
-        &Observation::Ci(ref ci) => Some((ci.subject.as_str(), ci)),
-        _ => None,
-    };
-    batch.items().iter().filter_map(item).collect()
+    let mut all = BTreeMap::new();
+    for own in batch.items() {
+        if let Observation::Ci(ci) = own {
+            all.insert(ci.subject.as_str(), ci);
+        }
+    }
+    all
 }
 
 fn relations(batch: &Batch) -> Vec<String> {

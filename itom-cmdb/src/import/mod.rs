@@ -37,6 +37,7 @@ mod otel;
 mod package;
 mod purl;
 mod spdx;
+mod tags;
 mod tree;
 mod yaml;
 
@@ -461,7 +462,7 @@ pub fn import(documents: &[Document<'_>], options: &Options) -> Result<Vec<Impor
 fn parse(document: &Document<'_>, format: Format, options: &Options) -> Result<Node, ImportError> {
     let text = detect::utf8(document)?;
     let read = match format {
-        Format::Spdx if !detect::is_json(text) => spdx::read_tags(text, &options.limits),
+        Format::Spdx if !detect::is_json(text) => tags::read(text, &options.limits),
         Format::Backstage if !detect::is_json(text) => yaml::read(text, &options.limits),
         _ => json::read(text, &options.limits),
     };

@@ -46,7 +46,7 @@ pub(super) fn canonical(purl: &str) -> Option<String> {
         _ => (path, None),
     };
     let segments: Vec<String> =
-        path.split('/').filter(|part| !part.is_empty()).map(|part| decoded(part)).collect::<Option<_>>()?;
+        path.split('/').filter(|part| !part.is_empty()).map(decoded).collect::<Option<_>>()?;
     let (name, namespace) = segments.split_last()?;
     let mut out = format!("pkg:{kind}");
     for part in namespace {

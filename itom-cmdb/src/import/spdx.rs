@@ -6,10 +6,9 @@ use itom_core::{CiKind, RelationKind, kind, relation};
 
 use super::cyclonedx::time;
 use super::draft::{Draft, cut};
-use super::json::Refusal;
 use super::package::{BUILT_WITH, Package, Register, hang_on, scopes};
 use super::tree::{Data, Node};
-use super::{Document, Format, ImportError, Imported, Limits, Options, Problem, Verdict, source};
+use super::{Document, Format, ImportError, Imported, Options, Problem, Verdict, source};
 
 const KNOWN: &str = "2.2, 2.3 and 3.0";
 
@@ -273,123 +272,4 @@ fn graph(document: &Document<'_>, root: &Node, options: &Options) -> Result<Impo
     describe(&mut draft, &register, &described, &parts);
     let taken_at = time(&draft, options);
     Ok(draft.finish(taken_at, scopes(), false))
-}
-
-/// Tag-value text as the tree that the same document has as JSON.
-pub(super) fn read_tags(text: &str, limits: &Limits) -> Result<Node, Refusal> {
-    let refuse = |line: u32, reason: String| Refusal { line, column: 0, problem: Problem::Syntax(reason) };
-    let leaf = |line: u32, text: &str| Node::new(line, Data::Text(text.to_owned()));
-    let mut head: Vec<(String, Node)> = Vec::new();
-    let mut packages: Vec<Node> = Vec::new();
-    let mut relations: Vec<Node> = Vec::new();
-    let mut open: Option<(u32, Vec<(String, Node)>, Vec<Node>, Vec<Node>)> = None;
-    let mut in_file = false;
-    let mut lines = text.lines().enumerate();
-    let mut values = 0_usize;
-    let close = |open: Option<(u32, Vec<(String, Node)>, Vec<Node>, Vec<Node>)>, packages: &mut Vec<Node>| {
-        if let Some((line, mut fields, refs, sums)) = open {
-            fields.push(("externalRefs".to_owned(), Node::new(line, Data::List(refs))));
-            fields.push(("checksums".to_owned(), Node::new(line, Data::List(sums))));
-            packages.push(Node::new(line, Data::Map(fields)));
-        }
-    };
-    while let Some((index, line)) = lines.next() {
-        let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        values += 1;
-        if values > limits.values {
-            return Err(Refusal {
-                line: number,
-                column: 0,
-                problem: Problem::TooLarge { what: "values", limit: limits.values },
-            });
-        }
-        let Some((tag, value)) = line.split_once(':') else {
-            return Err(refuse(number, format!("expected `Tag: value`, found `{}`", cut(line))));
-        };
-        let mut value = value.trim().to_owned();
-        if let Some(rest) = value.strip_prefix("<text>") {
-            let mut long = rest.to_owned();
-            while !long.contains("</text>") {
-                let Some((_, more)) = lines.next() else {
-                    return Err(refuse(number, "`<text>` has no `</text>`".to_owned()));
-                };
-                long.push('\n');
-                long.push_str(more);
-            }
-            value = long.split("</text>").next().unwrap_or_default().to_owned();
-        }
-        match tag.trim() {
-            "PackageName" => {
-                close(open.take(), &mut packages);
-                open =
-                    Some((number, vec![("name".to_owned(), leaf(number, &value))], Vec::new(), Vec::new()));
-                in_file = false;
-            }
-            "FileName" | "SnippetSPDXID" | "LicenseID" => in_file = true,
-            "SPDXID" if !in_file => {
-                let fields = open.as_mut().map_or(&mut head, |(_, fields, _, _)| fields);
-                fields.push(("SPDXID".to_owned(), leaf(number, &value)));
-            }
-            "SPDXVersion" => head.push(("spdxVersion".to_owned(), leaf(number, &value))),
-            "DocumentName" => head.push(("name".to_owned(), leaf(number, &value))),
-            "Created" => {
-                let created = vec![("created".to_owned(), leaf(number, &value))];
-                head.push(("creationInfo".to_owned(), Node::new(number, Data::Map(created))));
-            }
-            "Relationship" => {
-                let mut words = value.split_whitespace();
-                let (Some(from), Some(how), Some(to)) = (words.next(), words.next(), words.next()) else {
-                    return Err(refuse(number, "a relationship is `id TYPE id`".to_owned()));
-                };
-                let names = ["spdxElementId", "relationshipType", "relatedSpdxElement"];
-                let fields = names.into_iter().zip([from, how, to]);
-                let fields = fields.map(|(name, text)| (name.to_owned(), leaf(number, text))).collect();
-                relations.push(Node::new(number, Data::Map(fields)));
-            }
-            "ExternalRef" => {
-                let mut words = value.split_whitespace();
-                if let (Some((_, _, refs, _)), Some(_), Some(kind), Some(locator)) =
-                    (open.as_mut(), words.next(), words.next(), words.next())
-                {
-                    let fields = [("referenceType", kind), ("referenceLocator", locator)];
-                    let fields = fields.map(|(name, text)| (name.to_owned(), leaf(number, text)));
-                    refs.push(Node::new(number, Data::Map(fields.into())));
-                }
-            }
-            "PackageChecksum" => {
-                if let (Some((_, _, _, sums)), Some((algorithm, sum))) =
-                    (open.as_mut(), value.split_once(':'))
-                {
-                    let fields = [("algorithm", algorithm.trim()), ("checksumValue", sum.trim())];
-                    let fields = fields.map(|(name, text)| (name.to_owned(), leaf(number, text)));
-                    sums.push(Node::new(number, Data::Map(fields.into())));
-                }
-            }
-            tag => {
-                let name = match tag {
-                    "PackageVersion" => "versionInfo",
-                    "PackageSupplier" => "supplier",
-                    "PackageLicenseConcluded" => "licenseConcluded",
-                    "PackageLicenseDeclared" => "licenseDeclared",
-                    "PackageDescription" => "description",
-                    "PackageSummary" => "summary",
-                    "PrimaryPackagePurpose" => "primaryPackagePurpose",
-                    _ => continue,
-                };
-                if let Some((_, fields, _, _)) = open.as_mut() {
-                    fields.push((name.to_owned(), leaf(number, &value)));
-                }
-            }
-        }
-    }
-    close(open.take(), &mut packages);
-    head.push(("packages".to_owned(), Node::new(1, Data::List(packages))));
-    head.push(("relationships".to_owned(), Node::new(1, Data::List(relations))));
-    let mut root = Node::new(1, Data::Map(head));
-    root.count();
-    Ok(root)
 }

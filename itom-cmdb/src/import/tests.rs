@@ -43,15 +43,15 @@ fn read(text: &str) -> Result<Node, String> {
 }
 
 /// Every node of a tree, with its own way to it.
-fn ways(node: &Node, way: String, all: &mut Vec<(u32, String)>) {
-    all.push((node.number, way.clone()));
+fn ways(node: &Node, way: &str, all: &mut Vec<(u32, String)>) {
+    all.push((node.number, way.to_owned()));
     for (index, child) in node.list().iter().enumerate() {
-        ways(child, format!("{way}[{index}]"), all);
+        ways(child, &format!("{way}[{index}]"), all);
     }
     for (name, child) in node.fields() {
         let name: String = name.chars().take(80).collect();
         let dot = if way.is_empty() { "" } else { "." };
-        ways(child, format!("{way}{dot}{name}"), all);
+        ways(child, &format!("{way}{dot}{name}"), all);
     }
 }
 
@@ -63,7 +63,7 @@ proptest! {
         let node = read(&text).map_err(TestCaseError::fail)?;
         prop_assert_eq!(shape(&node), value);
         let mut all = Vec::new();
-        ways(&node, String::new(), &mut all);
+        ways(&node, "", &mut all);
         for (number, way) in all {
             prop_assert_eq!(node.path_to(number), way);
         }
