@@ -11,6 +11,7 @@ mod life;
 pub(crate) mod template;
 #[cfg(test)]
 mod testing;
+mod unit;
 
 pub use carry::{GroupPorts, carry_out, evaluate};
 pub use document::Place;
@@ -21,3 +22,4 @@ pub use groups::{
 };
 pub use life::GroupAlerts;
 pub use template::{Expansion, Template};
+pub use unit::{AlertCase, ExpectedAlert, ExpectedSample, ExprCase, InputSeries, UnitFile, UnitTest};
