@@ -8,12 +8,13 @@ pub(crate) mod duration;
 mod file;
 mod groups;
 mod life;
+pub mod packs;
 pub(crate) mod template;
 #[cfg(test)]
 mod testing;
 mod unit;
 
-pub use carry::{GroupPorts, carry_out, evaluate};
+pub use carry::{GroupPorts, Subjects, carry_out, evaluate};
 pub use document::Place;
 pub use file::{Alerting, FileError, FileOptions, GroupRule, MAX_FILE_BYTES, RuleFile, RuleGroup, RuleKind};
 pub use groups::{

@@ -34,6 +34,13 @@ impl PromqlRules {
     pub fn new(engine: Engine, queryable: Arc<dyn Queryable>, options: ParseOptions) -> Self {
         Self { engine, queryable, options, plans: Mutex::new(HashMap::new()) }
     }
+
+    /// An expression that was [built](crate::promql::build) and not written, as [`compile`](RuleLanguage::compile) would
+    /// give it of its text.
+    #[must_use]
+    pub fn compiled(expr: Expr) -> Arc<dyn RuleExpression> {
+        Arc::new(Compiled { source: expr.to_string().into(), expr })
+    }
 }
 
 #[derive(Debug)]

@@ -7,8 +7,7 @@ use itom_alert::prometheus::UnitTest;
 use itom_core::{RefusedSample, RuleSink, SampleValue, Text, Timestamp, WrittenSample};
 use itom_metrics::promqltest::{SequenceValue, parse_series};
 use itom_metrics::{
-    AppendError, LabelMatcher, LabelSet, MemorySeries, Queryable, QueryableError, SelectHints,
-    SelectedSeries, TimeRange,
+    LabelMatcher, LabelSet, MemorySeries, Queryable, QueryableError, SelectHints, SelectedSeries, TimeRange,
 };
 
 use super::TestFailure;
@@ -42,18 +41,14 @@ impl RuleSink for TestSeries {
                 }
                 _ => continue,
             };
-            if let Err(error) = stored.map_err(words)
+            if let Err(error) = stored
                 && !sample.value.is_stale()
             {
-                refused.push(RefusedSample { index, reason: error.into() });
+                refused.push(RefusedSample { index, reason: error.to_string().into() });
             }
         }
         refused
     }
-}
-
-fn words(error: AppendError) -> String {
-    error.to_string()
 }
 
 /// What a test's input series hold, in order of time within each.
@@ -101,7 +96,7 @@ impl Input {
                     }
                     _ => Ok(()),
                 };
-                stored.map_err(|error| Text::from(words(error)))?;
+                stored.map_err(|error| Text::from(error.to_string()))?;
             }
         }
         Ok(())
