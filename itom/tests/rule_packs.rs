@@ -32,9 +32,12 @@ fn every_pack_passes_its_unit_tests() {
         .unwrap_or_else(|errors| panic!("{errors:?}"));
         assert!(tests.unmatched().is_empty());
         for report in tests.run() {
-            for failure in &report.failures {
-                panic!("{}:{}: {}: {failure}", pack.name(), failure.place.line, report.name);
-            }
+            let failures: Vec<String> = report
+                .failures
+                .iter()
+                .map(|failure| format!("{}:{}: {}: {failure}", pack.name(), failure.place.line, report.name))
+                .collect();
+            assert!(failures.is_empty(), "{}", failures.join("\n"));
         }
     }
 }

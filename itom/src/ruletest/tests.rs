@@ -96,7 +96,8 @@ fn a_rule_that_cannot_be_evaluated_ends_the_test() {
 #[test]
 fn bad_series_bad_rules_and_endless_tests_are_refused() {
     assert!(
-        failures("tests: [{input_series: [{series: 'up{a=\"b\"', values: 1}]}]")[0].contains("column 10")
+        failures("tests: [{input_series: [{series: 'up{a=\"b\"', values: 1}]}]")[0]
+            .contains("expected a label")
     );
     let endless = "tests: [{interval: 1ms}]\nevaluation_interval: 1ms";
     assert_eq!(failures(endless), Vec::<String>::new());

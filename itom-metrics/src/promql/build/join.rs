@@ -59,9 +59,8 @@ impl Joined {
 
 impl From<Joined> for Query {
     fn from(joined: Joined) -> Self {
-        let Joined { op, left: Query(left), right: Query(right), return_bool, matching } = joined;
+        let Joined { op, left: Self(left), right: Self(right), return_bool, matching } = joined;
         let vectors = [&left, &right].iter().all(|side| side.value_type() == ValueType::Vector);
-        // The grammar takes one to one without grouping; what a set operator makes of it is what was asked for.
         Self(Expr::Binary(Binary {
             op,
             lhs: Box::new(side(left, op, Side::Left)),
@@ -89,7 +88,9 @@ fn side(expr: Expr, op: BinaryOp, side: Side) -> Expr {
             own > outer || (own == outer && side == first)
         }
         // `-1 ^ 2` is `-(1 ^ 2)`.
-        Expr::Number(number) => !(side == Side::Left && op == BinaryOp::Pow && number.value.0.is_sign_negative()),
+        Expr::Number(number) => {
+            !(side == Side::Left && op == BinaryOp::Pow && number.value.0.is_sign_negative())
+        }
         _ => true,
     };
     if bare { expr } else { parens(expr) }

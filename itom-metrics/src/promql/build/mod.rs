@@ -265,8 +265,8 @@ macro_rules! arithmetic {
     ($($trait:ident $method:ident $op:ident;)*) => {
         $(
             impl<T: Into<Query>> std::ops::$trait<T> for Query {
-                type Output = Query;
-                fn $method(self, other: T) -> Query {
+                type Output = Self;
+                fn $method(self, other: T) -> Self {
                     Joined::new(BinaryOp::$op, self, other.into()).into()
                 }
             }
