@@ -76,7 +76,7 @@ pub struct DurableStore {
     pub(super) quarantined: AtomicU64,
     /// Everything in memory is later than this, in milliseconds, or was late.
     pub(super) moved: AtomicI64,
-    /// How often samples went with a segment that was too old or damaged.
+    /// How often samples went with a segment that was too old or damaged, or came for a time that was moved.
     pub(super) lost: AtomicU64,
     /// Locked as long as the store is open.
     pub(super) _lock: Option<File>,
@@ -165,6 +165,7 @@ impl DurableStore {
             let record = writer.encoder.samples(now, stored());
             if let Some(oldest) = stored().map(|sample| sample.at.as_millis()).min() {
                 self.oldest.fetch_min(oldest, Ordering::Relaxed);
+                self.came_late(oldest);
             }
             self.write(&mut writer, &record)?;
         }
@@ -199,6 +200,7 @@ impl DurableStore {
             });
             let oldest = stored.clone().map(|one| one.1).min().unwrap_or(i64::MAX);
             self.oldest.fetch_min(oldest, Ordering::Relaxed);
+            self.came_late(oldest);
             let record = writer.encoder.histograms(now, stored);
             self.write(&mut writer, &record)?;
         }
@@ -347,7 +349,14 @@ impl DurableStore {
         self.moved.load(Ordering::Acquire)
     }
 
-    /// How often samples went otherwise than by a delete.
+    /// Whoever follows a series does not see a sample that is older than what was moved: he is to read anew.
+    fn came_late(&self, at: i64) {
+        if at <= self.moved_through() {
+            self.lost.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// How often the past changed otherwise than by a delete.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Acquire)
     }
