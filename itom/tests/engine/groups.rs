@@ -268,7 +268,7 @@ fn a_group_made_in_rust_is_the_group_of_the_text() {
         .unwrap();
     let made = RuleGroup::new("f.yml", "g").every(secs(15)).rule(rule);
     let text = "groups: [{name: g, interval: 15s, rules: [{alert: Trouble, for: 1m, labels: {severity: critical}, \
-                expr: max by (instance) (max_over_time(test_trouble[1m])) > 0, \
+                expr: 'max by (instance) (max_over_time(test_trouble[1m])) > 0', \
                 annotations: {summary: '{{ $labels.instance }}: {{ $value }}'}}]}]";
     let language = PromQl::over(Arc::new(itom::metrics::MemorySeries::new()));
     let written = RuleFile::parse(text, "f.yml", &language, FileOptions::default()).unwrap();
