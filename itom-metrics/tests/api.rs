@@ -115,10 +115,10 @@ fn rounded(value: &mut Value) {
 /// Vectors have no order unless sorted: by labels, then.
 fn sorted(mut answer: Value) -> Value {
     rounded(&mut answer);
-    if answer["data"]["resultType"] == "vector" {
-        if let Some(result) = answer["data"]["result"].as_array_mut() {
-            result.sort_by_key(|one| one["metric"].to_string());
-        }
+    let is_vector = answer["data"]["resultType"] == "vector";
+    let result = answer.pointer_mut("/data/result").and_then(Value::as_array_mut);
+    if let Some(result) = result.filter(|_| is_vector) {
+        result.sort_by_key(|one| one["metric"].to_string());
     }
     answer
 }

@@ -455,8 +455,10 @@ fn conformance_remote_write_to_victoria_metrics() {
     }
     let folder = Folder::new("write-victoria");
     let server = Server::victoria_metrics(&folder.0);
-    send_to(server.port, "/api/v1/write", false);
+    let start = send_to(server.port, "/api/v1/write", false);
     assert_eq!(get(server.port, "/internal/force_flush").unwrap().0, 200);
-    let found = wait_for(server.port, "count_over_time(itom_test[10m])");
-    assert_eq!(found[0]["value"][1], "300");
+    let (_, body) = get(server.port, "/api/v1/export?match[]=itom_test").unwrap();
+    let exported: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(exported["values"].as_array().map(Vec::len), Some(300));
+    assert_eq!(exported["timestamps"][0].as_i64(), Some(start));
 }

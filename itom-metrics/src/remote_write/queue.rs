@@ -164,8 +164,15 @@ impl Queue {
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut numbers: Vec<u64> = names.filter_map(|name| number_of(&name)).collect();
         numbers.sort_unstable();
-        let first = Position { file: numbers.first().copied().unwrap_or(0), offset: MAGIC.len() as u64 };
-        let cursor = read_cursor(&folder.join(CURSOR)).filter(|cursor| *cursor >= first).unwrap_or(first);
+        let begin = |file| Position { file, offset: MAGIC.len() as u64 };
+        let first = numbers.first().copied();
+        let cursor = match read_cursor(&folder.join(CURSOR)) {
+            Some(cursor) if numbers.contains(&cursor.file) => cursor,
+            // The file was read to its end and removed: the next one has another number, so that the place in the old
+            // one cannot be taken for one in it.
+            Some(cursor) => begin(first.unwrap_or(cursor.file + 1)),
+            None => begin(first.unwrap_or(0)),
+        };
         let mut queue = Self {
             folder: folder.to_owned(),
             config,

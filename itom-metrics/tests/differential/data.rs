@@ -46,9 +46,12 @@ enum Kind {
     Rare,
 }
 
+/// A metric, its labels, and how its values go on.
+type Named = (String, Vec<(&'static str, String)>, Kind);
+
 /// OpenMetrics text with times, and the same in memory.
 pub(crate) fn random(random: &mut Random) -> (String, MemorySeries) {
-    let mut names: Vec<(String, Vec<(&str, String)>, Kind)> = Vec::new();
+    let mut names: Vec<Named> = Vec::new();
     for metric in ["c1_total", "c2_total", "g1", "g2", "r1"] {
         let kind = match &metric[..1] {
             "c" => Kind::Counter,
