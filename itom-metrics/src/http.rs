@@ -55,6 +55,10 @@ pub(crate) struct Received {
     /// Seconds of `Retry-After`.
     #[cfg_attr(not(feature = "remote-write"), expect(dead_code, reason = "read by remote write only"))]
     pub(crate) retry_after: Option<Duration>,
+    #[cfg_attr(
+        not(feature = "prom-api"),
+        expect(dead_code, reason = "read by the client of the query API only")
+    )]
     pub(crate) body: Vec<u8>,
 }
 

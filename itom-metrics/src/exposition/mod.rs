@@ -10,7 +10,7 @@
 //! use itom_metrics::exposition::{Format, Limits, families};
 //! let text = b"# TYPE http_requests_total counter\nhttp_requests_total{code=\"200\"} 1027 1395066363000\n";
 //! let found = families(text, Format::Text, &Limits::default())?;
-//! assert_eq!(found[0].name, "http_requests_total");
+//! assert_eq!(found[0].name.as_str(), "http_requests_total");
 //! assert_eq!(found[0].samples[0].value.as_float(), Some(1027.0));
 //!
 //! let error = families(b"up{job=\"a} 1\n", Format::Text, &Limits::default()).unwrap_err();
