@@ -15,6 +15,12 @@ use crate::{Cmdb, CmdbConfig};
 /// Valid lines that are kept.
 const KEPT: usize = 4;
 
+/// Questions about valid time that are replayed before a line is made for them: a line costs a few replays.
+const PATIENCE: u32 = 2;
+
+/// Replayed views that are kept.
+const REPLAYED: usize = 2;
+
 /// Spans of time that the recorded line may lack before it is made anew.
 const GAPS: usize = 4_096;
 
@@ -49,6 +55,10 @@ pub(crate) struct Chronicle {
     /// The engine was itself replayed for a time before some of its facts were learned: no line tells its past.
     replays: bool,
     valid: Vec<ValidLine>,
+    /// Questions that no valid line could answer.
+    missed: u32,
+    /// The last views that were replayed, with their times as far as time had come.
+    replayed: Vec<(Point, View)>,
 }
 
 /// An engine that only replays.
@@ -66,6 +76,8 @@ impl Chronicle {
             disordered: false,
             replays: false,
             valid: Vec::new(),
+            missed: 0,
+            replayed: Vec::new(),
         };
         let now = cmdb.view().as_of().unwrap_or(Timestamp::MIN);
         let mut rounds: BTreeMap<Timestamp, Vec<Fact>> = BTreeMap::new();
@@ -133,6 +145,7 @@ impl Chronicle {
         for fact in facts.iter().filter(|fact| !log.contains(fact.id())) {
             // A line that claims to know everything recorded up to its horizon does not know this.
             self.valid.retain(|line| line.horizon < fact.recorded());
+            self.replayed.retain(|(point, _)| point.recorded < fact.recorded());
             if fact.is_statement() {
                 continue;
             }
@@ -182,6 +195,13 @@ impl Chronicle {
         if let Some(index) = self.valid.iter().position(|line| line.tells(valid, recorded)) {
             return Place::Valid(index, valid);
         }
+        if self.replayed.iter().any(|(own, _)| *own == Point::new(valid, recorded)) {
+            return Place::Replay;
+        }
+        self.missed += 1;
+        if self.missed <= PATIENCE {
+            return Place::Replay;
+        }
         self.extend_or_replay(cmdb, recorded);
         match self.valid.last() {
             Some(line) if line.tells(valid, recorded) => Place::Valid(self.valid.len() - 1, valid),
@@ -221,6 +241,19 @@ impl Chronicle {
         }
     }
 
+    fn replay(&mut self, cmdb: &Cmdb, point: Point) -> &View {
+        let point = Point::new(point.valid, point.recorded.min(self.recorded.until()));
+        let known = self.replayed.iter().position(|(own, _)| *own == point);
+        let index = known.unwrap_or_else(|| {
+            if self.replayed.len() == REPLAYED {
+                self.replayed.remove(0);
+            }
+            self.replayed.push((point, cmdb.at(point.valid, point.recorded).view()));
+            self.replayed.len() - 1
+        });
+        &self.replayed[index].1
+    }
+
     /// The whole view at a point.
     pub(crate) fn view(&mut self, cmdb: &Cmdb, point: Point) -> View {
         match self.place(cmdb, point) {
@@ -228,7 +261,7 @@ impl Chronicle {
             Place::Valid(index, at) => {
                 self.valid.get(index).map_or_else(View::default, |line| line.line.view(at))
             }
-            Place::Replay => cmdb.at(point.valid, point.recorded).view(),
+            Place::Replay => self.replay(cmdb, point).clone(),
         }
     }
 
@@ -238,7 +271,7 @@ impl Chronicle {
             Place::Recorded(at) => (&self.recorded, at),
             Place::Valid(index, at) => (&self.valid.get(index)?.line, at),
             Place::Replay => {
-                let view = cmdb.at(point.valid, point.recorded).view();
+                let view = self.replay(cmdb, point);
                 return view.ci(view.current(id)?).cloned();
             }
         };
@@ -260,12 +293,7 @@ impl Chronicle {
     }
 
     /// What was believed about an attribute, by the time at which it was believed.
-    pub(crate) fn believed(
-        &mut self,
-        cmdb: &Cmdb,
-        ci: CiId,
-        attribute: &AttrName,
-    ) -> Vec<(Interval, Value)> {
+    pub(crate) fn believed(&mut self, cmdb: &Cmdb, ci: CiId, attribute: &AttrName) -> Vec<(Interval, Value)> {
         if !self.gaps.is_empty() {
             let since = self.recorded.since();
             *self = Self::of(cmdb);

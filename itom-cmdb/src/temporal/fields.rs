@@ -1,6 +1,5 @@
 //! What of an item or a relation is kept per field.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use itom_core::{AttrName, CiId, Text, Timestamp};
@@ -137,10 +136,10 @@ impl Versioned for Ci {
         let body = CiBody {
             kind: itom_core::kind::DEVICE,
             name: Text::default(),
-            keys: BTreeSet::new(),
-            attributes: Attributes::new(),
-            objects: Vec::new(),
-            sources: BTreeSet::new(),
+            keys: Arc::default(),
+            attributes: Arc::default(),
+            objects: Arc::default(),
+            sources: Arc::default(),
             state: LifeState::Active,
             loose_end: false,
         };
@@ -176,24 +175,24 @@ impl Versioned for Ci {
             put(NAME, name.as_bytes());
         }
         if is.map(|is| &is.keys) != Some(keys) {
-            put(KEYS, &numbered(books.keys.number(&Arc::new(keys.clone()))));
+            put(KEYS, &numbered(books.keys.number(keys)));
         }
         if is.map(|is| &is.sources) != Some(sources) {
-            put(SOURCES, &numbered(books.source_sets.number(&Arc::new(sources.clone()))));
+            put(SOURCES, &numbered(books.source_sets.number(sources)));
         }
         if is.map(|is| is.loose_end) != Some(*loose_end) {
             put(LOOSE_END, &[u8::from(*loose_end)]);
         }
         if is.map(|is| &is.objects) != Some(objects) {
             let mut bytes = Writer::default();
-            for object in objects {
+            for object in objects.iter() {
                 bytes.number(u64::from(books.sources.number(&object.source)));
                 bytes.text(&object.native);
             }
             put(OBJECTS, &bytes.0);
         }
         if is.map(|is| &is.attributes) != Some(attributes) {
-            put_attributes(attributes, is.map(|is| &is.attributes), books, until, put);
+            put_attributes(attributes, is.map(|is| is.attributes.as_ref()), books, until, put);
         }
     }
 
@@ -211,14 +210,15 @@ impl Versioned for Ci {
             SOURCES => body.sources.clone_from(books.source_sets.name(number_in(bytes)?)?),
             LOOSE_END => body.loose_end = bytes != [0],
             OBJECTS => {
-                body.objects.clear();
+                let mut objects = Vec::new();
                 let mut reader = Reader(bytes);
                 while !reader.0.is_empty() {
                     let source = books.sources.name(reader.number()?)?.clone();
-                    body.objects.push(Object::new(source, reader.text()?));
+                    objects.push(Object::new(source, reader.text()?));
                 }
+                body.objects = objects.into();
             }
-            _ => take_back_attribute(&mut body.attributes, field, bytes, until, books)?,
+            _ => take_back_attribute(Arc::make_mut(&mut body.attributes), field, bytes, until, books)?,
         }
         Some(())
     }

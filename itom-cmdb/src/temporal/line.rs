@@ -25,8 +25,9 @@ impl Touched {
     fn between(&self, first: Step, last: Step) -> (&[u32], &[u32]) {
         let from = self.steps.partition_point(|(step, ..)| *step <= first);
         let to = self.steps.partition_point(|(step, ..)| *step <= last);
-        let end =
-            |at: usize| at.checked_sub(1).and_then(|at| self.steps.get(at)).map_or((0, 0), |own| (own.1, own.2));
+        let end = |at: usize| {
+            at.checked_sub(1).and_then(|at| self.steps.get(at)).map_or((0, 0), |own| (own.1, own.2))
+        };
         let ((cis, relations), (cis_end, relations_end)) = (end(from), end(to));
         (
             self.cis.get(cis as usize..cis_end as usize).unwrap_or(&[]),
@@ -156,9 +157,7 @@ impl Line {
         leads.retain(|(id, old, new)| old.is_some() || known(*id) || !new.is_some_and(|to| born(*to)));
         let known = |id: CiId| self.claims.knows(id);
         claims.retain(|(id, old, new)| {
-            old.is_some()
-                || known(*id)
-                || !new.is_some_and(|to| matches!(to.as_ref(), [one] if born(*one)))
+            old.is_some() || known(*id) || !new.is_some_and(|to| matches!(to.as_ref(), [one] if born(*one)))
         });
         self.leads.push(step, at, &leads, &mut self.books);
         self.claims.push(step, at, &claims, &mut self.books);
@@ -208,12 +207,12 @@ impl Line {
         });
         view.replace_items(items, kinds);
         let mut linked: Vec<Linked> = Vec::new();
-        let links = self.relations.past(self.now.links(), step, steps, books, &mut |id, now, then| {
-            match (now, then) {
-                (Some(own), None) => linked.push((id, [own.from, own.to], false)),
-                (None, Some(own)) => linked.push((id, [own.from, own.to], true)),
-                _ => {}
-            }
+        let links = self.relations.past(self.now.links(), step, steps, books, &mut |id, now, then| match (
+            now, then,
+        ) {
+            (Some(own), None) => linked.push((id, [own.from, own.to], false)),
+            (None, Some(own)) => linked.push((id, [own.from, own.to], true)),
+            _ => {}
         });
         view.replace_links(links, linked);
         let leads = self.leads.past(self.now.leads(), step, steps, books, &mut |_, _, _| {});

@@ -41,5 +41,5 @@ mod track;
 use crate::Cmdb;
 pub(crate) use chronicle::Chronicle;
 pub use line::LineSize;
-pub use past::{Past, Point};
 pub(crate) use past::Memo;
+pub use past::{Past, Point};

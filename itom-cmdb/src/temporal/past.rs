@@ -130,7 +130,8 @@ impl<'a> Past<'a> {
 
     /// The whole view at a point: equal to that of [`Cmdb::at`].
     ///
-    /// The cost is that of what changed since; the first question about the valid time of a horizon replays once.
+    /// The cost is that of what changed since. The first questions about valid times are replayed; when there are more, a
+    /// line is made for them, which takes as long as a few replays.
     #[must_use]
     pub fn view(self, point: Point) -> View {
         self.ask(|past| past.view(self.cmdb, point))

@@ -21,10 +21,10 @@ use itom_core::{CiId, CiKind, CiSummary, Inventory, SourceName, Subject, Timesta
 use crate::identity::{Ident, Object};
 
 pub(crate) use ci::CiBody;
-pub(crate) use rewind::{Linked, OfKind};
 pub use ci::{Attribute, Ci, Claim, ClaimReason, LifeState, Relation, RelationId};
 pub use difference::Differences;
 pub use presence::{Departure, ProposedRetirement};
+pub(crate) use rewind::{Linked, OfKind};
 use trie::Trie;
 
 /// A snapshot of everything that is believed. See the [module](self).
