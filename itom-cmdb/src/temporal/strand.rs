@@ -342,7 +342,7 @@ impl<T: Versioned> Strand<T> {
             LAST_SEEN => {}
             _ => fields.push((until, field, bytes)),
         });
-        let seen = seen.unwrap_or_else(|| match (whole, slot.group) {
+        let seen = seen.unwrap_or(match (whole, slot.group) {
             // What it is in now is of a later life.
             (Some(_), _) | (None, NONE) => last_seen,
             (None, _) => in_group,

@@ -54,8 +54,10 @@ const DEEPEST: usize = 32;
 #[derive(Debug, Clone)]
 enum Node<K, V> {
     Leaf(Vec<(K, V)>),
-    Branch(Box<[Arc<Self>; 16]>),
+    Branch(Box<Children<K, V>>),
 }
+
+type Children<K, V> = [Arc<Node<K, V>>; 16];
 
 #[derive(Debug, Clone)]
 pub(crate) struct Trie<K, V> {
@@ -283,7 +285,7 @@ fn merged<K: Id, V: Clone, W>(
     }
     let entries = match node.as_ref() {
         Node::Branch(children) => {
-            let mut new: Option<Box<[Arc<Node<K, V>>; 16]>> = None;
+            let mut new: Option<Box<Children<K, V>>> = None;
             for (at, part) in others.split(depth).into_iter().enumerate() {
                 if let Some(child) = merged(&children[at], part, depth + 1, len, change) {
                     new.get_or_insert_with(|| children.clone())[at] = child;
