@@ -16,6 +16,8 @@ pub use followable::{Followable, Followed, FollowedSeries, SeriesHandle};
 pub use labels::{LabelSet, METRIC_NAME};
 pub use matcher::LabelMatcher;
 pub use memory::{AppendError, MemorySeries};
+#[cfg(feature = "api")]
+pub(crate) use stored::conditions;
 
 /// A float at a time.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -98,6 +98,23 @@ impl SeriesStore {
         Ok(())
     }
 
+    /// Labels of each series that fits and has samples in the range; none is decoded that need not be.
+    #[cfg(feature = "api")]
+    pub(crate) fn labels_within(
+        &self,
+        matchers: &[crate::LabelMatcher],
+        range: crate::TimeRange,
+    ) -> Vec<crate::LabelSet> {
+        let from = range.from.max(self.floor.load(std::sync::atomic::Ordering::Relaxed));
+        let Some(conditions) = crate::queryable::conditions(matchers) else { return Vec::new() };
+        let mut found = self.series_matching(&conditions);
+        found.retain(|series| {
+            let state = series.lock();
+            state.body.latest(from, range.to).is_some() || !state.histograms_within(from, range.to).is_empty()
+        });
+        found.iter().map(|series| crate::LabelSet::of_metric(series.metric(), series.labels())).collect()
+    }
+
     /// The items that the series with all of these labels are about, each with how few labels (beside the metric's name)
     /// a series of it has. `__name__` is the metric's name.
     ///
