@@ -1,4 +1,4 @@
-//! Plans over the embedded stores: what is followed is what is read, whatever happens to the store between the ticks.
+//! Plans over the embedded store: what is followed is what is read, whatever happens to the store between the ticks.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ enum Event {
     Histogram { series: u8, late: i64, count: u8 },
     /// Everything of this series in so many of the last steps is deleted.
     Delete { series: u8, steps: i64 },
-    /// Retention is applied; a durable store moves what it has to the disk.
+    /// Retention is applied.
     Maintain,
     /// Time goes on by so many steps.
     Pass(i64),
@@ -159,28 +159,6 @@ impl Changing for SeriesStore {
     }
 }
 
-#[cfg(feature = "durable")]
-impl Changing for itom_metrics::durable::DurableStore {
-    fn append(&self, now: Timestamp, sample: NewSample) {
-        Self::append(self, now, &[sample]).expect("written");
-    }
-    fn histogram(&self, now: Timestamp, histogram: NewHistogram) {
-        self.append_histograms(now, &[histogram]).expect("written");
-    }
-    fn delete(&self, matchers: &[Matcher], range: Interval) {
-        Self::delete(self, matchers, range).expect("written");
-    }
-    fn maintain(&self, now: Timestamp) {
-        if now.as_millis() / STEP % 2 == 0 {
-            self.flush().expect("written");
-        }
-        self.compact(now).expect("written");
-    }
-    fn read(&self) -> &dyn Queryable {
-        self
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -193,29 +171,5 @@ proptest! {
         config.retention = Duration::from_secs(retention);
         config.out_of_order = Duration::from_secs(40);
         check(&SeriesStore::new(config), &events)?;
-    }
-}
-
-#[cfg(feature = "durable")]
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    #[test]
-    fn l2_followed_equals_read_of_the_durable_store(
-        events in prop::collection::vec(event(), 1..200),
-        retention in prop_oneof![Just(300_u64), Just(7_200)],
-    ) {
-        use itom_metrics::durable::{DurableConfig, DurableStore};
-        static NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("itom-followed-{}-{number}", std::process::id()));
-        let mut config = DurableConfig::default();
-        config.retention = Duration::from_secs(retention);
-        config.memory.out_of_order = Duration::from_secs(40);
-        let (store, _) = DurableStore::open(&folder, config).expect("opened");
-        let outcome = check(&store, &events);
-        drop(store);
-        std::fs::remove_dir_all(&folder).expect("removed");
-        outcome?;
     }
 }

@@ -114,7 +114,6 @@ impl DurableStore {
         self.take_into_service(number)?;
         let mut log = lock(&self.writer);
         self.oldest.store(cut, Ordering::Relaxed);
-        self.moved.fetch_max(range.1, Ordering::Release);
         for (metric, labels, count) in &written {
             // A series that got older samples meanwhile stays as it is: readers see each time once, and the next step
             // finds it again.
@@ -150,7 +149,6 @@ impl DurableStore {
             }
             bytes -= segment.bytes();
             self.remove(number)?;
-            self.lost.fetch_add(1, Ordering::Release);
             expired += 1;
         }
         Ok(expired)

@@ -116,8 +116,6 @@ impl DurableStore {
             oldest: AtomicI64::new(oldest),
             now: AtomicI64::new(now),
             quarantined: AtomicU64::new(report.quarantined.len() as u64),
-            moved: AtomicI64::new(moved),
-            lost: AtomicU64::new(0),
             _lock: file_lock,
         };
         if torn {

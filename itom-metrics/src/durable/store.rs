@@ -74,10 +74,6 @@ pub struct DurableStore {
     /// The latest time that the store was told, in microseconds.
     pub(super) now: AtomicI64,
     pub(super) quarantined: AtomicU64,
-    /// Everything in memory is later than this, in milliseconds, or was late.
-    pub(super) moved: AtomicI64,
-    /// How often samples went with a segment that was too old or damaged, or came for a time that was moved.
-    pub(super) lost: AtomicU64,
     /// Locked as long as the store is open.
     pub(super) _lock: Option<File>,
 }
@@ -165,7 +161,6 @@ impl DurableStore {
             let record = writer.encoder.samples(now, stored());
             if let Some(oldest) = stored().map(|sample| sample.at.as_millis()).min() {
                 self.oldest.fetch_min(oldest, Ordering::Relaxed);
-                self.came_late(oldest);
             }
             self.write(&mut writer, &record)?;
         }
@@ -200,7 +195,6 @@ impl DurableStore {
             });
             let oldest = stored.clone().map(|one| one.1).min().unwrap_or(i64::MAX);
             self.oldest.fetch_min(oldest, Ordering::Relaxed);
-            self.came_late(oldest);
             let record = writer.encoder.histograms(now, stored);
             self.write(&mut writer, &record)?;
         }
@@ -339,28 +333,6 @@ impl DurableStore {
         Ok(removed)
     }
 
-    /// What is not in a segment yet.
-    pub(crate) const fn memory(&self) -> &SeriesStore {
-        &self.memory
-    }
-
-    /// Until when samples may be in a segment only, in milliseconds.
-    pub(crate) fn moved_through(&self) -> i64 {
-        self.moved.load(Ordering::Acquire)
-    }
-
-    /// Whoever follows a series does not see a sample that is older than what was moved: he is to read anew.
-    fn came_late(&self, at: i64) {
-        if at <= self.moved_through() {
-            self.lost.fetch_add(1, Ordering::Release);
-        }
-    }
-
-    /// How often the past changed otherwise than by a delete.
-    pub(crate) fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Acquire)
-    }
-
     pub(super) fn segments(&self) -> Vec<(u64, Arc<Segment>)> {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
         segments.iter().map(|(number, segment)| (*number, Arc::clone(segment))).collect()
@@ -371,7 +343,6 @@ impl DurableStore {
         let gone = self.segments.write().unwrap_or_else(PoisonError::into_inner).remove(&number);
         if gone.is_some() {
             self.quarantined.fetch_add(1, Ordering::Relaxed);
-            self.lost.fetch_add(1, Ordering::Release);
             for name in [segment_name(number), tombstone_name(number)] {
                 // Whether the name can be changed or not: it is served no more, and found damaged again when opened.
                 let _ = self.folder.rename(&name, &format!("{name}.quarantined"));

@@ -161,55 +161,5 @@ mod durable {
             found.sort_by(|a, b| a.labels.cmp(&b.labels));
             Ok(found)
         }
-
-        fn as_followable(&self) -> Option<&dyn Followable> {
-            Some(self)
-        }
-    }
-
-    impl Followable for DurableStore {
-        fn series_generation(&self) -> u64 {
-            self.memory().came_and_went()
-        }
-
-        fn past_generation(&self) -> u64 {
-            self.memory().deleted().wrapping_add(self.lost())
-        }
-
-        fn floor(&self) -> i64 {
-            // Old segments go as a whole, which changes the past generation.
-            i64::MIN
-        }
-
-        fn resolve(&self, matchers: &[LabelMatcher]) -> Vec<FollowedSeries> {
-            conditions(matchers).map_or_else(Vec::new, |conditions| self.memory().followed(&conditions))
-        }
-
-        fn follow(
-            &self,
-            series: &SeriesHandle,
-            after: i64,
-            through: i64,
-            revision: &mut u64,
-            out: &mut Points,
-        ) -> Result<Followed, QueryableError> {
-            // What is moved to a segment is said to be moved before it leaves the memory, so looking afterwards is
-            // enough.
-            let news = self.memory().news(series, after, through, revision);
-            if matches!(news, News::Revised) || self.moved_through() <= after {
-                return Ok(tell(news, out));
-            }
-            let Some((metric, labels)) = SeriesStore::name_of(series) else { return Ok(Followed::Continued) };
-            let mut matchers = vec![LabelMatcher::equal(super::super::METRIC_NAME, metric.as_str())];
-            matchers
-                .extend(labels.iter().map(|(name, value)| LabelMatcher::equal(name.as_str(), value.clone())));
-            let conditions = conditions(&matchers).unwrap_or_default();
-            let mut found =
-                self.gather(&conditions, (after.saturating_add(1), through)).map_err(unreadable)?;
-            if let Some(found) = found.remove(&(metric.clone(), labels.clone())) {
-                tell(News::Some(found.samples, found.histograms), out);
-            }
-            Ok(Followed::Continued)
-        }
     }
 }

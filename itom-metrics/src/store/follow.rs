@@ -67,10 +67,4 @@ impl SeriesStore {
         drop(state);
         News::Some(snapshot.read(from, through), histograms)
     }
-
-    /// Metric and labels of a series.
-    #[cfg(feature = "durable")]
-    pub(crate) fn name_of(handle: &SeriesHandle) -> Option<(&itom_core::MetricName, &itom_core::Labels)> {
-        handle.get::<Series>().map(|series| (series.metric(), series.labels()))
-    }
 }
