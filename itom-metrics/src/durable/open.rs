@@ -101,8 +101,6 @@ impl DurableStore {
         folder.sync().map_err(doing("sync the folder of", &name))?;
         let bytes = MAGIC.len() as u64;
         let writer = Writer { sink, encoder: Encoder::default(), number, written: 0, unsure: false, bytes };
-        let moved =
-            segments.values().map(|segment: &Arc<Segment>| segment.range().1).max().unwrap_or(i64::MIN);
         let store = Self {
             folder,
             config,
