@@ -10,9 +10,7 @@ use std::time::Duration;
 use futures::executor::block_on;
 use itom_cmdb::store::{MemoryStore, SqliteStore, Store};
 use itom_cmdb::{Cmdb, CmdbConfig};
-use itom_core::{
-    Batch, Clock as _, Coverage, Key, Scope, SourceName, SystemClock, Timestamp, attr, kind,
-};
+use itom_core::{Batch, Clock as _, Coverage, Key, Scope, SourceName, SystemClock, Timestamp, attr, kind};
 
 /// Observations in a batch.
 const BATCH: usize = 1000;
@@ -120,7 +118,8 @@ fn run(store: &dyn Store, name: &str, hosts: usize) -> Result<(), Box<dyn Error>
         }
     }
     let held = block_on(store.describe())?;
-    let bytes = held.bytes.map_or_else(String::new, |bytes| format!(", {} B a fact", bytes / held.facts.max(1)));
+    let bytes =
+        held.bytes.map_or_else(String::new, |bytes| format!(", {} B a fact", bytes / held.facts.max(1)));
     println!("{}: {} facts{bytes}; resident {} MB", held.what, held.facts, resident_bytes() / 1_000_000);
     Ok(())
 }

@@ -63,8 +63,12 @@ fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Say::Approve),
     ];
     let late = prop_oneof![9 => Just(0), 1 => 1..250_i64];
-    let step = (0..3_usize, 1..45_i64, late, say)
-        .prop_map(|(source, gap, late, say)| Step { source, gap, late, say });
+    let step = (0..3_usize, 1..45_i64, late, say).prop_map(|(source, gap, late, say)| Step {
+        source,
+        gap,
+        late,
+        say,
+    });
     prop::collection::vec(step, 1..count)
 }
 

@@ -324,11 +324,8 @@ mod sqlite {
         let whole = block_on(read_all(&store, 1000));
         drop(store);
         let bytes = std::fs::read(room.file()).unwrap();
-        let mut cut: itom_cmdb::fact::FactLog = whole
-            .iter()
-            .filter(|fact| !plan.dropped().any(|id| id == fact.id()))
-            .cloned()
-            .collect();
+        let mut cut: itom_cmdb::fact::FactLog =
+            whole.iter().filter(|fact| !plan.dropped().any(|id| id == fact.id())).cloned().collect();
         cut.extend(plan.checkpoints().cloned());
         for round in 0..rounds {
             let file = room.0.join(format!("round-{round}.db"));

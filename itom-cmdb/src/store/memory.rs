@@ -75,8 +75,7 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn append(&self, facts: &[Fact]) -> Result<(), StoreError> {
         let mut kept = self.kept();
-        let new: BTreeSet<_> =
-            facts.iter().map(Fact::id).filter(|id| !kept.log.contains(*id)).collect();
+        let new: BTreeSet<_> = facts.iter().map(Fact::id).filter(|id| !kept.log.contains(*id)).collect();
         if kept.log.len().saturating_add(new.len()) > self.limit {
             return Err(StoreError::Exhausted { what: "memory".into(), source: None });
         }

@@ -30,11 +30,8 @@ impl Rows {
     pub(super) fn of(facts: &[Fact], what: &str) -> Result<Self, StoreError> {
         let mut bodies = Vec::with_capacity(facts.len() * 512);
         let mut rows = Vec::with_capacity(facts.len());
-        let failed = |source| StoreError::Unavailable {
-            doing: "encoding a fact for",
-            what: what.to_owned(),
-            source,
-        };
+        let failed =
+            |source| StoreError::Unavailable { doing: "encoding a fact for", what: what.to_owned(), source };
         for fact in facts {
             serde_json::to_writer(&mut bodies, fact.body()).map_err(|error| failed(error.into()))?;
             rows.push(Row {
@@ -73,8 +70,7 @@ impl Rows {
             match places.get(&row.id).and_then(|place| joined.get_mut(*place)) {
                 Some((known, _)) => {
                     known.recorded = known.recorded.min(row.recorded);
-                    (known.observed, known.run) =
-                        (known.observed, known.run).min((row.observed, row.run));
+                    (known.observed, known.run) = (known.observed, known.run).min((row.observed, row.run));
                 }
                 None => {
                     places.insert(row.id, joined.len());

@@ -18,7 +18,9 @@ const fn at(run: i64) -> Timestamp {
 fn run(cmdb: &Cmdb, source: &'static str, run: i64) -> Vec<Fact> {
     let mut batch = Batch::new(SourceName::literal(source), at(run));
     for host in 0..5 {
-        batch.ci(format!("host-{host}"), kind::HOST).attr(attr::HOST_NAME, format!("web-{host}-{}", run / 10));
+        batch
+            .ci(format!("host-{host}"), kind::HOST)
+            .attr(attr::HOST_NAME, format!("web-{host}-{}", run / 10));
     }
     batch.finish(Coverage::new().complete(Scope::cis(kind::HOST)));
     cmdb.plan(&batch, at(run))

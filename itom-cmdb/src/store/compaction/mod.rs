@@ -118,9 +118,15 @@ impl Compaction {
     pub(crate) fn plan(log: &FactLog, config: &CmdbConfig, retention: &Retention, now: Timestamp) -> Self {
         let exact = before(now, retention.sightings);
         let oldest = retention.history.map(|span| before(now, span).min(exact));
-        let spacing = config.shortest_span().map_or(retention.spacing, |span| retention.spacing.min(span / 2));
-        let mut plan =
-            Self { horizon: Timestamp::MIN, folds: Vec::new(), thinned: Vec::new(), spent: Vec::new(), known_to: None };
+        let spacing =
+            config.shortest_span().map_or(retention.spacing, |span| retention.spacing.min(span / 2));
+        let mut plan = Self {
+            horizon: Timestamp::MIN,
+            folds: Vec::new(),
+            thinned: Vec::new(),
+            spent: Vec::new(),
+            known_to: None,
+        };
         let cited: BTreeSet<FactId> = log
             .iter()
             .filter_map(|fact| match fact.body() {

@@ -38,9 +38,9 @@ pub(super) fn spent(log: &FactLog, horizon: Timestamp, folds: &[Fold]) -> Vec<Fa
             })
     });
     let approvals = log.iter().filter(|fact| match fact.body() {
-        FactBody::Approve(own) => folds.iter().any(|fold| {
-            *fold.checkpoint.source() == own.source && own.run_at <= fold.checkpoint.observed()
-        }),
+        FactBody::Approve(own) => folds
+            .iter()
+            .any(|fold| *fold.checkpoint.source() == own.source && own.run_at <= fold.checkpoint.observed()),
         _ => false,
     });
     words.chain(approvals).map(Fact::id).collect()

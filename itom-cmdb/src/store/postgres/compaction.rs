@@ -55,7 +55,10 @@ impl Database {
             return Ok(Compacted::default());
         }
         let dropped: Vec<i64> = layout.dropped.iter().map(|(_, at)| signed(*at)).collect();
-        transaction.execute("DELETE FROM itom_fact WHERE seq = ANY($1)", &[&dropped]).await.map_err(failed)?;
+        transaction
+            .execute("DELETE FROM itom_fact WHERE seq = ANY($1)", &[&dropped])
+            .await
+            .map_err(failed)?;
         let sums: Vec<Fact> = layout.landings.iter().map(|landing| landing.checkpoint.clone()).collect();
         let rows = Rows::of(&sums, &what)?;
         for (landing, (row, body)) in layout.landings.iter().zip(rows.iter()) {

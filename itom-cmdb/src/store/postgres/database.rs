@@ -20,7 +20,8 @@ pub(super) const CHANNEL: &str = "itom_fact";
 pub(super) const LOCK: i64 = 0x6974_6f6d_6661_6374;
 
 /// What leads from each format to the next; the first makes everything.
-const MIGRATIONS: [&str; FORMAT as usize] = ["
+const MIGRATIONS: [&str; FORMAT as usize] = [
+    "
 CREATE TABLE itom_store (format integer NOT NULL);
 INSERT INTO itom_store VALUES (0);
 CREATE TABLE itom_fact (
@@ -32,13 +33,15 @@ CREATE TABLE itom_fact (
     recorded bigint NOT NULL,
     body     text NOT NULL
 );
-", "
+",
+    "
 CREATE TABLE itom_horizon (
     one      integer PRIMARY KEY CHECK (one = 1),
     position bigint NOT NULL,
     at       bigint NOT NULL
 );
-"];
+",
+];
 
 const INSERT: &str = "
 INSERT INTO itom_fact AS own (id, source, run, observed, recorded, body)

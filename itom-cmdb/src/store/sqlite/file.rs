@@ -38,7 +38,8 @@ impl File {
         connection
             .busy_timeout(std::time::Duration::ZERO)
             .map_err(|error| classify(path, "opening", error))?;
-        let mut file = Self { path: path.to_path_buf(), connection, places: HashMap::new(), end: 0, horizon: None };
+        let mut file =
+            Self { path: path.to_path_buf(), connection, places: HashMap::new(), end: 0, horizon: None };
         file.prepare(options)?;
         Ok(file)
     }
