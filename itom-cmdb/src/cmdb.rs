@@ -1,10 +1,12 @@
 //! The facade: facts in, a current view out, at the cost of what changed.
 
+mod compact;
 mod conclude;
 mod delta;
 mod explain;
 mod identify;
 mod settle;
+mod touched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +24,8 @@ use crate::identity::{Object, OpenObject, Resolver};
 use crate::temporal::{Memo, Past, Point};
 use crate::view::presence::{ItemKey, SourceState, Touch};
 use crate::view::{ProposedRetirement, RelationId, View};
+
+use touched::Touched;
 
 pub use delta::{Applied, Explanation, GraphDelta, PairExplanation, Redirect, Split};
 
@@ -70,6 +74,8 @@ pub struct Cmdb {
     /// Relations that refer to an object or a value, by its number; looked up only.
     by_object: HashMap<u32, BTreeSet<ItemRef>>,
     by_ident: HashMap<u32, BTreeSet<ItemRef>>,
+    /// The ids that values give, by their numbers: deriving one is a hash.
+    ident_ids: Vec<Option<CiId>>,
     deadlines: BTreeSet<(Timestamp, ItemRef)>,
     armed: BTreeMap<ItemRef, Timestamp>,
     view: View,
@@ -97,6 +103,7 @@ impl Cmdb {
             supports: BTreeMap::new(),
             by_object: HashMap::new(),
             by_ident: HashMap::new(),
+            ident_ids: Vec::new(),
             deadlines: BTreeSet::new(),
             armed: BTreeMap::new(),
             view: View::under(rules),
@@ -115,11 +122,10 @@ impl Cmdb {
         let mut facts = Vec::new();
         let mut seen = Vec::with_capacity(batch.items().len());
         let state_it = |body: FactBody, facts: &mut Vec<Fact>| {
+            // Said again even when it was said long ago: a compaction may have taken it.
             let fact = make(body);
             let id = fact.id();
-            if !self.log.contains(id) {
-                facts.push(fact);
-            }
+            facts.push(fact);
             id
         };
         for observation in batch.items() {
@@ -187,7 +193,7 @@ impl Cmdb {
         let mut applied = Applied::default();
         let mut rounds: BTreeMap<SourceName, BTreeSet<Timestamp>> = BTreeMap::new();
         let mut refold: BTreeSet<SourceName> = BTreeSet::new();
-        let mut touched: BTreeMap<ItemRef, Touch> = BTreeMap::new();
+        let mut touched = Touched::default();
         let mut stated = false;
         for fact in facts {
             let (id, source, at) = (fact.id(), fact.source().clone(), fact.observed());
@@ -208,6 +214,9 @@ impl Cmdb {
                     rounds.entry(source).or_default().insert(at);
                 }
                 FactKind::Stated => stated = true,
+                FactKind::Checkpoint => {
+                    refold.insert(source);
+                }
                 FactKind::Approval(about) => {
                     refold.insert(about);
                 }
@@ -215,8 +224,14 @@ impl Cmdb {
             }
         }
         let looked_at: BTreeSet<SourceName> = rounds.keys().chain(&refold).cloned().collect();
-        for (source, times) in rounds {
+        for (source, mut times) in rounds {
             let state = self.sources.entry(source.clone()).or_default();
+            let all = times.len();
+            times.retain(|at| Some(*at) > state.base());
+            applied.too_late += all - times.len();
+            if times.is_empty() {
+                continue;
+            }
             let earliest = times.first().copied();
             if refold.contains(&source) || earliest <= state.last_at() && state.last_at().is_some() {
                 refold.insert(source);
@@ -224,11 +239,7 @@ impl Cmdb {
             }
             for at in times {
                 for (key, touch) in state.step(&self.log, &self.config, &source, at) {
-                    let item = Arc::new((source.clone(), key));
-                    let slot = touched.entry(item).or_insert(touch);
-                    if touch == Touch::Dirty {
-                        *slot = Touch::Dirty;
-                    }
+                    touched.add(Arc::new((source.clone(), key)), touch);
                 }
             }
         }
@@ -237,7 +248,7 @@ impl Cmdb {
             let before = self.sources.insert(source.clone(), state).unwrap_or_default();
             for (key, item) in self.sources.get(&source).into_iter().flat_map(|state| &state.items) {
                 if before.items.get(key) != Some(item) {
-                    touched.insert(Arc::new((source.clone(), key.clone())), Touch::Dirty);
+                    touched.add(Arc::new((source.clone(), key.clone())), Touch::Dirty);
                 }
             }
         }
@@ -272,7 +283,7 @@ impl Cmdb {
     pub fn expire(&mut self, now: Timestamp) -> Applied {
         self.tell_past(&[], now);
         let mut applied = Applied::default();
-        let mut touched = BTreeMap::new();
+        let mut touched = Touched::default();
         self.advance(now, &mut touched);
         self.settle(touched, false, &mut applied);
         self.show_past();
@@ -380,18 +391,14 @@ impl Cmdb {
     }
 
     /// An earlier time of a known statement was learned: the item shows it.
-    fn relearn(&mut self, id: FactId, touched: &mut BTreeMap<ItemRef, Touch>) {
+    fn relearn(&mut self, id: FactId, touched: &mut Touched) {
         let Some(fact) = self.log.shared(id) else { return };
-        let key = match fact.body() {
-            FactBody::Ci(ci) => ItemKey::Ci(ci.subject.clone()),
-            FactBody::Relation(own) => ItemKey::Relation(own.kind.clone(), own.from.clone(), own.to.clone()),
-            _ => return,
-        };
+        let Some(key) = ItemKey::of(fact.body()) else { return };
         let source = fact.source().clone();
         let item = self.sources.get_mut(&source).and_then(|state| state.items.get_mut(&key));
         if let Some(item) = item.filter(|item| item.statement.id() == id) {
             item.statement = Arc::clone(fact);
-            touched.insert(Arc::new((source, key)), Touch::Dirty);
+            touched.add(Arc::new((source, key)), Touch::Dirty);
         }
     }
 }
@@ -401,6 +408,7 @@ enum FactKind {
     Round,
     Stated,
     Approval(SourceName),
+    Checkpoint,
 }
 
 impl FactBody {
@@ -411,6 +419,7 @@ impl FactBody {
             Self::Retract(_) => FactKind::Round,
             Self::SameAs(_) | Self::NotSame(_) => FactKind::Stated,
             Self::Approve(approval) => FactKind::Approval(approval.source.clone()),
+            Self::Checkpoint(_) => FactKind::Checkpoint,
         }
     }
 }

@@ -240,6 +240,12 @@ impl CmdbConfig {
         self.relation_lease
     }
 
+    /// The shortest span in which anything must be seen again.
+    pub(crate) fn shortest_span(&self) -> Option<Duration> {
+        let leases = self.leases.values().copied().chain([self.default_lease, self.relation_lease]);
+        leases.flatten().chain(self.precedence.iter().filter_map(|rule| rule.fresh_for)).min()
+    }
+
     pub(crate) const fn ring_size(&self) -> usize {
         self.remembered_changes
     }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use futures::StreamExt as _;
 use itom_cmdb::fact::Fact;
 use itom_cmdb::store::{PostgresStore, Store as _, StoreError};
-use itom_cmdb::testing::{check_store, read_all, some_facts};
+use itom_cmdb::testing::{check_compaction, check_store, read_all, some_facts};
 use itom_core::{Classify as _, ErrorKind, Secret, Timestamp};
 use server::Server;
 
@@ -34,13 +34,25 @@ fn conformance_postgres_keeps_the_contract_of_stores() {
 }
 
 #[test]
+fn conformance_postgres_compacts() {
+    let Some(server) = Server::start("compacts") else { return };
+    block_on(async {
+        let store = connect(&server).await;
+        check_compaction(&store).await;
+        let horizon = store.horizon().await.unwrap();
+        assert!(horizon.is_some());
+        assert_eq!(connect(&server).await.horizon().await.unwrap(), horizon);
+    });
+}
+
+#[test]
 fn conformance_postgres_refuses_a_newer_format_and_tells_no_secret() {
     let Some(server) = Server::start("newer") else { return };
     block_on(async {
         drop(connect(&server).await);
         server.sql("UPDATE itom_store SET format = 99");
         let error = PostgresStore::connect(&server.url()).await.unwrap_err();
-        assert!(matches!(error, StoreError::Newer { found: 99, known: 1, .. }), "{error}");
+        assert!(matches!(error, StoreError::Newer { found: 99, known: 2, .. }), "{error}");
         for url in
             ["host=127.0.0.1 port=1 user=u password=hunter2", "postgres://u:hunter2@[::1", "hunter2 = = '"]
         {

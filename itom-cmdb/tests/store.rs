@@ -2,12 +2,17 @@
 
 use futures::executor::block_on;
 use itom_cmdb::store::{MemoryStore, StoreError};
-use itom_cmdb::testing::{check_store, some_facts};
+use itom_cmdb::testing::{check_compaction, check_store, some_facts};
 use itom_core::{Classify as _, ErrorKind, Timestamp};
 
 #[test]
 fn memory_conforms() {
     block_on(check_store(&MemoryStore::new()));
+}
+
+#[test]
+fn memory_compacts() {
+    block_on(check_compaction(&MemoryStore::new()));
 }
 
 #[test]
@@ -29,7 +34,7 @@ mod sqlite {
     use std::process::{Command, Stdio};
 
     use itom_cmdb::store::{SqliteOptions, SqliteStore, Store as _};
-    use itom_cmdb::testing::read_all;
+    use itom_cmdb::testing::{read_all, some_past};
     use itom_cmdb::{Cmdb, CmdbConfig};
     use itom_core::StableHasher;
 
@@ -64,6 +69,32 @@ mod sqlite {
     fn sqlite_conforms() {
         let room = Room::new("conforms");
         block_on(check_store(&SqliteStore::open(room.file()).unwrap()));
+    }
+
+    #[test]
+    fn sqlite_compacts() {
+        let room = Room::new("compacts");
+        let store = SqliteStore::open(room.file()).unwrap();
+        block_on(check_compaction(&store));
+        let horizon = block_on(store.horizon()).unwrap();
+        let end = block_on(store.end()).unwrap();
+        drop(store);
+        let store = SqliteStore::open(room.file()).unwrap();
+        assert_eq!(block_on(store.horizon()).unwrap(), horizon, "it outlives the process");
+        assert_eq!(block_on(store.end()).unwrap(), end);
+    }
+
+    #[test]
+    fn the_second_format_is_led_to_this_one() {
+        let room = Room::new("second-format");
+        let store = SqliteStore::open(room.file()).unwrap();
+        let facts = some_facts(1, 30, Timestamp::from_secs(5));
+        block_on(store.append(&facts)).unwrap();
+        drop(store);
+        raw(&room.file(), "DROP TABLE horizon; PRAGMA user_version = 2");
+        let store = SqliteStore::open(room.file()).unwrap();
+        assert_eq!(block_on(read_all(&store, 100)), facts.iter().cloned().collect());
+        assert_eq!(block_on(store.horizon()).unwrap(), None);
     }
 
     #[test]
@@ -106,7 +137,7 @@ mod sqlite {
         raw(&room.file(), "PRAGMA user_version = 99");
         let before = std::fs::read(room.file()).unwrap();
         let error = SqliteStore::open(room.file()).unwrap_err();
-        assert!(matches!(error, StoreError::Newer { found: 99, known: 2, .. }), "{error}");
+        assert!(matches!(error, StoreError::Newer { found: 99, known: 3, .. }), "{error}");
         assert_eq!(std::fs::read(room.file()).unwrap(), before);
     }
 
@@ -263,6 +294,71 @@ mod sqlite {
         for run in start.. {
             block_on(store.append(&some_facts(run, 4, Timestamp::EPOCH))).unwrap();
             println!("\nacknowledged {run}");
+        }
+    }
+
+    const COMPACTING: &str = "ITOM_CMDB_COMPACTING_STORE";
+
+    /// Compacts, and says when it begins and when it is done; the test below kills it in between.
+    #[test]
+    fn compacting_child() {
+        let Ok(path) = std::env::var(COMPACTING) else { return };
+        let store = SqliteStore::open(path).unwrap();
+        let (_, plan) = some_past();
+        println!("\nbegins");
+        block_on(store.compact(&plan)).unwrap();
+        println!("\ndone");
+    }
+
+    /// A kill in the middle of a compaction leaves the one form or the other, never a part.
+    #[test]
+    fn l9_a_kill_while_compacting_leaves_either_form() {
+        let rounds =
+            std::env::var("ITOM_CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6_u64);
+        let room = Room::new("compacting");
+        let (appends, plan) = some_past();
+        let store = SqliteStore::open(room.file()).unwrap();
+        for facts in &appends {
+            block_on(store.append(facts)).unwrap();
+        }
+        let whole = block_on(read_all(&store, 1000));
+        drop(store);
+        let bytes = std::fs::read(room.file()).unwrap();
+        let mut cut: itom_cmdb::fact::FactLog =
+            whole.iter().filter(|fact| !plan.dropped().any(|id| id == fact.id())).cloned().collect();
+        cut.extend(plan.checkpoints().cloned());
+        for round in 0..rounds {
+            let file = room.0.join(format!("round-{round}.db"));
+            std::fs::write(&file, &bytes).unwrap();
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "sqlite::compacting_child", "--nocapture"])
+                .env(COMPACTING, &file)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+            assert!(lines.by_ref().any(|line| line == "begins"), "the child never began");
+            // Later in each round, by work and not by the clock.
+            let mut hasher = StableHasher::new();
+            for _ in 0..round * 20_000 {
+                hasher.int(1);
+            }
+            std::hint::black_box(hasher.finish());
+            child.kill().unwrap();
+            let done = lines.any(|line| line == "done");
+            child.wait().unwrap();
+            let store = SqliteStore::open(&file).unwrap();
+            let there = block_on(read_all(&store, 1000));
+            let horizon = block_on(store.horizon()).unwrap();
+            if horizon.is_some() {
+                assert_eq!(there, cut, "round {round}: compacted as a whole");
+            } else {
+                assert!(!done, "round {round}: what was said to be done is not");
+                assert_eq!(there, whole, "round {round}: nothing happened");
+            }
+            block_on(store.compact(&plan)).unwrap();
+            assert_eq!(block_on(read_all(&store, 1000)), cut, "round {round}: it can be done again");
         }
     }
 

@@ -69,6 +69,8 @@ pub struct Split {
 pub struct Applied {
     /// How many facts were new.
     pub new_facts: usize,
+    /// How many runs and retractions came too late to be believed: they speak of times that were compacted.
+    pub too_late: usize,
     /// What changed, by time, item, change.
     pub changes: Vec<CiChange>,
     /// The same for a graph of what is active.

@@ -222,6 +222,21 @@ impl Cmdb {
 
     /// The id that a value gives.
     pub(super) fn ident_id(&self, ident: u32) -> CiId {
-        self.resolver.names.ident_name(ident).ci_id()
+        let known = self.ident_ids.get(ident as usize).copied().flatten();
+        known.unwrap_or_else(|| self.resolver.names.ident_name(ident).ci_id())
+    }
+
+    /// Learns the ids of these values.
+    pub(super) fn learn_ident_ids(&mut self, idents: impl IntoIterator<Item = u32>) {
+        for ident in idents {
+            let place = ident as usize;
+            if self.ident_ids.len() <= place {
+                self.ident_ids.resize(place + 1, None);
+            }
+            let slot = &mut self.ident_ids[place];
+            if slot.is_none() {
+                *slot = Some(self.resolver.names.ident_name(ident).ci_id());
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use itom_core::{CiId, Key, SourceName, Subject, Timestamp};
 
+use super::touched::Touched;
 use super::{Applied, Cmdb, ItemRef, Redirect, RelationEntry};
 use crate::config::CmdbConfig;
 use crate::identity::{Ambiguous, Described, Ident};
@@ -37,7 +38,7 @@ impl Cmdb {
     }
 
     /// Moves the time forward and touches what it makes due.
-    pub(super) fn advance(&mut self, now: Timestamp, touched: &mut BTreeMap<ItemRef, Touch>) {
+    pub(super) fn advance(&mut self, now: Timestamp, touched: &mut Touched) {
         self.now = self.now.max(now);
         self.view.as_of = Some(self.now);
         while let Some((at, item)) = self.deadlines.first().cloned() {
@@ -55,7 +56,7 @@ impl Cmdb {
                 || self.config.freshness_of(&item.0).is_some_and(stale);
             let next = next_deadline(&self.config, &item.0, own, self.now);
             if due {
-                touched.insert(Arc::clone(&item), Touch::Dirty);
+                touched.add(Arc::clone(&item), Touch::Dirty);
             } else if let Some(next) = next {
                 self.arm(item, next);
             }
@@ -69,15 +70,16 @@ impl Cmdb {
         }
     }
 
-    pub(super) fn settle(&mut self, touched: BTreeMap<ItemRef, Touch>, stated: bool, applied: &mut Applied) {
+    pub(super) fn settle(&mut self, touched: Touched, stated: bool, applied: &mut Applied) {
         let mut work = Work::default();
-        for (item, touch) in touched {
+        for (item, touch) in touched.into_items() {
             self.take_in(item, touch, &mut work);
         }
         let ended = self.words_end.first().is_some_and(|at| *at <= self.now);
         if stated || ended || (!work.idents.is_empty() && self.log.stated().next().is_some()) {
             self.restate();
         }
+        self.learn_ident_ids(work.idents.iter().copied());
         self.reidentify(&mut work, applied);
         self.reclaim(&mut work);
         self.relate(&mut work);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use itom_core::{SourceName, Timestamp};
 
-use super::{Fact, FactBody, FactId, RunFact};
+use super::{Checkpoint, Fact, FactBody, FactId, RunFact};
 
 /// What an insertion did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,7 @@ pub struct FactLog {
     rounds: BTreeMap<SourceName, BTreeMap<Timestamp, Vec<FactId>>>,
     stated: BTreeSet<FactId>,
     approvals: BTreeSet<(SourceName, Timestamp)>,
+    checkpoints: BTreeMap<SourceName, BTreeSet<(Timestamp, FactId)>>,
 }
 
 impl PartialEq for FactLog {
@@ -76,6 +77,7 @@ impl FactLog {
             rounds: BTreeMap::new(),
             stated: BTreeSet::new(),
             approvals: BTreeSet::new(),
+            checkpoints: BTreeMap::new(),
         }
     }
 
@@ -90,6 +92,12 @@ impl FactLog {
             }
             return Inserted::Known;
         }
+        self.index(&fact);
+        self.facts.insert(fact.id(), Arc::new(fact));
+        Inserted::New
+    }
+
+    fn index(&mut self, fact: &Fact) {
         match fact.body() {
             FactBody::Run(_) | FactBody::Retract(_) => {
                 let times = self.rounds.entry(fact.source().clone()).or_default();
@@ -101,10 +109,12 @@ impl FactLog {
             FactBody::Approve(approval) => {
                 self.approvals.insert((approval.source.clone(), approval.run_at));
             }
+            FactBody::Checkpoint(_) => {
+                let own = self.checkpoints.entry(fact.source().clone()).or_default();
+                own.insert((fact.observed(), fact.id()));
+            }
             FactBody::Ci(_) | FactBody::Relation(_) => {}
         }
-        self.facts.insert(fact.id(), Arc::new(fact));
-        Inserted::New
     }
 
     /// Set union.
@@ -163,6 +173,35 @@ impl FactLog {
 
     pub(crate) fn is_approved(&self, source: &SourceName, run_at: Timestamp) -> bool {
         self.approvals.contains(&(source.clone(), run_at))
+    }
+
+    /// The sources that said anything with a time, ascending.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &SourceName> {
+        self.rounds.keys()
+    }
+
+    /// The latest checkpoint of a source; of equal times the one with the greatest address.
+    pub(crate) fn checkpoint(&self, source: &SourceName) -> Option<(Timestamp, &Checkpoint)> {
+        let (at, id) = self.checkpoints.get(source)?.last()?;
+        match self.get(*id)?.body() {
+            FactBody::Checkpoint(checkpoint) => Some((*at, checkpoint)),
+            _ => None,
+        }
+    }
+
+    /// The checkpoints of a source, by time.
+    pub(crate) fn checkpoints(&self, source: &SourceName) -> impl Iterator<Item = FactId> {
+        self.checkpoints.get(source).into_iter().flatten().map(|(_, id)| *id)
+    }
+
+    /// Takes facts out, for a compaction.
+    pub(crate) fn remove(&mut self, ids: &BTreeSet<FactId>) {
+        let facts = std::mem::take(&mut self.facts);
+        *self = Self::new();
+        for (id, fact) in facts.into_iter().filter(|(id, _)| !ids.contains(id)) {
+            self.index(&fact);
+            self.facts.insert(id, fact);
+        }
     }
 
     /// The seen set of a run fact. `known` is a set resolved before, where the walk can stop.

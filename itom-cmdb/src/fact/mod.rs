@@ -14,6 +14,8 @@
 //!   grows in a steady state. Chains of changes are cut by a full listing now and then.
 //! - Everything else ([`FactBody::Retract`], [`FactBody::SameAs`], [`FactBody::NotSame`], [`FactBody::Approve`]) is an
 //!   event: its time belongs to its id.
+//! - A **checkpoint** ([`FactBody::Checkpoint`]) stands for the runs of a source up to a time that were
+//!   [compacted away](crate::store::Compaction).
 //!
 //! A run whose basis or whose statements are not (yet) in the log counts as not seen: it neither proves presence nor
 //! absence until they arrive, so any subset of a log is safe and any order of arrival ends in the same state.
@@ -25,6 +27,7 @@
 //! ids, minimum of times. Derived state never breaks a tie by `recorded`; it only filters (`recorded <= r`), which is
 //! what makes a past view equal to a replay of what was known then.
 
+mod checkpoint;
 mod log;
 mod make;
 
@@ -37,6 +40,7 @@ use itom_core::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use checkpoint::{CarriedItem, Checkpoint};
 pub use log::{FactLog, Inserted};
 pub(crate) use log::{Head, Resolution};
 pub use make::facts_of;
@@ -138,6 +142,8 @@ pub enum FactBody {
     Run(RunFact),
     /// A held mass retirement is right.
     Approve(Approval),
+    /// What the source had said before, after the runs that said it were compacted away.
+    Checkpoint(Checkpoint),
 }
 
 /// One immutable, content-addressed fact.

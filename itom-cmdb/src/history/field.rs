@@ -28,7 +28,24 @@ pub(crate) fn field_history(log: &FactLog, objects: &[Object], attribute: &AttrN
     for object in objects {
         let mut current: Option<Value> = None;
         let mut head: Option<Head> = None;
-        for (at, ids) in log.rounds(&object.source) {
+        let mut base = None;
+        if let Some((until, carried)) = log.checkpoint(&object.source) {
+            base = Some(until);
+            current = carried.items.iter().find_map(|item| {
+                let fact = log.get(item.statement)?;
+                let FactBody::Ci(ci) = fact.body() else { return None };
+                let value = ci.attributes.get(attribute).filter(|_| ci.subject == object.native)?;
+                versions.push(FieldVersion {
+                    observed: item.said_since(attribute),
+                    recorded: fact.recorded(),
+                    source: object.source.clone(),
+                    run: fact.run(),
+                    value: Some(value.clone()),
+                });
+                Some(value.clone())
+            });
+        }
+        for (at, ids) in log.rounds(&object.source).filter(|(at, _)| Some(*at) > base) {
             for id in ids {
                 let Some(fact) = log.get(*id) else { continue };
                 let FactBody::Run(run) = fact.body() else { continue };

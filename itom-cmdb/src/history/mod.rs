@@ -5,7 +5,7 @@ mod event;
 mod feed;
 mod field;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use itom_core::{ChangeKind, ChangeSource, CiChange, Interval, Timestamp};
@@ -105,9 +105,27 @@ pub(crate) fn ci_changes(
         });
     }
     let (Some(old), Some(new)) = (before, after) else { return };
-    let names: BTreeSet<_> = old.attributes().keys().chain(new.attributes().keys()).collect();
-    for name in names {
-        let (was, is) = (old.attributes().get(name), new.attributes().get(name));
+    if old.shares_body(new) {
+        return;
+    }
+    let (mut was, mut is) = (old.attributes().iter().peekable(), new.attributes().iter().peekable());
+    loop {
+        // Both are in the order of their names.
+        let (name, was, is) = match (was.peek(), is.peek()) {
+            (None, None) => return,
+            (Some((a, _)), Some((b, _))) if a == b => {
+                let (Some((name, one)), Some((_, other))) = (was.next(), is.next()) else { return };
+                (name, Some(one), Some(other))
+            }
+            (Some((a, _)), other) if other.is_none_or(|(b, _)| a < b) => {
+                let Some((name, one)) = was.next() else { return };
+                (name, Some(one), None)
+            }
+            _ => {
+                let Some((name, other)) = is.next() else { return };
+                (name, None, Some(other))
+            }
+        };
         let (value_was, value_is) = (was.map(|a| a.value()), is.map(|a| a.value()));
         if value_was != value_is {
             changes.push(CiChange {

@@ -1,17 +1,35 @@
 //! Facts that live as long as the process.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Cursor, Description, Page, Store, StoreError};
+use super::{Compacted, Compaction, Cursor, Description, Page, Store, StoreError};
 use crate::fact::{Fact, FactId, FactLog, Inserted};
+use crate::history::Mark;
 
 /// The facts, and the order of their first appending.
 #[derive(Debug)]
 struct Kept {
     log: FactLog,
-    order: Vec<FactId>,
+    order: BTreeMap<u64, FactId>,
+    places: BTreeMap<FactId, u64>,
+    end: u64,
+    horizon: Option<Mark>,
+}
+
+impl Kept {
+    fn put(&mut self, fact: Fact, at: u64) {
+        self.order.insert(at, fact.id());
+        self.places.insert(fact.id(), at);
+        self.log.insert(fact);
+    }
+
+    fn after(&self, after: Option<Cursor>) -> impl Iterator<Item = (u64, &Fact)> {
+        let start = after.map_or(0, Cursor::position).saturating_add(1);
+        self.order.range(start..).filter_map(|(at, id)| Some((*at, self.log.get(*id)?)))
+    }
 }
 
 /// Keeps facts in memory, up to a limit.
@@ -37,11 +55,18 @@ impl MemoryStore {
     /// An empty store for at most `limit` facts.
     #[must_use]
     pub const fn with_limit(limit: usize) -> Self {
-        Self { log: Mutex::new(Kept { log: FactLog::new(), order: Vec::new() }), limit }
+        let kept = Kept {
+            log: FactLog::new(),
+            order: BTreeMap::new(),
+            places: BTreeMap::new(),
+            end: 0,
+            horizon: None,
+        };
+        Self { log: Mutex::new(kept), limit }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        // The set is grow-only: a panic elsewhere leaves it usable.
+        // Each change is whole before anything can panic: a panic elsewhere leaves it usable.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -50,14 +75,16 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn append(&self, facts: &[Fact]) -> Result<(), StoreError> {
         let mut kept = self.kept();
-        let new: std::collections::BTreeSet<_> =
-            facts.iter().map(Fact::id).filter(|id| !kept.log.contains(*id)).collect();
+        let new: BTreeSet<_> = facts.iter().map(Fact::id).filter(|id| !kept.log.contains(*id)).collect();
         if kept.log.len().saturating_add(new.len()) > self.limit {
             return Err(StoreError::Exhausted { what: "memory".into(), source: None });
         }
         for fact in facts {
             if kept.log.insert(fact.clone()) == Inserted::New {
-                kept.order.push(fact.id());
+                kept.end += 1;
+                let end = kept.end;
+                kept.order.insert(end, fact.id());
+                kept.places.insert(fact.id(), end);
             }
         }
         Ok(())
@@ -65,24 +92,49 @@ impl Store for MemoryStore {
 
     async fn load(&self, after: Option<Cursor>, page: usize) -> Result<Page, StoreError> {
         let kept = self.kept();
-        let start = usize::try_from(after.map_or(0, Cursor::position)).unwrap_or(usize::MAX);
-        let ids = kept.order.iter().skip(start).take(page.max(1));
-        let facts: Vec<Fact> = ids.filter_map(|id| kept.log.get(*id).cloned()).collect();
-        if facts.is_empty() {
-            return Ok(Page::ending(facts, None));
+        let mut all = kept.after(after);
+        let mut facts = Vec::new();
+        let mut last = None;
+        for (at, fact) in all.by_ref().take(page.max(1)) {
+            facts.push(fact.clone());
+            last = Some(Cursor::new(at));
         }
-        let last = start.saturating_add(facts.len());
-        let cursor = Some(Cursor::new(last as u64));
-        Ok(if last < kept.order.len() { Page::new(facts, cursor) } else { Page::ending(facts, cursor) })
+        Ok(if all.next().is_some() { Page::new(facts, last) } else { Page::ending(facts, last) })
     }
 
     async fn end(&self) -> Result<Option<Cursor>, StoreError> {
-        let count = self.kept().order.len();
-        Ok((count > 0).then(|| Cursor::new(count as u64)))
+        let end = self.kept().end;
+        Ok((end > 0).then(|| Cursor::new(end)))
     }
 
     async fn describe(&self) -> Result<Description, StoreError> {
         Ok(Description::new("memory".into(), self.kept().order.len() as u64, None))
+    }
+
+    async fn horizon(&self) -> Result<Option<Mark>, StoreError> {
+        Ok(self.kept().horizon)
+    }
+
+    async fn compact(&self, plan: &Compaction) -> Result<Compacted, StoreError> {
+        let mut kept = self.kept();
+        if let Some(after) = plan.checked_after() {
+            plan.check("memory", kept.after(Some(after)).map(|(_, fact)| fact))?;
+        }
+        let layout = plan.lay_out(|id| kept.places.get(&id).copied(), kept.horizon);
+        if layout.dropped.is_empty() && layout.landings.is_empty() {
+            return Ok(Compacted::default());
+        }
+        let gone: BTreeSet<FactId> = layout.dropped.iter().map(|(id, _)| *id).collect();
+        kept.log.remove(&gone);
+        for (id, at) in &layout.dropped {
+            kept.order.remove(at);
+            kept.places.remove(id);
+        }
+        for landing in &layout.landings {
+            kept.put(landing.checkpoint.clone(), landing.at);
+        }
+        kept.horizon = Some(layout.horizon);
+        Ok(Compacted::new(layout.dropped.len() as u64, layout.landings.len() as u64))
     }
 
     async fn flush(&self) -> Result<(), StoreError> {

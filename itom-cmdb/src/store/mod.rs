@@ -3,10 +3,15 @@
 //! [`MemoryStore`] keeps them while the process lives; `SqliteStore` (feature `sqlite`) keeps them in one file;
 //! `PostgresStore` (feature `postgres`) shares them between engines. Other implementations run the conformance suite in `testing` (feature `testing`).
 
+mod compaction;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod desk;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod replay;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod row;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -17,7 +22,9 @@ use itom_core::{BoxError, Classify, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use crate::fact::Fact;
+use crate::history::Mark;
 
+pub use compaction::{Compacted, Compaction, Retention, compact};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
@@ -101,6 +108,26 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
                 return Ok(end);
             }
         }
+    }
+
+    /// The first state that is whole: states before this position or this time were compacted away. `None` when nothing
+    /// was.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    async fn horizon(&self) -> Result<Option<Mark>, StoreError> {
+        Ok(None)
+    }
+
+    /// Takes out what a plan takes out, puts its checkpoints in at the last of the positions that they empty, and moves
+    /// the horizon: all of it or nothing. Applying a plan again does nothing. No other position moves.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] unless the store implements it; [`StoreError::Disturbed`] when facts that the planner
+    /// did not know speak of what goes. Nothing has changed then.
+    async fn compact(&self, plan: &Compaction) -> Result<Compacted, StoreError> {
+        let _ = plan;
+        Err(StoreError::Unsupported { doing: "compacting", what: format!("{self:?}") })
     }
 
     /// Waits until everything handed in before is durable or refused.
@@ -246,6 +273,35 @@ pub enum StoreError {
         #[source]
         source: BoxError,
     },
+    /// The state that was asked for is no longer there.
+    #[error(
+        "{what} keeps no state before position {} and {}, and position {} at {} was asked for; start again from the present view",
+        kept.position, kept.at, asked.position, asked.at
+    )]
+    Compacted {
+        /// The store.
+        what: String,
+        /// The state that was asked for.
+        asked: Mark,
+        /// The first state that is kept.
+        kept: Mark,
+    },
+    /// Somebody appended facts that a compaction did not know of.
+    #[error(
+        "facts about what a compaction takes away came into {what} meanwhile; take them in and plan again (nothing was changed)"
+    )]
+    Disturbed {
+        /// The store.
+        what: String,
+    },
+    /// The store cannot do this at all.
+    #[error("{doing} is nothing that {what} can do; use a store that can")]
+    Unsupported {
+        /// What was asked.
+        doing: &'static str,
+        /// The store.
+        what: String,
+    },
     /// It was closed, or its thread ended.
     #[error("{what} is closed; open it again")]
     Closed {
@@ -258,8 +314,9 @@ impl Classify for StoreError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Open { .. } | Self::Unavailable { .. } => ErrorKind::Unavailable,
-            Self::InUse { .. } => ErrorKind::Conflict,
-            Self::Newer { .. } => ErrorKind::Unsupported,
+            Self::InUse { .. } | Self::Disturbed { .. } => ErrorKind::Conflict,
+            Self::Newer { .. } | Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Compacted { .. } => ErrorKind::NotFound,
             Self::Foreign { .. } | Self::Corrupt { .. } => ErrorKind::Invalid,
             Self::Exhausted { .. } => ErrorKind::Exhausted,
             Self::Closed { .. } => ErrorKind::Cancelled,

@@ -11,7 +11,8 @@ const PAGE: usize = 4096;
 /// an engine starts from. [`Mark::START`] gives an empty one.
 ///
 /// # Errors
-/// [`StoreError`] when the store cannot be read.
+/// [`StoreError::Compacted`] when the state is older than what the store keeps whole, [`StoreError`] when the store cannot
+/// be read.
 ///
 /// ```
 /// # async fn run(store: &dyn itom_cmdb::store::Store, cursor: itom_cmdb::history::FeedCursor)
@@ -25,6 +26,8 @@ const PAGE: usize = 4096;
 /// # }
 /// ```
 pub async fn replay(store: &dyn Store, config: CmdbConfig, mark: Mark) -> Result<Cmdb, StoreError> {
+    // Looked at again at the end: a compaction may come in between.
+    check(store, mark).await?;
     let mut cmdb = Cmdb::new(config);
     let mut facts = Vec::new();
     let mut after = None;
@@ -47,6 +50,15 @@ pub async fn replay(store: &dyn Store, config: CmdbConfig, mark: Mark) -> Result
             break;
         }
     }
+    check(store, mark).await?;
     cmdb.ingest_at(facts, mark.at);
     Ok(cmdb)
+}
+
+async fn check(store: &dyn Store, mark: Mark) -> Result<(), StoreError> {
+    let kept = store.horizon().await?.filter(|kept| mark.position < kept.position || mark.at < kept.at);
+    match kept.filter(|_| mark.position > 0) {
+        Some(kept) => Err(StoreError::Compacted { what: store.describe().await?.what, asked: mark, kept }),
+        None => Ok(()),
+    }
 }

@@ -7,6 +7,7 @@
 //! # });
 //! ```
 
+mod compaction;
 pub mod estate;
 
 use futures::FutureExt as _;
@@ -14,6 +15,8 @@ use itom_core::{Batch, Coverage, Scope, SourceName, Timestamp, attr, kind};
 
 use crate::fact::{Fact, FactLog, facts_of};
 use crate::store::Store;
+
+pub use compaction::{check_compaction, some_past};
 
 /// The facts of one run of `hosts` hosts, learned at `recorded`.
 #[must_use]

@@ -179,6 +179,11 @@ impl Ci {
         self.body.loose_end
     }
 
+    /// Whether both are the same but for when they were seen; says no to some that are equal.
+    pub(crate) fn shares_body(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.body, &other.body)
+    }
+
     /// As rules see it.
     #[must_use]
     pub fn summary(&self) -> CiSummary {

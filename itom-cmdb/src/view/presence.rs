@@ -4,6 +4,8 @@
 //! it back, or its lease runs out. A run that would let go more than a set share of a scope is *held*: the items are
 //! proposed for retirement and stay until the next complete run of the scope lacks them too, or somebody approves.
 
+mod carried;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -161,6 +163,8 @@ pub(crate) struct SourceState {
     last: Option<LastRound>,
     /// Facts that runs refer to and the log lacks.
     awaited: BTreeSet<FactId>,
+    /// The time of the checkpoint it started from.
+    base: Option<Timestamp>,
 }
 
 /// One time of one source, put together.
@@ -177,8 +181,11 @@ struct Round {
 impl SourceState {
     /// Recomputes everything from the log.
     pub(crate) fn fold(log: &FactLog, config: &CmdbConfig, source: &SourceName) -> Self {
-        let mut state = Self::default();
-        let times: Vec<Timestamp> = log.rounds(source).map(|(at, _)| at).collect();
+        let mut state = log
+            .checkpoint(source)
+            .map_or_else(Self::default, |(at, carried)| Self::carried(log, source, at, carried));
+        let times: Vec<Timestamp> =
+            log.rounds(source).map(|(at, _)| at).filter(|at| Some(*at) > state.base).collect();
         for at in times {
             state.step(log, config, source, at);
         }
@@ -362,19 +369,20 @@ impl SourceState {
         let mut of = vec![0_usize; scopes.len()];
         let mut missing = vec![0_usize; scopes.len()];
         let mut lacking: Vec<(ItemKey, Vec<usize>)> = Vec::new();
+        let mut covering: Vec<usize> = Vec::new();
         for (key, item) in &self.items {
             if item.entered >= at || item.departure_before(config, at) {
                 continue;
             }
-            let covering: Vec<usize> =
-                (0..scopes.len()).filter(|index| item.covered_by(&scopes[*index])).collect();
+            covering.clear();
+            covering.extend((0..scopes.len()).filter(|index| item.covered_by(&scopes[*index])));
             if covering.is_empty() || blocked(item) {
                 continue;
             }
             covering.iter().for_each(|index| of[*index] += 1);
             if item.last_seen < at {
                 covering.iter().for_each(|index| missing[*index] += 1);
-                lacking.push((key.clone(), covering));
+                lacking.push((key.clone(), covering.clone()));
             }
         }
         let approved = log.is_approved(source, at);

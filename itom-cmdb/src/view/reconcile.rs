@@ -1,5 +1,6 @@
 //! From what sources say to what is believed: kinds, names, attributes, life.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -25,8 +26,15 @@ struct Candidate<'a> {
 
 impl Candidate<'_> {
     /// Greatest is best: known, fresh, rank, recent; then content decides.
-    fn order(&self) -> (bool, bool, i32, Timestamp, u64) {
-        (self.value.is_known(), self.fresh, self.rank, self.since, self.value.stable_fingerprint())
+    fn order(&self, other: &Self) -> Ordering {
+        let plain = |own: &Self| (own.value.is_known(), own.fresh, own.rank, own.since);
+        plain(self).cmp(&plain(other)).then_with(|| {
+            // Most claims agree: only those that do not are worth a hash.
+            if self.value == other.value {
+                return Ordering::Equal;
+            }
+            self.value.stable_fingerprint().cmp(&other.value.stable_fingerprint())
+        })
     }
 
     fn lost_to(&self, winner: &Self) -> ClaimReason {
@@ -63,42 +71,48 @@ fn attributes<'a>(
     now: Timestamp,
     items: &[(&'a SourceName, &'a Item, &'a BTreeMap<AttrName, Value>)],
 ) -> BTreeMap<AttrName, Attribute> {
-    let mut said: BTreeMap<&AttrName, Vec<Candidate<'a>>> = BTreeMap::new();
+    let mut said: Vec<(&AttrName, Candidate<'a>)> =
+        Vec::with_capacity(items.iter().map(|(_, _, attributes)| attributes.len()).sum());
     for (source, item, attributes) in items {
         let gone = item.departure(config, now).is_some();
+        let held = is_lock(source);
         for (name, value) in *attributes {
             let (rank, fresh_for) = kind.map_or((0, None), |kind| config.trust(kind, name, source));
-            let held = is_lock(source);
             if held && is_about_lock(name) {
                 continue;
             }
             let stale = fresh_for.is_some_and(|span| item.last_seen + span <= now)
                 || (held && ends(attributes).is_some_and(|end| end <= now));
-            said.entry(name).or_default().push(Candidate {
+            let candidate = Candidate {
                 value,
                 source,
                 since: item.said_since(name),
                 recorded: item.statement.recorded(),
                 rank,
                 fresh: !gone && !stale,
-            });
+            };
+            said.push((name, candidate));
         }
     }
-    said.into_iter()
-        .filter_map(|(name, mut candidates)| {
-            candidates.sort_by(|a, b| b.order().cmp(&a.order()).then_with(|| a.source.cmp(b.source)));
+    // One item says them in this order already.
+    said.sort_by(|(a, one), (b, other)| {
+        a.cmp(b).then_with(|| other.order(one)).then_with(|| one.source.cmp(other.source))
+    });
+    said.chunk_by(|(a, _), (b, _)| a == b)
+        .filter_map(|candidates| {
+            let name = candidates.first()?.0;
             match kind.map_or(Reducer::Ordered, |kind| config.reducer_of(kind, name)) {
                 Reducer::Union => {
-                    if let Some(attribute) = united(&candidates) {
+                    if let Some(attribute) = united(candidates) {
                         return Some((name.clone(), attribute));
                     }
                 }
-                Reducer::Replace => return Some((name.clone(), replaced(&candidates)?)),
+                Reducer::Replace => return Some((name.clone(), replaced(candidates)?)),
                 Reducer::Ordered => {}
             }
-            let (best, rest) = candidates.split_first()?;
+            let ((_, best), rest) = candidates.split_first()?;
             let reason = if rest.is_empty() { ClaimReason::Only } else { ClaimReason::Best };
-            let others = rest.iter().map(|other| other.claim(other.lost_to(best))).collect();
+            let others = rest.iter().map(|(_, other)| other.claim(other.lost_to(best))).collect();
             Some((name.clone(), Attribute { winner: best.claim(reason), others }))
         })
         .collect()
@@ -113,15 +127,15 @@ fn elements(value: &Value) -> Option<BTreeSet<&Value>> {
 }
 
 /// Everything that present, fresh sources list. `None` when the best claim is no such list, or somebody locked it.
-fn united(candidates: &[Candidate<'_>]) -> Option<Attribute> {
-    let (best, rest) = candidates.split_first()?;
+fn united(candidates: &[(&AttrName, Candidate<'_>)]) -> Option<Attribute> {
+    let ((_, best), rest) = candidates.split_first()?;
     if !best.fresh || is_lock(best.source) {
         return None;
     }
     let mut all = elements(best.value)?;
     let mut others = Vec::with_capacity(rest.len());
     let mut several = false;
-    for other in rest {
+    for (_, other) in rest {
         match elements(other.value).filter(|_| other.fresh) {
             Some(list) => {
                 several = true;
@@ -141,15 +155,15 @@ fn united(candidates: &[Candidate<'_>]) -> Option<Attribute> {
 }
 
 /// The best list as a set: ascending, without repeats.
-fn replaced(candidates: &[Candidate<'_>]) -> Option<Attribute> {
-    let (best, rest) = candidates.split_first()?;
+fn replaced(candidates: &[(&AttrName, Candidate<'_>)]) -> Option<Attribute> {
+    let ((_, best), rest) = candidates.split_first()?;
     let set = elements(best.value);
     let reason = if rest.is_empty() { ClaimReason::Only } else { ClaimReason::Best };
     let claim = |other: &Candidate<'_>| {
         let same = set.is_some() && elements(other.value) == set;
         other.claim(if same { ClaimReason::Agrees } else { other.lost_to(best) })
     };
-    let others = rest.iter().map(claim).collect();
+    let others = rest.iter().map(|(_, other)| claim(other)).collect();
     let mut winner = best.claim(reason);
     if let Some(set) = &set {
         winner.value = Value::List(set.iter().map(|value| (*value).clone()).collect());

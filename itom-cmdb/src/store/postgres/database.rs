@@ -1,25 +1,27 @@
 //! The database: its tables, its statements, and what its errors mean.
 
-use itom_core::{BoxError, RunId, Secret, SourceName, Timestamp};
+use itom_core::{BoxError, Secret};
 use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{Client, Config, Connection, NoTls, Row, Socket};
+use tokio_postgres::{Client, Config, Connection, NoTls, Row as SqlRow, Socket};
 
-use crate::fact::{Fact, FactBody, FactId, FactLog};
+use crate::fact::Fact;
+use crate::store::row::{Row, Rows, Stored};
 use crate::store::{Cursor, Description, Page, StoreError};
 
 /// The format this version writes.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
 
 /// Where new facts are told.
 pub(super) const CHANNEL: &str = "itom_fact";
 
 /// `itomfact`: the advisory lock that appends and migrations hold.
-const LOCK: i64 = 0x6974_6f6d_6661_6374;
+pub(super) const LOCK: i64 = 0x6974_6f6d_6661_6374;
 
 /// What leads from each format to the next; the first makes everything.
-const MIGRATIONS: [&str; FORMAT as usize] = ["
+const MIGRATIONS: [&str; FORMAT as usize] = [
+    "
 CREATE TABLE itom_store (format integer NOT NULL);
 INSERT INTO itom_store VALUES (0);
 CREATE TABLE itom_fact (
@@ -31,7 +33,15 @@ CREATE TABLE itom_fact (
     recorded bigint NOT NULL,
     body     text NOT NULL
 );
-"];
+",
+    "
+CREATE TABLE itom_horizon (
+    one      integer PRIMARY KEY CHECK (one = 1),
+    position bigint NOT NULL,
+    at       bigint NOT NULL
+);
+",
+];
 
 const INSERT: &str = "
 INSERT INTO itom_fact AS own (id, source, run, observed, recorded, body)
@@ -47,7 +57,7 @@ ON CONFLICT (id) DO UPDATE SET
 WHERE excluded.recorded < own.recorded OR (excluded.observed, excluded.run) < (own.observed, own.run)
 ";
 
-const SELECT: &str = "
+pub(super) const SELECT: &str = "
 SELECT seq, id, source, run, observed, recorded, body FROM itom_fact WHERE seq > $1 ORDER BY seq LIMIT $2
 ";
 
@@ -95,8 +105,8 @@ impl Place {
 }
 
 pub(super) struct Database {
-    what: String,
-    client: Client,
+    pub(super) what: String,
+    pub(super) client: Client,
 }
 
 impl Database {
@@ -175,33 +185,13 @@ impl Database {
         transaction.commit().await.map_err(failed)
     }
 
-    pub(super) async fn append(&mut self, facts: &[Fact]) -> Result<(), StoreError> {
-        if facts.is_empty() {
+    pub(super) async fn append(&mut self, rows: &Rows) -> Result<(), StoreError> {
+        if rows.is_empty() {
             return Ok(());
         }
         // One statement cannot touch a row twice: repeats are joined first, the order of first mention is kept.
-        let joined: FactLog = facts.iter().cloned().collect();
-        let mut seen = std::collections::BTreeSet::new();
-        let facts: Vec<&Fact> = facts
-            .iter()
-            .map(Fact::id)
-            .filter(|id| seen.insert(*id))
-            .filter_map(|id| joined.get(id))
-            .collect();
-        let mut bodies = Vec::with_capacity(facts.len());
-        for fact in &facts {
-            bodies.push(serde_json::to_string(fact.body()).map_err(|error| StoreError::Unavailable {
-                doing: "encoding a fact for",
-                what: self.what.clone(),
-                source: error.into(),
-            })?);
-        }
-        let ids_of: Vec<FactId> = facts.iter().map(|fact| fact.id()).collect();
-        let ids: Vec<&[u8]> = ids_of.iter().map(|id| &id.as_bytes()[..]).collect();
-        let sources: Vec<&str> = facts.iter().map(|fact| fact.source().as_str()).collect();
-        let runs: Vec<Vec<u8>> = facts.iter().map(|fact| fact.run().as_bytes().to_vec()).collect();
-        let observed: Vec<i64> = facts.iter().map(|fact| fact.observed().as_micros()).collect();
-        let recorded: Vec<i64> = facts.iter().map(|fact| fact.recorded().as_micros()).collect();
+        let joined = rows.joined();
+        let columns = Columns::of(&joined);
         let what = self.what.clone();
         let failed = |error| classify(&what, "writing to", error);
         // Dropping it without a commit rolls it back.
@@ -209,7 +199,17 @@ impl Database {
         transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(failed)?;
         let insert = transaction.prepare(INSERT).await.map_err(failed)?;
         transaction
-            .execute(&insert, &[&ids, &sources, &runs, &observed, &recorded, &bodies])
+            .execute(
+                &insert,
+                &[
+                    &columns.ids,
+                    &columns.sources,
+                    &columns.runs,
+                    &columns.observed,
+                    &columns.recorded,
+                    &columns.bodies,
+                ],
+            )
             .await
             .map_err(failed)?;
         transaction.execute("SELECT pg_notify($1, '')", &[&CHANNEL]).await.map_err(failed)?;
@@ -228,40 +228,11 @@ impl Database {
         let mut facts = Vec::with_capacity(rows.len());
         let mut last = None;
         for row in &rows {
-            let (seq, fact) = self.fact(row)?;
+            let (seq, fact) = fact(&self.what, row)?;
             facts.push(fact);
             last = u64::try_from(seq).ok().map(Cursor::new);
         }
         Ok(if facts.len() == page { Page::new(facts, last) } else { Page::ending(facts, last) })
-    }
-
-    fn fact(&self, row: &Row) -> Result<(i64, Fact), StoreError> {
-        let reading = |error| self.classify("reading", error);
-        let seq: i64 = row.try_get(0).map_err(reading)?;
-        let corrupt =
-            |why: String| StoreError::Corrupt { what: self.what.clone(), why: format!("fact {seq}: {why}") };
-        let bytes = |index: usize| -> Result<[u8; 16], StoreError> {
-            let bytes: &[u8] = row.try_get(index).map_err(reading)?;
-            bytes.try_into().map_err(|_| corrupt(format!("an id of {} bytes", bytes.len())))
-        };
-        let (id, run) = (bytes(1)?, bytes(3)?);
-        let source: &str = row.try_get(2).map_err(reading)?;
-        let (observed, recorded): (i64, i64) =
-            (row.try_get(4).map_err(reading)?, row.try_get(5).map_err(reading)?);
-        let body: &str = row.try_get(6).map_err(reading)?;
-        let source = SourceName::new(source).map_err(|error| corrupt(error.to_string()))?;
-        let body: FactBody = serde_json::from_str(body).map_err(|error| corrupt(error.to_string()))?;
-        let fact = Fact::new(
-            source,
-            RunId::from_bytes(run),
-            Timestamp::from_micros(observed),
-            Timestamp::from_micros(recorded),
-            body,
-        );
-        if fact.id() != FactId::from_bytes(id) {
-            return Err(corrupt(format!("its content has address {}, not the stored one", fact.id())));
-        }
-        Ok((seq, fact))
     }
 
     pub(super) async fn end(&self) -> Result<Option<Cursor>, StoreError> {
@@ -286,8 +257,52 @@ impl Database {
     }
 }
 
+/// The columns of rows.
+struct Columns<'a> {
+    ids: Vec<&'a [u8]>,
+    sources: Vec<&'a str>,
+    runs: Vec<&'a [u8]>,
+    observed: Vec<i64>,
+    recorded: Vec<i64>,
+    bodies: Vec<&'a str>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(rows: &'a [(Row, &'a str)]) -> Self {
+        Self {
+            ids: rows.iter().map(|(row, _)| &row.id.as_bytes()[..]).collect(),
+            sources: rows.iter().map(|(row, _)| row.source.as_str()).collect(),
+            runs: rows.iter().map(|(row, _)| &row.run.as_bytes()[..]).collect(),
+            observed: rows.iter().map(|(row, _)| row.observed.as_micros()).collect(),
+            recorded: rows.iter().map(|(row, _)| row.recorded.as_micros()).collect(),
+            bodies: rows.iter().map(|(_, body)| *body).collect(),
+        }
+    }
+}
+
+/// The fact of a row of [`SELECT`], and its position.
+pub(super) fn fact(what: &str, row: &SqlRow) -> Result<(i64, Fact), StoreError> {
+    let reading = |error| classify(what, "reading", error);
+    let mut stored = Stored {
+        seq: row.try_get(0).map_err(reading)?,
+        id: [0; 16],
+        source: row.try_get(2).map_err(reading)?,
+        run: [0; 16],
+        observed: row.try_get(4).map_err(reading)?,
+        recorded: row.try_get(5).map_err(reading)?,
+        body: row.try_get(6).map_err(reading)?,
+    };
+    for (index, run) in [(1, false), (3, true)] {
+        let bytes: &[u8] = row.try_get(index).map_err(reading)?;
+        let bytes: [u8; 16] =
+            bytes.try_into().map_err(|_| stored.corrupt(what, format!("an id of {} bytes", bytes.len())))?;
+        *(if run { &mut stored.run } else { &mut stored.id }) = bytes;
+    }
+    Ok((stored.seq, stored.fact(what)?))
+}
+
 /// What an error of PostgreSQL means for the caller.
-fn classify(what: &str, doing: &'static str, error: tokio_postgres::Error) -> StoreError {
+pub(super) fn classify(what: &str, doing: &'static str, error: tokio_postgres::Error) -> StoreError {
     let what = what.to_owned();
     let code = error.code().cloned();
     let source: BoxError = Box::new(error);

@@ -1,20 +1,16 @@
 //! The one task that talks to the database for a store.
 
 use futures::StreamExt as _;
-use futures::channel::{mpsc, oneshot};
+use futures::channel::mpsc;
 
 use super::database::{Database, Place};
-use crate::fact::Fact;
-use crate::store::{Cursor, Description, Page, StoreError};
+use crate::store::desk;
 
-pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+/// There is nothing that only this store can do.
+#[derive(Debug)]
+pub(super) enum Nothing {}
 
-pub(super) enum Job {
-    Append { facts: Vec<Fact>, reply: Reply<()> },
-    Load { after: Option<Cursor>, page: usize, reply: Reply<Page> },
-    Describe { reply: Reply<Description> },
-    End { reply: Reply<Option<Cursor>> },
-}
+type Job = desk::Job<Nothing>;
 
 /// Serves jobs in order until every sender is gone. A job is done as a whole even when its asker no longer listens, so
 /// that a dropped future leaves no transaction half open.
@@ -31,7 +27,10 @@ pub(super) async fn run(place: Place, database: Database, mut queue: mpsc::Recei
                 answer(&mut database, job).await;
                 open = Some(database);
             }
-            Err(error) => refuse(job, error),
+            Err(error) => {
+                // There is no job of its own to give back.
+                let _ = job.refuse(error);
+            }
         }
     }
 }
@@ -39,18 +38,12 @@ pub(super) async fn run(place: Place, database: Database, mut queue: mpsc::Recei
 async fn answer(database: &mut Database, job: Job) {
     // An asker who no longer listens is no error: the answer goes nowhere.
     match job {
-        Job::Append { facts, reply } => drop(reply.send(database.append(&facts).await)),
+        Job::Append { rows, reply } => drop(reply.send(database.append(&rows).await)),
         Job::Load { after, page, reply } => drop(reply.send(database.load(after, page).await)),
         Job::Describe { reply } => drop(reply.send(database.describe().await)),
         Job::End { reply } => drop(reply.send(database.end().await)),
-    }
-}
-
-fn refuse(job: Job, error: StoreError) {
-    match job {
-        Job::Append { reply, .. } => drop(reply.send(Err(error))),
-        Job::Load { reply, .. } => drop(reply.send(Err(error))),
-        Job::Describe { reply } => drop(reply.send(Err(error))),
-        Job::End { reply } => drop(reply.send(Err(error))),
+        Job::Horizon { reply } => drop(reply.send(database.horizon().await)),
+        Job::Compact { plan, reply } => drop(reply.send(database.compact(&plan).await)),
+        Job::Other(nothing) => match nothing {},
     }
 }

@@ -1,18 +1,19 @@
 //! The shared durable store: facts of several engines in one PostgreSQL database.
 
+mod compaction;
 mod database;
 mod driver;
 mod tail;
 
 use async_trait::async_trait;
-use futures::SinkExt as _;
-use futures::channel::{mpsc, oneshot};
 use futures::stream::BoxStream;
 use itom_core::Secret;
 
-use super::{Cursor, Description, Page, Store, StoreError};
+use super::desk::Desk;
+use super::{Compacted, Compaction, Cursor, Description, Page, Store, StoreError};
 use crate::fact::Fact;
-use driver::{Job, Reply};
+use crate::history::Mark;
+use driver::Nothing;
 
 /// How many requests may wait for the driver.
 const QUEUE: usize = 64;
@@ -39,7 +40,7 @@ const QUEUE: usize = 64;
 #[derive(Debug)]
 pub struct PostgresStore {
     place: database::Place,
-    jobs: mpsc::Sender<Job>,
+    desk: Desk<Nothing>,
 }
 
 impl PostgresStore {
@@ -52,9 +53,9 @@ impl PostgresStore {
     pub async fn connect(url: &Secret) -> Result<Self, StoreError> {
         let place = database::Place::new(url)?;
         let database = database::Database::open(&place).await?;
-        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (desk, queue) = Desk::open(place.what(), QUEUE);
         tokio::spawn(driver::run(place.clone(), database, queue));
-        Ok(Self { place, jobs })
+        Ok(Self { place, desk })
     }
 
     /// Facts as they come, from a position on: those that are there, then those that any process appends, in the order
@@ -70,36 +71,35 @@ impl PostgresStore {
     ) -> Result<BoxStream<'static, Result<Page, StoreError>>, StoreError> {
         tail::open(&self.place, after, page).await
     }
-
-    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
-        let closed = || StoreError::Closed { what: self.place.what() };
-        let (reply, answer) = oneshot::channel();
-        self.jobs.clone().send(job(reply)).await.map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
-    }
 }
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn append(&self, facts: &[Fact]) -> Result<(), StoreError> {
-        let facts = facts.to_vec();
-        self.ask(|reply| Job::Append { facts, reply }).await
+        self.desk.append(facts).await
     }
 
     async fn load(&self, after: Option<Cursor>, page: usize) -> Result<Page, StoreError> {
-        self.ask(|reply| Job::Load { after, page, reply }).await
+        self.desk.load(after, page).await
     }
 
     async fn describe(&self) -> Result<Description, StoreError> {
-        self.ask(|reply| Job::Describe { reply }).await
+        self.desk.describe().await
     }
 
     async fn end(&self) -> Result<Option<Cursor>, StoreError> {
-        self.ask(|reply| Job::End { reply }).await
+        self.desk.end().await
+    }
+
+    async fn horizon(&self) -> Result<Option<Mark>, StoreError> {
+        self.desk.horizon().await
+    }
+
+    async fn compact(&self, plan: &Compaction) -> Result<Compacted, StoreError> {
+        self.desk.compact(plan).await
     }
 
     async fn flush(&self) -> Result<(), StoreError> {
-        // The queue is served in order: an answer means that everything before was answered.
-        self.append(&[]).await
+        self.desk.flush().await
     }
 }

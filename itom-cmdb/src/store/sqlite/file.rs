@@ -3,24 +3,28 @@
 use std::path::{Path, PathBuf};
 
 use hashbrown::HashMap;
-use itom_core::{BoxError, RunId, SourceName, Timestamp};
+use itom_core::{BoxError, RunId, Timestamp};
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, params};
 
 use super::format::{FORMAT, INSERT, create, migrate, seal};
 use super::{SqliteOptions, what};
-use crate::fact::{Fact, FactBody, FactId};
+use crate::fact::{Fact, FactId};
+use crate::history::Mark;
+use crate::store::row::{Row, Stored};
 use crate::store::{Cursor, Description, Page, StoreError};
 
 /// `itom`, as SQLite's application id.
 const APPLICATION: i64 = 0x6974_6f6d;
 #[derive(Debug)]
 pub(super) struct File {
-    path: PathBuf,
-    connection: Connection,
+    pub(super) path: PathBuf,
+    pub(super) connection: Connection,
     /// Where each fact is. Only looked up, so its order reaches nothing.
-    places: HashMap<FactId, i64>,
+    pub(super) places: HashMap<FactId, i64>,
     /// The position of the last fact ever appended.
     end: i64,
+    /// What was compacted: states before it are gone.
+    pub(super) horizon: Option<Mark>,
 }
 
 impl File {
@@ -34,7 +38,8 @@ impl File {
         connection
             .busy_timeout(std::time::Duration::ZERO)
             .map_err(|error| classify(path, "opening", error))?;
-        let mut file = Self { path: path.to_path_buf(), connection, places: HashMap::new(), end: 0 };
+        let mut file =
+            Self { path: path.to_path_buf(), connection, places: HashMap::new(), end: 0, horizon: None };
         file.prepare(options)?;
         Ok(file)
     }
@@ -75,7 +80,7 @@ impl File {
         if fresh {
             create(&self.connection, APPLICATION).map_err(opening)?;
         } else if format < FORMAT {
-            migrate(&self.connection).map_err(|error| classify(&self.path, "migrating", error))?;
+            migrate(&self.connection, format).map_err(|error| classify(&self.path, "migrating", error))?;
         }
         if let Some(bytes) = options.max_bytes {
             let size = pragma("page_size")?.max(512);
@@ -95,12 +100,19 @@ impl File {
             self.places.insert(FactId::from_bytes(id), seq);
             self.end = seq;
         }
+        self.horizon = super::format::horizon(&self.connection)?;
+        // The last fact may have been compacted away: its position is not given again.
+        let compacted = self.horizon.map_or(0, |horizon| i64::try_from(horizon.position).unwrap_or(i64::MAX));
+        self.end = self.end.max(compacted);
         Ok(())
     }
 
-    pub(super) fn append<'a>(&mut self, facts: impl Iterator<Item = &'a Fact>) -> Result<(), StoreError> {
-        let mut facts = facts.peekable();
-        if facts.peek().is_none() {
+    pub(super) fn append<'a>(
+        &mut self,
+        rows: impl Iterator<Item = (&'a Row, &'a str)>,
+    ) -> Result<(), StoreError> {
+        let mut rows = rows.peekable();
+        if rows.peek().is_none() {
             return Ok(());
         }
         let path = self.path.clone();
@@ -111,31 +123,14 @@ impl File {
         let mut added: HashMap<FactId, i64> = HashMap::new();
         {
             let mut insert = transaction.prepare_cached(INSERT).map_err(writing)?;
-            for fact in facts {
-                if let Some(seq) = self.places.get(&fact.id()).or_else(|| added.get(&fact.id())) {
-                    join(&transaction, *seq, fact).map_err(writing)?;
+            for (row, body) in rows {
+                if let Some(seq) = self.places.get(&row.id).or_else(|| added.get(&row.id)) {
+                    join(&transaction, *seq, row).map_err(writing)?;
                     continue;
                 }
-                let body = serde_json::to_string(fact.body()).map_err(|error| StoreError::Unavailable {
-                    doing: "encoding a fact for",
-                    what: what(&path),
-                    source: error.into(),
-                })?;
                 let seq = self.end + 1 + i64::try_from(added.len()).unwrap_or(i64::MAX);
-                let seal = seal(fact.id(), fact.run(), fact.observed(), fact.recorded());
-                insert
-                    .execute(params![
-                        seq,
-                        fact.id().as_bytes(),
-                        fact.source().as_str(),
-                        fact.run().as_bytes(),
-                        fact.observed().as_micros(),
-                        fact.recorded().as_micros(),
-                        seal,
-                        body
-                    ])
-                    .map_err(writing)?;
-                added.insert(fact.id(), seq);
+                insert.execute(values(seq, row, body)).map_err(writing)?;
+                added.insert(row.id, seq);
             }
         }
         transaction.commit().map_err(writing)?;
@@ -171,32 +166,31 @@ impl File {
         Ok(if facts.len() == page { Page::new(facts, last) } else { Page::ending(facts, last) })
     }
 
-    fn fact(&self, seq: i64, row: &rusqlite::Row<'_>) -> Result<Fact, StoreError> {
-        let corrupt =
-            |why: String| StoreError::Corrupt { what: what(&self.path), why: format!("fact {seq}: {why}") };
+    pub(super) fn fact(&self, seq: i64, row: &rusqlite::Row<'_>) -> Result<Fact, StoreError> {
         let reading = |error| classify(&self.path, "reading", error);
-        let id: [u8; 16] = row.get(1).map_err(reading)?;
-        let source: String = row.get(2).map_err(reading)?;
-        let run: [u8; 16] = row.get(3).map_err(reading)?;
-        let body: String = row.get(6).map_err(reading)?;
-        let source = SourceName::new(source).map_err(|error| corrupt(error.to_string()))?;
-        let body: FactBody = serde_json::from_str(&body).map_err(|error| corrupt(error.to_string()))?;
-        let (observed, recorded) = (row.get(4).map_err(reading)?, row.get(5).map_err(reading)?);
-        let fact = Fact::new(
-            source,
-            RunId::from_bytes(run),
-            Timestamp::from_micros(observed),
-            Timestamp::from_micros(recorded),
-            body,
-        );
-        if fact.id() != FactId::from_bytes(id) {
-            return Err(corrupt(format!("its content has address {}, not the stored one", fact.id())));
-        }
+        let text = |index: usize| -> Result<&str, StoreError> {
+            row.get_ref(index).map_err(reading)?.as_str().map_err(|error| reading(error.into()))
+        };
+        let stored = Stored {
+            seq,
+            id: row.get(1).map_err(reading)?,
+            source: text(2)?,
+            run: row.get(3).map_err(reading)?,
+            observed: row.get(4).map_err(reading)?,
+            recorded: row.get(5).map_err(reading)?,
+            body: text(6)?,
+        };
+        let what = what(&self.path);
+        let fact = stored.fact(&what)?;
         let sealed: i64 = row.get(7).map_err(reading)?;
         if sealed != seal(fact.id(), fact.run(), fact.observed(), fact.recorded()) {
-            return Err(corrupt("its times are not those it was stored with".into()));
+            return Err(stored.corrupt(&what, "its times are not those it was stored with"));
         }
         Ok(fact)
+    }
+
+    pub(super) const fn horizon(&self) -> Option<Mark> {
+        self.horizon
     }
 
     pub(super) fn describe(&self) -> Result<Description, StoreError> {
@@ -204,7 +198,8 @@ impl File {
         let size = |name: &str| -> Result<i64, StoreError> {
             self.connection.pragma_query_value(None, name, |row| row.get(0)).map_err(reading)
         };
-        let bytes = size("page_size")?.saturating_mul(size("page_count")?);
+        let pages = size("page_count")?.saturating_sub(size("freelist_count")?);
+        let bytes = size("page_size")?.saturating_mul(pages);
         Ok(Description::new(what(&self.path), self.places.len() as u64, u64::try_from(bytes).ok()))
     }
 
@@ -214,14 +209,14 @@ impl File {
 }
 
 /// Takes in what is known about a fact that is there: the earliest times stand.
-fn join(transaction: &Connection, seq: i64, fact: &Fact) -> rusqlite::Result<()> {
+fn join(transaction: &Connection, seq: i64, row: &Row) -> rusqlite::Result<()> {
     let mut select = transaction.prepare_cached("SELECT run, observed, recorded FROM fact WHERE seq = ?1")?;
     let (run, observed, recorded) = select.query_row([seq], |row| {
         let (run, observed, recorded): ([u8; 16], i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok((RunId::from_bytes(run), Timestamp::from_micros(observed), Timestamp::from_micros(recorded)))
     })?;
-    let earliest = (fact.observed(), fact.run()).min((observed, run));
-    let learned = fact.recorded().min(recorded);
+    let earliest = (row.observed, row.run).min((observed, run));
+    let learned = row.recorded.min(recorded);
     if (earliest, learned) == ((observed, run), recorded) {
         return Ok(());
     }
@@ -233,13 +228,28 @@ fn join(transaction: &Connection, seq: i64, fact: &Fact) -> rusqlite::Result<()>
             run.as_bytes(),
             observed.as_micros(),
             learned.as_micros(),
-            seal(fact.id(), run, observed, learned)
+            seal(row.id, run, observed, learned)
         ])?;
     Ok(())
 }
 
+/// The values of a row, as [`INSERT`] wants them.
+pub(super) fn values<'a>(seq: i64, row: &'a Row, body: &'a str) -> impl rusqlite::Params + use<'a> {
+    let seal = seal(row.id, row.run, row.observed, row.recorded);
+    (
+        seq,
+        row.id.as_bytes(),
+        row.source.as_str(),
+        *row.run.as_bytes(),
+        row.observed.as_micros(),
+        row.recorded.as_micros(),
+        seal,
+        body,
+    )
+}
+
 /// What an error of SQLite means for the caller.
-fn classify(path: &Path, doing: &'static str, error: rusqlite::Error) -> StoreError {
+pub(super) fn classify(path: &Path, doing: &'static str, error: rusqlite::Error) -> StoreError {
     let what = what(path);
     let code = error.sqlite_error_code();
     let source: BoxError = Box::new(error);

@@ -4,9 +4,10 @@ use itom_core::{RunId, StableHasher, Timestamp};
 use rusqlite::{Connection, params};
 
 use crate::fact::FactId;
+use crate::history::Mark;
 
-/// The format this version writes. 1 had an index of addresses and no seal.
-pub(super) const FORMAT: i64 = 2;
+/// The format this version writes. 1 had an index of addresses and no seal; 2 knew no compaction.
+pub(super) const FORMAT: i64 = 3;
 
 /// Facts in the order of their appending. There is no index of addresses: the file has one user, who keeps the addresses
 /// in memory, so that an append touches the end of the file only and not a random page per fact.
@@ -20,6 +21,15 @@ CREATE TABLE fact (
     recorded INTEGER NOT NULL,
     seal     INTEGER NOT NULL,
     body     TEXT NOT NULL
+) STRICT;
+";
+
+/// At most one row: the position and the time before which states were compacted away.
+const HORIZON: &str = "
+CREATE TABLE horizon (
+    one      INTEGER PRIMARY KEY CHECK (one = 1),
+    position INTEGER NOT NULL,
+    at       INTEGER NOT NULL
 ) STRICT;
 ";
 
@@ -38,12 +48,30 @@ pub(super) fn seal(id: FactId, run: RunId, observed: Timestamp, recorded: Timest
 /// Makes the tables of a new file.
 pub(super) fn create(connection: &Connection, application: i64) -> rusqlite::Result<()> {
     let marks = format!("PRAGMA application_id = {application}; PRAGMA user_version = {FORMAT};");
-    connection.execute_batch(&format!("BEGIN EXCLUSIVE; {TABLE} {marks} COMMIT;"))
+    connection.execute_batch(&format!("BEGIN EXCLUSIVE; {TABLE} {HORIZON} {marks} COMMIT;"))
 }
 
 /// Leads an older file to this format, in one transaction: a crash leaves the old one.
-pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn migrate(connection: &Connection, from: i64) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
+    if from < 2 {
+        seal_all(&transaction)?;
+    }
+    transaction.execute_batch(&format!("{HORIZON} PRAGMA user_version = {FORMAT};"))?;
+    transaction.commit()
+}
+
+/// The horizon of compaction, if there was one.
+pub(super) fn horizon(connection: &Connection) -> rusqlite::Result<Option<Mark>> {
+    let mut select = connection.prepare("SELECT position, at FROM horizon")?;
+    let mut rows = select.query([])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let (position, at): (i64, i64) = (row.get(0)?, row.get(1)?);
+    Ok(Some(Mark::new(u64::try_from(position).unwrap_or(0), Timestamp::from_micros(at))))
+}
+
+/// From the first format to the second.
+fn seal_all(transaction: &Connection) -> rusqlite::Result<()> {
     transaction.execute_batch("ALTER TABLE fact RENAME TO fact_1;")?;
     transaction.execute_batch(TABLE)?;
     {
@@ -64,6 +92,5 @@ pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
             insert.execute(params![seq, id, source, run, observed, recorded, seal, body])?;
         }
     }
-    transaction.execute_batch(&format!("DROP TABLE fact_1; PRAGMA user_version = {FORMAT};"))?;
-    transaction.commit()
+    transaction.execute_batch("DROP TABLE fact_1;")
 }

@@ -1,20 +1,21 @@
 //! The embedded durable store.
 
+mod compaction;
 mod file;
 mod format;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use futures::SinkExt as _;
-use futures::channel::{mpsc, oneshot};
 
-use super::{Cursor, Description, Page, Store, StoreError};
+use super::desk::{Desk, Job};
+use super::{Compacted, Compaction, Cursor, Description, Page, Store, StoreError};
 use crate::fact::Fact;
-use writer::{Job, Reply};
+use crate::history::Mark;
+use writer::Own;
 
 /// How a SQLite store is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +60,7 @@ impl SqliteOptions {
 /// ```
 #[derive(Debug)]
 pub struct SqliteStore {
-    path: PathBuf,
-    jobs: mpsc::Sender<Job>,
+    desk: Desk<Own>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -81,11 +81,11 @@ impl SqliteStore {
     pub fn open_with(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, StoreError> {
         let path = path.as_ref().to_path_buf();
         let file = file::File::open(&path, options)?;
-        let (jobs, queue) = mpsc::channel(options.queue);
+        let (desk, queue) = Desk::open(what(&path), options.queue);
         let spawned =
             std::thread::Builder::new().name("itom-facts".into()).spawn(move || writer::run(file, queue));
         match spawned {
-            Ok(thread) => Ok(Self { path, jobs, thread: Mutex::new(Some(thread)) }),
+            Ok(thread) => Ok(Self { desk, thread: Mutex::new(Some(thread)) }),
             Err(error) => Err(StoreError::Open { what: what(&path), source: error.into() }),
         }
     }
@@ -96,21 +96,13 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`] when the copy cannot be written.
     pub async fn backup(&self, to: impl AsRef<Path>) -> Result<(), StoreError> {
         let to = to.as_ref().to_path_buf();
-        self.ask(|reply| Job::Backup { to, reply }).await
-    }
-
-    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
-        let closed = || StoreError::Closed { what: what(&self.path) };
-        let (reply, answer) = oneshot::channel();
-        // A clone has a slot of its own: the bound is the queue plus the callers that wait.
-        self.jobs.clone().send(job(reply)).await.map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
+        self.desk.ask(|reply| Job::Other(Own::Backup { to, reply })).await
     }
 }
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        self.jobs.close_channel();
+        self.desk.close();
         let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
         if let Some(thread) = thread {
             // What waits is written; a panic of the writer was answered as `Closed` already.
@@ -126,24 +118,30 @@ fn what(path: &Path) -> String {
 #[async_trait]
 impl Store for SqliteStore {
     async fn append(&self, facts: &[Fact]) -> Result<(), StoreError> {
-        let facts = facts.to_vec();
-        self.ask(|reply| Job::Append { facts, reply }).await
+        self.desk.append(facts).await
     }
 
     async fn load(&self, after: Option<Cursor>, page: usize) -> Result<Page, StoreError> {
-        self.ask(|reply| Job::Load { after, page, reply }).await
+        self.desk.load(after, page).await
     }
 
     async fn describe(&self) -> Result<Description, StoreError> {
-        self.ask(|reply| Job::Describe { reply }).await
+        self.desk.describe().await
     }
 
     async fn end(&self) -> Result<Option<Cursor>, StoreError> {
-        self.ask(|reply| Job::End { reply }).await
+        self.desk.end().await
+    }
+
+    async fn horizon(&self) -> Result<Option<Mark>, StoreError> {
+        self.desk.horizon().await
+    }
+
+    async fn compact(&self, plan: &Compaction) -> Result<Compacted, StoreError> {
+        self.desk.compact(plan).await
     }
 
     async fn flush(&self) -> Result<(), StoreError> {
-        // The queue is served in order: an answer means that everything before was answered.
-        self.append(&[]).await
+        self.desk.flush().await
     }
 }

@@ -3,22 +3,20 @@
 use std::path::PathBuf;
 
 use futures::StreamExt as _;
-use futures::channel::{mpsc, oneshot};
+use futures::channel::mpsc;
 use futures::executor::block_on;
 
 use super::file::File;
-use crate::fact::Fact;
-use crate::store::{Cursor, Description, Page, StoreError};
+use crate::store::desk::{self, Reply};
+use crate::store::row::Rows;
 
-pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-
-pub(super) enum Job {
-    Append { facts: Vec<Fact>, reply: Reply<()> },
-    Load { after: Option<Cursor>, page: usize, reply: Reply<Page> },
-    Describe { reply: Reply<Description> },
-    End { reply: Reply<Option<Cursor>> },
+/// What only a file can do.
+#[derive(Debug)]
+pub(super) enum Own {
     Backup { to: PathBuf, reply: Reply<()> },
 }
+
+type Job = desk::Job<Own>;
 
 /// Most facts that share a transaction: bounds the time an append can wait for others.
 const GROUP: usize = 10_000;
@@ -28,12 +26,14 @@ pub(super) fn run(mut file: File, mut queue: mpsc::Receiver<Job>) {
     let mut next = block_on(queue.next());
     while let Some(job) = next.take() {
         match job {
-            Job::Append { facts, reply } => next = append(&mut file, &mut queue, facts, reply),
+            Job::Append { rows, reply } => next = append(&mut file, &mut queue, rows, reply),
             // An asker who no longer listens is no error: the answer goes nowhere.
             Job::Load { after, page, reply } => drop(reply.send(file.load(after, page))),
             Job::Describe { reply } => drop(reply.send(file.describe())),
             Job::End { reply } => drop(reply.send(Ok(file.end()))),
-            Job::Backup { to, reply } => drop(reply.send(file.backup(&to))),
+            Job::Horizon { reply } => drop(reply.send(Ok(file.horizon()))),
+            Job::Compact { plan, reply } => drop(reply.send(file.compact(&plan))),
+            Job::Other(Own::Backup { to, reply }) => drop(reply.send(file.backup(&to))),
         }
         if next.is_none() {
             next = block_on(queue.next());
@@ -42,20 +42,15 @@ pub(super) fn run(mut file: File, mut queue: mpsc::Receiver<Job>) {
 }
 
 /// Writes this append and those that wait behind it in one transaction; returns the first other job.
-fn append(
-    file: &mut File,
-    queue: &mut mpsc::Receiver<Job>,
-    facts: Vec<Fact>,
-    reply: Reply<()>,
-) -> Option<Job> {
-    let mut group = vec![(facts, reply)];
-    let mut size = group[0].0.len();
+fn append(file: &mut File, queue: &mut mpsc::Receiver<Job>, rows: Rows, reply: Reply<()>) -> Option<Job> {
+    let mut size = rows.len();
+    let mut group = vec![(rows, reply)];
     let mut other = None;
     while size < GROUP {
         match queue.try_recv() {
-            Ok(Job::Append { facts, reply }) => {
-                size += facts.len();
-                group.push((facts, reply));
+            Ok(Job::Append { rows, reply }) => {
+                size += rows.len();
+                group.push((rows, reply));
             }
             Ok(job) => {
                 other = Some(job);
@@ -65,10 +60,10 @@ fn append(
             Err(_) => break,
         }
     }
-    let whole = file.append(group.iter().flat_map(|(facts, _)| facts));
+    let whole = file.append(group.iter().flat_map(|(rows, _)| rows.iter()));
     let alone = group.len() == 1;
     let mut whole = Some(whole);
-    for (facts, reply) in group {
+    for (rows, reply) in group {
         let answer = match whole.take() {
             Some(Ok(())) => {
                 whole = Some(Ok(()));
@@ -76,7 +71,7 @@ fn append(
             }
             Some(Err(error)) if alone => Err(error),
             // The group failed as a whole (and was rolled back): each append gets its own attempt and its own answer.
-            _ => file.append(facts.iter()),
+            _ => file.append(rows.iter()),
         };
         drop(reply.send(answer));
     }
