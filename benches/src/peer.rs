@@ -1,13 +1,13 @@
 //! Other programs that store and query series, started for a measurement and ended with it.
 
-#![expect(clippy::disallowed_methods, reason = "a measurement waits for other programs in real time")]
-
 use std::error::Error;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use itom::core::{Clock as _, SystemClock};
 
 use crate::fleet::Fleet;
 use crate::process::{cpu_seconds, resident_bytes};
@@ -36,6 +36,12 @@ pub struct Peer {
 const TARGETS: usize = 20;
 /// Ticks in one page of a target.
 const PAGE: i64 = 8;
+
+/// Waits for another program.
+pub fn pause(long: Duration) {
+    let clock = SystemClock::new();
+    futures::executor::block_on(clock.sleep_until(clock.now() + long));
+}
 
 fn free_port() -> Outcome<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
@@ -95,13 +101,13 @@ impl Peer {
             Err(error) => return Err(error.into()),
         };
         let peer = Self { sort, child, port, folder, targets };
-        let since = Instant::now();
+        let since = SystemClock::new().now();
         let path = if sort == Sort::Prometheus { "/-/ready" } else { "/health" };
         while peer.request("GET", path, "").is_err() {
-            if since.elapsed() > Duration::from_secs(30) {
+            if SystemClock::new().now().since(since) > Duration::from_secs(30) {
                 return Err(format!("{} does not come up; see {}", peer.name(), peer.folder.display()).into());
             }
-            std::thread::sleep(Duration::from_millis(100));
+            pause(Duration::from_millis(100));
         }
         Ok(Some(peer))
     }
@@ -171,7 +177,7 @@ impl Peer {
                 self.targets.clear();
                 let mut before = 0.0;
                 loop {
-                    std::thread::sleep(Duration::from_secs(2));
+                    pause(Duration::from_secs(2));
                     let used = cpu_seconds(self.child.id())?;
                     if used - before < 0.2 {
                         break;
@@ -232,7 +238,7 @@ impl Peer {
                 self.request("GET", "/internal/force_merge", "")?;
                 let mut before = 0;
                 loop {
-                    std::thread::sleep(Duration::from_secs(3));
+                    pause(Duration::from_secs(3));
                     let now = bytes_below(&self.folder.join("data"))?;
                     if now == before {
                         break;

@@ -219,10 +219,12 @@ fn labels(job: &str) -> LabelSet {
 fn run_until(writer: &RemoteWriter, done: impl Fn() -> bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
+        use itom_core::Clock as _;
         let watch = async {
+            let clock = itom_core::SystemClock::new();
             let mut passed = 0;
             while !done() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                clock.sleep_until(clock.now() + Duration::from_millis(20)).await;
                 passed += 1;
                 assert!(passed < 6_000, "not sent in two minutes: {:?}", writer.stats());
             }

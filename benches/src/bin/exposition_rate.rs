@@ -6,8 +6,6 @@
 //! CPU seconds of each process (of ours: of the thread that fetches and stores), without the first scrapes, in which
 //! series are made. A peer that is not installed is left out.
 
-#![expect(clippy::disallowed_methods, reason = "a measurement reads the clock and waits for its peers")]
-
 use std::error::Error;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -188,7 +186,7 @@ fn main() -> Outcome<()> {
             if there {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(100));
+            itom_benches::peer::pause(Duration::from_millis(100));
         }
     };
     wait(4);

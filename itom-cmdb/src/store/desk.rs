@@ -12,12 +12,32 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// A request; `X` is what only one kind of store can do.
 pub(super) enum Job<X> {
-    Append { rows: Rows, reply: Reply<()> },
-    Load { after: Option<Cursor>, page: usize, reply: Reply<Page> },
-    Describe { reply: Reply<Description> },
-    End { reply: Reply<Option<Cursor>> },
-    Horizon { reply: Reply<Option<Mark>> },
-    Compact { plan: Box<Compaction>, reply: Reply<Compacted> },
+    Append {
+        rows: Rows,
+        reply: Reply<()>,
+    },
+    Load {
+        after: Option<Cursor>,
+        page: usize,
+        reply: Reply<Page>,
+    },
+    Describe {
+        reply: Reply<Description>,
+    },
+    End {
+        reply: Reply<Option<Cursor>>,
+    },
+    Horizon {
+        reply: Reply<Option<Mark>>,
+    },
+    Compact {
+        plan: Box<Compaction>,
+        reply: Reply<Compacted>,
+    },
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(dead_code, reason = "only the embedded store has requests of its own")
+    )]
     Other(X),
 }
 
@@ -76,11 +96,14 @@ impl<X> Desk<X> {
     }
 
     /// No more requests: what waits is still served.
+    #[cfg(feature = "sqlite")]
     pub(super) fn close(&mut self) {
         self.jobs.close_channel();
     }
 }
 
+/// Only a server's connection can be lost.
+#[cfg(feature = "postgres")]
 impl<X> Job<X> {
     /// Answers with an error; gives back what only its own store can answer.
     pub(super) fn refuse(self, error: StoreError) -> Option<(X, StoreError)> {

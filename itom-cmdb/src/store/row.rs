@@ -1,5 +1,6 @@
 //! Facts as rows: encoded by whoever appends, so that the one who writes only writes.
 
+#[cfg(feature = "postgres")]
 use hashbrown::HashMap;
 use itom_core::{RunId, SourceName, Timestamp};
 
@@ -47,10 +48,12 @@ impl Rows {
         Ok(Self { bodies, rows })
     }
 
+    #[cfg(feature = "sqlite")]
     pub(super) const fn len(&self) -> usize {
         self.rows.len()
     }
 
+    #[cfg(feature = "postgres")]
     pub(super) const fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -61,7 +64,9 @@ impl Rows {
         self.rows.iter().zip(starts).map(|(row, start)| (row, self.bodies.get(start..row.end).unwrap_or("")))
     }
 
-    /// Each fact once, in the order of first mention, with its earliest times.
+    /// Each fact once, in the order of first mention, with its earliest times: one statement of a server must not name
+    /// a row twice.
+    #[cfg(feature = "postgres")]
     pub(super) fn joined(&self) -> Vec<(Row, &str)> {
         // Only looked up: the order comes from the list.
         let mut places: HashMap<FactId, usize> = HashMap::with_capacity(self.rows.len());

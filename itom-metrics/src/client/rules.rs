@@ -4,14 +4,13 @@ use std::any::Any;
 use std::sync::Arc;
 
 use itom_core::{
-    Annotations, EvaluateError, ExpressionError, Labels, RuleEvaluation, RuleExpression, RuleLanguage,
-    RuleSample, Text, Timestamp,
+    Annotations, EvaluateError, ExpressionError, RuleEvaluation, RuleExpression, RuleLanguage, Text,
+    Timestamp,
 };
 
 use super::{ApiError, PromApi, RemoteAnswer};
-use crate::METRIC_NAME;
-use crate::eval::{QueryValue, matchers_of};
-use crate::promql::{Expr, ParseOptions, parse_with};
+use crate::eval::language::{invalid, may_read, parsed, samples_of};
+use crate::promql::{Expr, ParseOptions};
 
 /// Rules whose expressions a service evaluates: the same groups run over Prometheus, Mimir, Thanos or VictoriaMetrics.
 ///
@@ -53,18 +52,7 @@ impl RuleExpression for Remote {
     }
 
     fn may_read(&self, metric: &str, alertname: Option<&str>) -> bool {
-        let Some(expr) = &self.expr else { return true };
-        let mut may = false;
-        expr.for_each_selector(&mut |selector| {
-            may |= matchers_of(selector).map_or(true, |matchers| {
-                matchers.iter().all(|matcher| match (matcher.name().as_str(), alertname) {
-                    (METRIC_NAME, _) => matcher.matches(metric),
-                    ("alertname", Some(alert)) => matcher.matches(alert),
-                    _ => true,
-                })
-            });
-        });
-        may
+        self.expr.as_ref().is_none_or(|expr| may_read(expr, metric, alertname))
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -74,9 +62,7 @@ impl RuleExpression for Remote {
 
 impl RuleLanguage for PromApiRules {
     fn compile(&self, expression: &str) -> Result<Arc<dyn RuleExpression>, ExpressionError> {
-        let parsed = self.options.as_ref().map(|options| parse_with(expression, options)).transpose();
-        let expr =
-            parsed.map_err(|error| ExpressionError::at(expression, error.span.start, error.message))?;
+        let expr = self.options.as_ref().map(|options| parsed(expression, options)).transpose()?;
         Ok(Arc::new(Remote { source: expression.into(), expr }))
     }
 
@@ -93,31 +79,11 @@ impl RuleLanguage for PromApiRules {
 }
 
 fn converted(answer: Result<RemoteAnswer, ApiError>, source: &str) -> Result<RuleEvaluation, EvaluateError> {
-    let invalid = |reason: String| EvaluateError::Invalid {
-        expression: source.chars().take(200).collect(),
-        at: 0,
-        reason,
-    };
     let answer = answer.map_err(|error| match error {
-        ApiError::Refused { status: 400 | 422, error, .. } => invalid(error),
+        ApiError::Refused { status: 400 | 422, error, .. } => invalid(source, error),
         other => EvaluateError::Unavailable(other.into()),
     })?;
-    let samples = match answer.value {
-        QueryValue::Scalar(_, value) => {
-            vec![RuleSample::new(Labels::empty(), itom_core::SampleValue::Float(value))]
-        }
-        QueryValue::Vector(samples) => samples
-            .into_iter()
-            .map(|sample| {
-                let pairs = sample.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
-                let labels = Labels::from_pairs(pairs).map_err(|error| invalid(error.to_string()))?;
-                Ok(RuleSample::new(labels, sample.value))
-            })
-            .collect::<Result<Vec<_>, EvaluateError>>()?,
-        QueryValue::String(_) | QueryValue::Matrix(_) => {
-            return Err(invalid("rule result is not a vector or scalar".to_owned()));
-        }
-    };
+    let samples = samples_of(answer.value, source)?;
     let mut warnings: Vec<Text> = answer.warnings.into_iter().map(Text::from).collect();
     if answer.histograms > 0 {
         let count = answer.histograms;

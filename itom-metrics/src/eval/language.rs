@@ -59,20 +59,7 @@ impl RuleExpression for Compiled {
     }
 
     fn may_read(&self, metric: &str, alertname: Option<&str>) -> bool {
-        // `info()` reads series that no selector names.
-        let mut may = calls_info(&self.expr);
-        self.expr.for_each_selector(&mut |selector| {
-            let Ok(matchers) = matchers_of(selector) else {
-                may = true;
-                return;
-            };
-            may |= matchers.iter().all(|matcher| match (matcher.name().as_str(), alertname) {
-                (METRIC_NAME, _) => matcher.matches(metric),
-                ("alertname", Some(alert)) => matcher.matches(alert),
-                _ => true,
-            });
-        });
-        may
+        may_read(&self.expr, metric, alertname)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -82,11 +69,7 @@ impl RuleExpression for Compiled {
 
 impl RuleLanguage for PromqlRules {
     fn compile(&self, expression: &str) -> Result<Arc<dyn RuleExpression>, ExpressionError> {
-        let expr = parse_with(expression, &self.options).map_err(|error| {
-            let hint = error.suggestion.as_ref().map(|other| format!("; did you mean `{other}`?"));
-            let reason = format!("{}{}", error.message, hint.unwrap_or_default());
-            ExpressionError::at(expression, error.span.start, reason)
-        })?;
+        let expr = parsed(expression, &self.options)?;
         Ok(Arc::new(Compiled { source: expression.into(), expr }))
     }
 
@@ -121,11 +104,38 @@ impl RuleLanguage for PromqlRules {
     }
 }
 
+/// The expression of a rule; a mistake is told with its place and what may have been meant.
+pub(crate) fn parsed(expression: &str, options: &ParseOptions) -> Result<Expr, ExpressionError> {
+    parse_with(expression, options).map_err(|error| {
+        let hint = error.suggestion.as_ref().map(|other| format!("; did you mean `{other}`?"));
+        let reason = format!("{}{}", error.message, hint.unwrap_or_default());
+        ExpressionError::at(expression, error.span.start, reason)
+    })
+}
+
+/// Whether an expression may read series of a metric or, of an alert's, those of this alert.
+pub(crate) fn may_read(expr: &Expr, metric: &str, alertname: Option<&str>) -> bool {
+    // `info()` reads series that no selector names.
+    let mut may = calls_info(expr);
+    expr.for_each_selector(&mut |selector| {
+        let Ok(matchers) = matchers_of(selector) else {
+            may = true;
+            return;
+        };
+        may |= matchers.iter().all(|matcher| match (matcher.name().as_str(), alertname) {
+            (METRIC_NAME, _) => matcher.matches(metric),
+            ("alertname", Some(alert)) => matcher.matches(alert),
+            _ => true,
+        });
+    });
+    may
+}
+
 fn calls_info(expr: &Expr) -> bool {
     matches!(expr, Expr::Call(call) if call.function == Function::Info) || expr.children().any(calls_info)
 }
 
-fn invalid(expression: &str, reason: impl Into<String>) -> EvaluateError {
+pub(crate) fn invalid(expression: &str, reason: impl Into<String>) -> EvaluateError {
     EvaluateError::Invalid {
         expression: expression.chars().take(200).collect(),
         at: 0,
@@ -142,20 +152,7 @@ fn converted(answer: Result<Answer, EvalError>, source: &str) -> Result<RuleEval
         EvalError::Interrupted(_) => EvaluateError::Unavailable(error.into()),
         other => invalid(source, other.to_string()),
     })?;
-    let samples = match answer.value {
-        QueryValue::Scalar(_, value) => vec![RuleSample::new(Labels::empty(), SampleValue::Float(value))],
-        QueryValue::Vector(samples) => samples
-            .into_iter()
-            .map(|sample| {
-                let pairs = sample.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
-                let labels = Labels::from_pairs(pairs).map_err(|error| invalid(source, error.to_string()))?;
-                Ok(RuleSample::new(labels, sample.value))
-            })
-            .collect::<Result<Vec<_>, EvaluateError>>()?,
-        QueryValue::String(_) | QueryValue::Matrix(_) => {
-            return Err(invalid(source, "rule result is not a vector or scalar"));
-        }
-    };
+    let samples = samples_of(answer.value, source)?;
     let mut evaluation = RuleEvaluation::new(samples);
     let texts = |found: Vec<String>| found.into_iter().map(Text::from).collect();
     evaluation.annotations = RuleAnnotations {
@@ -163,4 +160,22 @@ fn converted(answer: Result<Answer, EvalError>, source: &str) -> Result<RuleEval
         infos: texts(answer.annotations.infos(source)),
     };
     Ok(evaluation)
+}
+
+/// What a rule gets of a value.
+pub(crate) fn samples_of(value: QueryValue, source: &str) -> Result<Vec<RuleSample>, EvaluateError> {
+    match value {
+        QueryValue::Scalar(_, value) => Ok(vec![RuleSample::new(Labels::empty(), SampleValue::Float(value))]),
+        QueryValue::Vector(samples) => samples
+            .into_iter()
+            .map(|sample| {
+                let pairs = sample.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
+                let labels = Labels::from_pairs(pairs).map_err(|error| invalid(source, error.to_string()))?;
+                Ok(RuleSample::new(labels, sample.value))
+            })
+            .collect(),
+        QueryValue::String(_) | QueryValue::Matrix(_) => {
+            Err(invalid(source, "rule result is not a vector or scalar"))
+        }
+    }
 }

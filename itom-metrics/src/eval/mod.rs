@@ -16,7 +16,7 @@ mod error;
 mod evaluation;
 pub(crate) mod format;
 mod info;
-mod language;
+pub(crate) mod language;
 mod operate;
 mod options;
 mod over_time;

@@ -1,4 +1,4 @@
-//! The embedded stores read and followed by PromQL: floats and histograms, without start times.
+//! The embedded stores read by PromQL, the one in memory followed too: floats and histograms, without start times.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -54,24 +54,30 @@ fn tell(news: News, out: &mut Points) -> Followed {
     Followed::Continued
 }
 
-/// Counts what is read against the reader's limit and the store's.
-struct Limit {
+/// Series that were read, counted against the reader's limit and the store's.
+struct Found {
+    series: Vec<SelectedSeries>,
     read: u64,
     most: u64,
 }
 
-impl Limit {
+impl Found {
     fn new(hints: &SelectHints, store: u64) -> Self {
-        Self { read: 0, most: hints.max_samples.unwrap_or(u64::MAX).min(store) }
+        Self { series: Vec::new(), read: 0, most: hints.max_samples.unwrap_or(u64::MAX).min(store) }
     }
 
-    fn count(&mut self, series: &Scanned) -> Result<(), QueryableError> {
+    fn add(&mut self, series: Scanned) -> Result<(), QueryableError> {
         self.read += (series.samples.len() + series.histograms.len()) as u64;
         if self.read > self.most {
-            Err(QueryableError::Limit { what: "samples", limit: self.most })
-        } else {
-            Ok(())
+            return Err(QueryableError::Limit { what: "samples", limit: self.most });
         }
+        self.series.push(selected(series));
+        Ok(())
+    }
+
+    fn sorted(mut self) -> Vec<SelectedSeries> {
+        self.series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        self.series
     }
 }
 
@@ -84,15 +90,9 @@ impl Queryable for SeriesStore {
     ) -> Result<Vec<SelectedSeries>, QueryableError> {
         let Some(conditions) = conditions(matchers) else { return Ok(Vec::new()) };
         let from = range.from.max(self.floor.load(Ordering::Relaxed));
-        let mut limit = Limit::new(hints, self.config().max_samples_read);
-        let mut found = Vec::new();
-        self.scan(&conditions, (from, range.to), |series| {
-            limit.count(&series)?;
-            found.push(selected(series));
-            Ok::<(), QueryableError>(())
-        })?;
-        found.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(found)
+        let mut found = Found::new(hints, self.config().max_samples_read);
+        self.scan(&conditions, (from, range.to), |series| found.add(series))?;
+        Ok(found.sorted())
     }
 
     fn as_followable(&self) -> Option<&dyn Followable> {
@@ -130,36 +130,23 @@ impl Followable for SeriesStore {
 }
 
 #[cfg(feature = "durable")]
-mod durable {
-    use super::*;
-    use crate::durable::{DurableError, DurableStore};
-
-    fn unreadable(error: DurableError) -> QueryableError {
-        match error {
+impl Queryable for crate::durable::DurableStore {
+    fn select(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        hints: &SelectHints,
+    ) -> Result<Vec<SelectedSeries>, QueryableError> {
+        use crate::durable::DurableError;
+        let Some(conditions) = conditions(matchers) else { return Ok(Vec::new()) };
+        let gathered = self.gather(&conditions, (range.from, range.to)).map_err(|error| match error {
             DurableError::Evaluate(itom_core::EvaluateError::Limit { what, limit }) => {
                 QueryableError::Limit { what, limit }
             }
             other => QueryableError::Unavailable(other.into()),
-        }
-    }
-
-    impl Queryable for DurableStore {
-        fn select(
-            &self,
-            matchers: &[LabelMatcher],
-            range: TimeRange,
-            hints: &SelectHints,
-        ) -> Result<Vec<SelectedSeries>, QueryableError> {
-            let Some(conditions) = conditions(matchers) else { return Ok(Vec::new()) };
-            let gathered = self.gather(&conditions, (range.from, range.to)).map_err(unreadable)?;
-            let mut limit = Limit::new(hints, u64::MAX);
-            let mut found = Vec::with_capacity(gathered.len());
-            for series in gathered.into_values() {
-                limit.count(&series)?;
-                found.push(selected(series));
-            }
-            found.sort_by(|a, b| a.labels.cmp(&b.labels));
-            Ok(found)
-        }
+        })?;
+        let mut found = Found::new(hints, u64::MAX);
+        gathered.into_values().try_for_each(|series| found.add(series))?;
+        Ok(found.sorted())
     }
 }
