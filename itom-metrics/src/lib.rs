@@ -8,8 +8,8 @@
 //! from.
 //!
 //! Samples are marked with a time in whole milliseconds, as in Prometheus. A series that stops is absent from instant
-//! reads once its last sample is older than the reader's lookback; there are no staleness markers, and NaN is a value
-//! like any other, every bit of its payload kept.
+//! reads once its last sample is older than the reader's lookback, or at once where a [scraper](exposition::Scraper) left
+//! Prometheus's marker of staleness. Every other NaN is a value like any other, and every bit of its payload is kept.
 
 #[cfg(feature = "api")]
 pub mod api;

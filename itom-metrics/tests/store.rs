@@ -597,3 +597,27 @@ fn a_bomb_of_series_stays_within_the_limits() {
     again.labels = Labels::from_pairs([("user", "0")]).unwrap();
     assert_eq!(store.append(ms(2_000), &[again]).stored, 1);
 }
+
+#[test]
+fn a_series_that_a_marker_ended_is_absent_at_once() {
+    let store = SeriesStore::new(config());
+    let metric = MetricName::literal("node_load1");
+    let selector = Selector::new(metric.clone());
+    let marker = f64::from_bits(0x7ff0_0000_0000_0002);
+    for (at, value) in [(1_000, 0.5), (2_000, f64::NAN), (3_000, marker)] {
+        let labels = Labels::empty();
+        let sample = NewSample {
+            metric: metric.clone(),
+            labels,
+            kind: SampleKind::Gauge,
+            subject: None,
+            at: ms(at),
+            value,
+        };
+        assert_eq!(store.append(ms(at), &[sample]).stored, 1);
+        let latest = store.latest(&selector, ms(at), Duration::from_secs(60)).expect("a good selector");
+        // Another NaN is a value.
+        let expected = (at < 3_000).then_some(ms(at));
+        assert_eq!(latest.first().map(|sample| sample.at), expected);
+    }
+}

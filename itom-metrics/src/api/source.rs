@@ -28,10 +28,19 @@ pub trait Browsable: Queryable {
         let selectors = if selectors.is_empty() { &all } else { selectors };
         let mut found = BTreeSet::new();
         for matchers in selectors {
-            let selected = self.select(matchers, range, &SelectHints::default())?;
-            found.extend(selected.into_iter().map(|series| series.labels));
+            found.extend(self.labels(matchers, range)?);
         }
         Ok(found.into_iter().collect())
+    }
+
+    /// The labels of the series that fit all matchers and have samples in the range, in any order: for stores that know
+    /// them without reading the samples.
+    ///
+    /// # Errors
+    /// As [`series`](Self::series).
+    fn labels(&self, matchers: &[LabelMatcher], range: TimeRange) -> Result<Vec<LabelSet>, QueryableError> {
+        let selected = self.select(matchers, range, &SelectHints::default())?;
+        Ok(selected.into_iter().map(|series| series.labels).collect())
     }
 
     /// What is known about a metric, or about all, sorted by name.
@@ -55,15 +64,8 @@ pub trait Browsable: Queryable {
 }
 
 impl Browsable for SeriesStore {
-    fn series(
-        &self,
-        selectors: &[Vec<LabelMatcher>],
-        range: TimeRange,
-    ) -> Result<Vec<LabelSet>, QueryableError> {
-        let all = [Vec::new()];
-        let selectors = if selectors.is_empty() { &all } else { selectors };
-        let found = selectors.iter().flat_map(|matchers| self.labels_within(matchers, range));
-        Ok(found.collect::<BTreeSet<_>>().into_iter().collect())
+    fn labels(&self, matchers: &[LabelMatcher], range: TimeRange) -> Result<Vec<LabelSet>, QueryableError> {
+        Ok(self.labels_within(matchers, range))
     }
 
     fn described(&self, metric: Option<&str>) -> Vec<(MetricName, MetricMetadata)> {

@@ -64,7 +64,7 @@ pub trait Samples: SampleSource {
     fn append(&self, now: Timestamp, samples: &[NewSample]) -> AppendReport;
 
     /// The newest sample of each series in `(at - lookback, at]`, sorted by labels. A series that stopped is absent
-    /// once its last sample is as old as `lookback`.
+    /// once its last sample is as old as `lookback`, and at once when that sample is a marker of staleness.
     ///
     /// # Errors
     /// [`EvaluateError`] when the selector is wrong or the store cannot be read.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use itom_core::{
     CiId, EvaluateError, Interval, LabelName, Labels, MetricName, SampleKind, SampleSource, Selector,
-    SeriesData, Text, Timestamp,
+    SeriesData, Text, Timestamp, is_stale_nan,
 };
 
 use super::series::Series;
@@ -121,7 +121,8 @@ impl SeriesStore {
                 let state = series.lock();
                 (state.body.latest(from, to), state.subject)
             };
-            if let Some((at, value)) = found.map(sample) {
+            // The marker says that the series ended, also for who knows no markers.
+            if let Some((at, value)) = found.map(sample).filter(|(_, value)| !is_stale_nan(*value)) {
                 let labels = series.labels().clone();
                 out.push(InstantSample { labels, kind: series.kind(), subject, at, value });
             }
