@@ -242,7 +242,8 @@ impl CmdbConfig {
 
     /// The shortest span in which anything must be seen again.
     pub(crate) fn shortest_span(&self) -> Option<Duration> {
-        let leases = self.leases.values().copied().chain([self.default_lease, self.relation_lease]);
+        let leases = self.leases.values().chain(self.source_leases.values()).copied();
+        let leases = leases.chain([self.default_lease, self.relation_lease]);
         leases.flatten().chain(self.precedence.iter().filter_map(|rule| rule.fresh_for)).min()
     }
 

@@ -28,6 +28,7 @@ const fn span(seconds: u64) -> Duration {
 fn config() -> CmdbConfig {
     CmdbConfig::default()
         .lease(kind::HOST, Some(span(90)))
+        .source_lease(SourceName::literal("agent"), Some(span(50)))
         .relations_lease(Some(span(70)))
         .mass_retirement(50, 2)
         .precedence(itom_cmdb::Precedence::new(SourceName::literal("cloud"), 5).fresh_for(span(60)))

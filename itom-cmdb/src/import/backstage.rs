@@ -128,18 +128,19 @@ fn entity<'a>(draft: &mut Draft<'a>, node: &'a Node) {
     let Some((metadata, name)) = metadata.and_then(|own| Some((own, draft.text(own, "name")?))) else {
         return draft.refuse(metadata.unwrap_or(node), "an entity needs `metadata.name`");
     };
+    let entity = written.to_lowercase();
+    // Their version is not the catalogue's.
+    if entity == "template" {
+        return draft.ignore(node, "templates make things and are none");
+    }
     if let Some(version) = node.text_at("apiVersion")
         && !matches!(version, "backstage.io/v1alpha1" | "backstage.io/v1beta1" | "backstage.io/v1")
     {
         let spot = node.get("apiVersion").unwrap_or(node);
         return draft.refuse(spot, format!("version `{}` of entities is not known", cut(version)));
     }
-    let entity = written.to_lowercase();
     let spec = node.get("spec");
     let own = spec.and_then(|spec| spec.text_at("type")).unwrap_or_default();
-    if entity == "template" {
-        return draft.ignore(node, "templates make things and are none");
-    }
     let Some(kind) = kind_of(&entity, &own.to_lowercase()) else {
         let spot = node.get("kind").unwrap_or(node);
         let known = "Component, API, Resource, System, Domain, Group, User and Location are";

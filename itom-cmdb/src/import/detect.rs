@@ -51,7 +51,11 @@ pub(super) fn detect(document: &Document<'_>) -> Option<Format> {
     if json && backstage && has("\"metadata\"") || !json && (backstage || is_catalog(&head)) {
         return Some(Format::Backstage);
     }
-    if json && (has("/api/dcim/") || has("/api/ipam/") || has("/api/virtualization/")) {
+    if json
+        && (has("/api/dcim/") || has("/api/ipam/") || has("/api/virtualization/")
+        // A list without objects names no address.
+        || has("\"results\"") && super::netbox::names_a_list(document.stem()))
+    {
         return Some(Format::NetBox);
     }
     let end = document.name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();

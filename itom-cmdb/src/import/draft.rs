@@ -50,6 +50,8 @@ pub(super) struct Draft<'a> {
     pub(super) entries: usize,
     pub(super) dated: Option<Timestamp>,
     remarks: Vec<Remark>,
+    /// How many of the kept remarks are no refusals.
+    lesser: usize,
     more_remarks: usize,
     refused: BTreeSet<Option<Text>>,
     limits: Limits,
@@ -80,6 +82,7 @@ impl<'a> Draft<'a> {
             entries: 0,
             dated: None,
             remarks: Vec::new(),
+            lesser: 0,
             more_remarks: 0,
             refused: BTreeSet::new(),
             limits,
@@ -124,12 +127,29 @@ impl<'a> Draft<'a> {
         if verdict == Verdict::Refused {
             self.refused.insert(self.partition.clone());
         }
-        if self.remarks.len() >= self.limits.remarks {
-            self.more_remarks += 1;
-            return;
+        if self.makes_room(verdict) {
+            let place = self.place(spot);
+            self.keep(verdict, place, reason.into());
         }
-        let place = self.place(spot);
-        self.remarks.push(Remark { verdict, place, reason: reason.into() });
+    }
+
+    /// Whether a remark is kept. A refusal is worth more than any other, which goes for it: the run's faults and what the
+    /// importer is told to do about them rest on refusals.
+    fn makes_room(&mut self, verdict: Verdict) -> bool {
+        if self.remarks.len() < self.limits.remarks {
+            return true;
+        }
+        self.more_remarks += 1;
+        if verdict != Verdict::Refused || self.lesser == 0 {
+            return false;
+        }
+        let lesser = self.remarks.iter().rposition(|remark| remark.verdict != Verdict::Refused);
+        lesser.map(|index| self.remarks.remove(index)).inspect(|_| self.lesser -= 1).is_some()
+    }
+
+    fn keep(&mut self, verdict: Verdict, place: Place, reason: Text) {
+        self.lesser += usize::from(verdict != Verdict::Refused);
+        self.remarks.push(Remark { verdict, place, reason });
     }
 
     /// An entry is not taken.
@@ -268,10 +288,8 @@ impl<'a> Draft<'a> {
             }
             let what = if open { "another file may hold it" } else { "the relation is not taken" };
             let reason = format!("`{}` is not in this document; {what}", cut(&native));
-            if self.remarks.len() < self.limits.remarks {
-                self.remarks.push(Remark { verdict: Verdict::Dangling, place, reason: reason.into() });
-            } else {
-                self.more_remarks += 1;
+            if self.makes_room(Verdict::Dangling) {
+                self.keep(Verdict::Dangling, place, reason.into());
             }
             dangling.insert(native);
         }

@@ -167,6 +167,12 @@ impl Limits {
         Self { bytes, ..self }
     }
 
+    /// At most so many remarks are kept; refusals are kept before others.
+    #[must_use]
+    pub const fn remarks(self, remarks: usize) -> Self {
+        Self { remarks, ..self }
+    }
+
     /// At most so many items and relations.
     #[must_use]
     pub const fn items(self, items: usize) -> Self {

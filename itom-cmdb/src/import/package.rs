@@ -101,13 +101,22 @@ impl<'a> Register<'a> {
         }
         let native = Text::from(native);
         if let Some(reference) = package.reference {
-            if self.natives.contains_key(reference) {
-                let reason =
-                    format!("the reference `{}` stands for two entries; the first is taken", cut(reference));
-                draft.remark(Verdict::Duplicate, package.node, reason);
-                return None;
+            match self.natives.get(reference) {
+                Some(known) if *known != native => {
+                    let reason = format!(
+                        "the reference `{}` stands for two packages; the first is taken",
+                        cut(reference)
+                    );
+                    draft.refuse(package.node, reason);
+                    return None;
+                }
+                Some(_) => {
+                    let reason =
+                        format!("the reference `{}` stands for two entries of one package", cut(reference));
+                    draft.remark(Verdict::Duplicate, package.node, reason);
+                }
+                None => drop(self.natives.insert(reference, native.clone())),
             }
-            self.natives.insert(reference, native.clone());
         }
         if draft.has(&native) {
             return Some(native);

@@ -80,12 +80,15 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Node, Refusal> {
         let mut value = value.trim().to_owned();
         if let Some(rest) = value.strip_prefix("<text>") {
             let mut long = rest.to_owned();
-            while !long.contains("</text>") {
+            // The tag stands within a line, so what was looked at is not looked at again.
+            let mut closed = rest.contains("</text>");
+            while !closed {
                 let Some((_, more)) = lines.next() else {
                     return Err(refuse(number, "`<text>` has no `</text>`".to_owned()));
                 };
                 long.push('\n');
                 long.push_str(more);
+                closed = more.contains("</text>");
             }
             value = long.split("</text>").next().unwrap_or_default().to_owned();
         }

@@ -116,10 +116,11 @@ impl Chronicle {
             }
         }
         if first < now {
-            match self.gaps.last_mut() {
-                Some(last) if last.1 >= first => *last = (last.0.min(first), now),
-                _ => self.gaps.push((first, now)),
+            // It may reach back over several, and they stay in order.
+            while let Some((from, _)) = self.gaps.pop_if(|(_, to)| *to >= first) {
+                first = first.min(from);
             }
+            self.gaps.push((first, now));
         }
         self.look_at(log, facts);
     }

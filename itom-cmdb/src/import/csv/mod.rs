@@ -194,11 +194,15 @@ pub(super) fn read(
     let text = decode::decode(document, mapping.encoding)?;
     let mut body = text.as_ref();
     for _ in 0..mapping.skip_lines {
-        body = body.split_once('\n').map_or("", |(_, rest)| rest);
+        let Some((_, rest)) = body.split_once('\n') else {
+            body = "";
+            break;
+        };
+        body = rest;
     }
-    let delimiter = mapping.delimiter.unwrap_or_else(|| likely(body));
+    let delimiter = mapping.delimiter.unwrap_or_else(|| likely(body, mapping.comment));
     let skipped = u64::try_from(mapping.skip_lines).unwrap_or(0);
-    let line_of = |line: u64| u32::try_from(line + skipped).unwrap_or(0);
+    let line_of = |line: u64| u32::try_from(line.saturating_add(skipped)).unwrap_or(0);
     let byte = |c: char| u8::try_from(c).unwrap_or(b',');
     let mut reader = ::csv::ReaderBuilder::new()
         .delimiter(byte(delimiter))
@@ -289,8 +293,9 @@ pub(super) fn read(
 }
 
 /// The character that is most often in the first line.
-fn likely(text: &str) -> char {
-    let first = text.lines().next().unwrap_or_default();
+fn likely(text: &str, comment: Option<char>) -> char {
+    let says = |line: &&str| !line.trim().is_empty() && comment.is_none_or(|mark| !line.starts_with(mark));
+    let first = text.lines().find(says).unwrap_or_default();
     let count = |c: char| first.chars().filter(|own| *own == c).count();
     [',', ';', '\t', '|'].into_iter().rev().max_by_key(|c| count(*c)).unwrap_or(',')
 }

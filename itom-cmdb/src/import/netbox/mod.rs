@@ -253,6 +253,11 @@ fn by_url(url: &str) -> Option<&'static List> {
     LISTS.iter().find(|list| path.strip_prefix(list.path).is_some_and(|rest| rest.starts_with('/')))
 }
 
+/// Whether a file of this name is a list.
+pub(super) fn names_a_list(stem: &str) -> bool {
+    by_name(stem).is_some()
+}
+
 fn by_name(stem: &str) -> Option<&'static List> {
     let stem = stem.to_lowercase();
     let stem =

@@ -13,6 +13,9 @@ use crate::store::{Compacted, Compaction, StoreError};
 
 const HORIZON: &str = "SELECT position, at FROM itom_horizon";
 
+/// How many facts of others are looked at together.
+const PAGE: i64 = 4_096;
+
 const INSERT: &str = "
 INSERT INTO itom_fact (seq, id, source, run, observed, recorded, body) OVERRIDING SYSTEM VALUE
 VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -41,11 +44,16 @@ impl Database {
         let transaction = self.client.transaction().await.map_err(failed)?;
         transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(failed)?;
         if let Some(after) = plan.checked_after() {
-            let since = [&signed(after.position()) as _, &i64::MAX as _];
-            let rows = transaction.query(SELECT, &since).await.map_err(failed)?;
-            let facts: Result<Vec<Fact>, StoreError> =
-                rows.iter().map(|row| Ok(fact(&what, row)?.1)).collect();
-            plan.check(&what, &facts?)?;
+            let mut after = signed(after.position());
+            loop {
+                let rows = transaction.query(SELECT, &[&after, &PAGE]).await.map_err(failed)?;
+                let facts: Vec<(i64, Fact)> =
+                    rows.iter().map(|row| fact(&what, row)).collect::<Result<_, StoreError>>()?;
+                let Some((last, _)) = facts.last() else { break };
+                after = *last;
+                let facts: Vec<Fact> = facts.into_iter().map(|(_, fact)| fact).collect();
+                plan.check(&what, &facts)?;
+            }
         }
         let before = transaction.query_opt(HORIZON, &[]).await.map_err(failed)?;
         let before = before.map(|row| mark(&row)).transpose().map_err(failed)?;

@@ -43,6 +43,9 @@ CREATE TABLE itom_horizon (
 ",
 ];
 
+/// `greatest` leaves out what is NULL.
+const END: &str = "SELECT greatest((SELECT max(seq) FROM itom_fact), (SELECT position FROM itom_horizon))";
+
 const INSERT: &str = "
 INSERT INTO itom_fact AS own (id, source, run, observed, recorded, body)
 SELECT id, source, run, observed, recorded, body
@@ -235,8 +238,9 @@ impl Database {
         Ok(if facts.len() == page { Page::new(facts, last) } else { Page::ending(facts, last) })
     }
 
+    /// The last position that was given out; the fact there may have been compacted away.
     pub(super) async fn end(&self) -> Result<Option<Cursor>, StoreError> {
-        let row = self.client.query_one("SELECT max(seq) FROM itom_fact", &[]).await;
+        let row = self.client.query_one(END, &[]).await;
         let row = row.map_err(|error| self.classify("reading", error))?;
         let end: Option<i64> = row.try_get(0).map_err(|error| self.classify("reading", error))?;
         Ok(end.and_then(|end| u64::try_from(end).ok()).map(Cursor::new))
