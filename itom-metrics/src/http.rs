@@ -88,8 +88,14 @@ impl fmt::Debug for Endpoint {
     }
 }
 
+impl fmt::Debug for EndpointBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its address may hold secrets, and whether it is one is not known yet.
+        f.debug_struct("EndpointBuilder").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
 /// Sets up an [`Endpoint`].
-#[derive(Debug)]
 pub struct EndpointBuilder {
     url: String,
     headers: Vec<(String, Secret)>,

@@ -4,7 +4,7 @@
 //! refuse with a reason), the [`Samples`] trait that other stores implement too, [selectors](CompiledSelector) with
 //! RE2's regular expressions, and [`reading`]: rates, quantiles and fewer points for charts as pure functions.
 //!
-//! **Deliberately absent**: a clock (`now` is handed in), threads, files, and anything that knows where samples come
+//! **Deliberately absent** without optional features: a clock (`now` is handed in), threads, files, and anything that knows where samples come
 //! from.
 //!
 //! Samples are marked with a time in whole milliseconds, as in Prometheus. A series that stops is absent from instant

@@ -41,13 +41,15 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-const RULES: [&str; 6] = [
+const RULES: [&str; 8] = [
     "rate(a_total[1m])",
     "sum by (Zone) (increase({__name__=~\"a_total|b\"}[4m]))",
     "b offset 20s",
     "max_over_time(b{n=\"1\"}[2m]) - min_over_time(b{n=\"1\"}[1m])",
     "count_over_time({n=~\".+\"}[10m])",
     "histogram_count(b) or a_total > 3",
+    "b - b offset 1m",
+    "a_total - a_total @ 1700000000",
 ];
 
 fn names(series: u8) -> (MetricName, Labels) {

@@ -10,7 +10,6 @@ use super::failure::{Failure, FailureKind};
 use super::params::Params;
 use super::source::RuleView;
 use super::{Patience, Reply, Shared, json};
-use crate::METRIC_NAME;
 use crate::eval::format::go_api;
 use crate::eval::{Answer, QueryValue, matchers_of};
 use crate::promql::ast::ValueType;
@@ -193,7 +192,6 @@ pub(super) fn metadata(shared: &Shared, params: &Params, _: &Patience<'_>) -> Re
             (name.as_str(), known)
         })
         .collect();
-    debug_assert!(!all.contains_key(METRIC_NAME));
     Ok(Reply { warnings, ..to_json(&all)? })
 }
 

@@ -160,7 +160,7 @@ async fn label_values(
 ) -> Response {
     match read(request).await {
         Ok(mut params) => {
-            params.push(answer::LABEL, name);
+            params.put_first(answer::LABEL, name);
             run(shared, params, answer::label_values).await
         }
         Err(failure) => refuse(&failure),
@@ -211,8 +211,9 @@ async fn run(shared: Arc<Shared>, params: Params, handler: Handler) -> Response 
     };
     let canceled = Arc::new(AtomicBool::new(false));
     let hang_up = HangUp(Arc::clone(&canceled));
+    // Waiting for a thread counts, and nobody needs the answer to what waited too long.
+    let deadline = shared.clock.now() + timeout;
     let outcome = tokio::task::spawn_blocking(move || {
-        let deadline = shared.clock.now() + timeout;
         handler(&shared, &params, &Patience { clock: &*shared.clock, deadline, canceled: &canceled })
     });
     let outcome = outcome.await;

@@ -19,8 +19,9 @@ impl Params {
         Self(all.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }
 
-    pub(super) fn push(&mut self, name: &str, value: String) {
-        self.0.push((name.to_owned(), value));
+    /// Adds a value before all others: what the path says wins.
+    pub(super) fn put_first(&mut self, name: &str, value: String) {
+        self.0.insert(0, (name.to_owned(), value));
     }
 
     /// The first value that is not empty.

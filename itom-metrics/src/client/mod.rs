@@ -55,6 +55,7 @@ impl Classify for ApiError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Http(error) => error.kind(),
+            Self::Refused { status: 408 | 429, .. } => ErrorKind::Unavailable,
             Self::Refused { status: 400..=499, .. } => ErrorKind::Invalid,
             Self::Refused { .. } => ErrorKind::Unavailable,
             Self::Answer { .. } => ErrorKind::Bug,

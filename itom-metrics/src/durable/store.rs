@@ -333,6 +333,11 @@ impl DurableStore {
         Ok(removed)
     }
 
+    /// What is not in a segment yet.
+    pub(crate) const fn memory(&self) -> &SeriesStore {
+        &self.memory
+    }
+
     pub(super) fn segments(&self) -> Vec<(u64, Arc<Segment>)> {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
         segments.iter().map(|(number, segment)| (*number, Arc::clone(segment))).collect()

@@ -302,7 +302,7 @@ fn over_range(
         if number % 1_024 == 0 {
             evaluation.check()?;
         }
-        let mut sliding = Sliding::new(evaluation, one, &ranges, first_span)?;
+        let mut sliding = Sliding::new(evaluation, one, &ranges, first_span);
         let before = block.cells.len();
         let mut widest = 0;
         for (step, time) in steps.times().enumerate() {
@@ -393,7 +393,7 @@ pub(super) fn range_vector(
     let ranges = ranges(evaluation, expr, Function::LastOverTime, steps)?;
     let mut found = Vec::new();
     for one in ranges.series.iter() {
-        let mut sliding = Sliding::new(evaluation, one, &ranges, ranges.span)?;
+        let mut sliding = Sliding::new(evaluation, one, &ranges, ranges.span);
         let window = sliding.window(ranges.fixed.unwrap_or(steps.start), steps.start);
         if ranges.edges.is_some() && !window.histograms.is_empty() {
             return fail("anchored modifier is not supported with histograms");

@@ -150,8 +150,8 @@ impl<'a> Sliding<'a> {
         series: &'a SelectedSeries,
         ranges: &'a Ranges,
         first_span: Span,
-    ) -> Result<Self, EvalError> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             samples: Held::new(&series.samples, ranges.seen),
             metric: series.labels.metric(),
             ranges,
@@ -160,7 +160,7 @@ impl<'a> Sliding<'a> {
             first_span,
             floats: (0, 0),
             histograms: (0, 0),
-        })
+        }
     }
 
     /// The window of an evaluation at `now` that looks from `time`; times never go back.

@@ -171,6 +171,7 @@ pub(super) fn exemplar(text: &ExemplarText<'_>) -> Result<SampleExemplar, String
 fn from_messages(bytes: &[u8], limits: &Limits) -> Result<Vec<Family>, ExpositionError> {
     let mut found = Vec::new();
     let mut messages = protobuf::Messages::new(bytes, *limits)?;
+    let mut room = limits.written_out();
     while let Some(message) = messages.next_family()? {
         let mut family = Family {
             name: message.name.into(),
@@ -179,7 +180,7 @@ fn from_messages(bytes: &[u8], limits: &Limits) -> Result<Vec<Family>, Expositio
             unit: message.unit.into(),
             samples: Vec::new(),
         };
-        message.expand(true, &mut |one: Expanded<'_, '_>| {
+        message.expand(true, &mut room, &mut |one: Expanded<'_, '_>| {
             let pairs = one.labels.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value)));
             let bound = one.bound.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)));
             let labels = labels(pairs.chain(bound))?;

@@ -175,6 +175,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// How many bytes the names of the series of a message may have once they are written out: as many as a text may
+    /// have, so that a few bytes do not become many.
+    pub(crate) fn written_out(&self) -> usize {
+        self.bytes.min(u32::MAX as usize)
+    }
+
     /// Sets the most bytes.
     #[must_use]
     pub const fn bytes(mut self, bytes: usize) -> Self {

@@ -102,6 +102,28 @@ fn limits_are_kept() {
 }
 
 #[test]
+fn a_small_message_does_not_become_a_large_one() {
+    let label = [field(1, b"x"), field(2, &[b'y'; 10_000])].concat();
+    // A cumulative count and a bound: sixteen bytes for which the label is said again.
+    let bucket = |n: u8| field(3, &[&[0x08, n, 0x11][..], &f64::from(n).to_le_bytes()].concat());
+    let buckets: Vec<u8> = (0..100).flat_map(bucket).collect();
+    let metric = [field(1, &label), field(7, &buckets)].concat();
+    let family = [field(1, b"a"), vec![0x18, 4], field(4, &metric)].concat();
+    // Its length goes before a message: a field without its tag.
+    let body = &field(1, &family)[1..];
+    let limits = Limits::default();
+    assert_eq!(families(body, Format::Protobuf, &limits).expect("it is sound")[0].samples.len(), 103);
+    let tight = limits.bytes(200_000);
+    let error = families(body, Format::Protobuf, &tight).expect_err("a megabyte written out");
+    assert!(matches!(error, ExpositionError::Limit { limit: 200_000, .. }), "{error}");
+    let store = SeriesStore::new(StoreConfig::default());
+    let mut scraper = Scraper::new(target(), ScrapeOptions::default().limits(tight));
+    let report = scraper.store(&store, second(0), TOOK, Format::Protobuf, body);
+    assert!(report.failure.is_some(), "{report:?}");
+    assert!(store.metrics().iter().all(|metric| metric.name.as_str() != "a_sum"));
+}
+
+#[test]
 fn a_series_that_vanishes_is_marked_and_one_that_returns_goes_on() {
     let store = SeriesStore::new(StoreConfig::default());
     let mut scraper = Scraper::new(target(), ScrapeOptions::default());

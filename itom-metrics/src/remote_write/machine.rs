@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use itom_core::{Deadline, Machine, StableHasher, Timestamp};
 
+/// A receiver that asks for a longer pause is asked again all the same.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
 /// How long to wait before a batch is tried again: twice as long each time, between a half and all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -155,7 +158,7 @@ impl Machine for Sender {
             (State::Sending, SenderInput::Answered(Verdict::Again(after))) => {
                 let pause = self.backoff.pause(self.failed);
                 self.failed = self.failed.saturating_add(1);
-                self.state = State::Waiting(now + pause.max(after.unwrap_or_default()));
+                self.state = State::Waiting(now + pause.max(after.unwrap_or_default().min(LONGEST)));
             }
             (State::Sending, SenderInput::Answered(verdict)) => {
                 self.failed = 0;

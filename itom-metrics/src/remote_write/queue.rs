@@ -136,6 +136,8 @@ pub struct Queue {
     writer: Option<File>,
     cursor: Position,
     samples: u64,
+    /// Where the last batch ended that was looked at, and how many samples it had.
+    peeked: Option<(Position, u64)>,
     damaged: u64,
     _lock: File,
 }
@@ -180,6 +182,7 @@ impl Queue {
             writer: None,
             cursor,
             samples: 0,
+            peeked: None,
             damaged: 0,
             _lock: lock,
         };
@@ -238,11 +241,19 @@ impl Queue {
     /// # Errors
     /// [`QueueError::Full`], [`QueueError::Io`].
     pub fn push(&mut self, samples: &[WriteSample]) -> Result<(), QueueError> {
+        self.push_parts(samples, samples.len())
+    }
+
+    /// As [`push`](Self::push), in records of at most so many samples: each of them stays together.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push): all samples are on the disk, or none.
+    pub fn push_parts(&mut self, samples: &[WriteSample], most: usize) -> Result<(), QueueError> {
         if samples.is_empty() {
             return Ok(());
         }
-        let record = record::encode(samples);
-        if self.bytes() + record.len() as u64 > self.config.max_bytes {
+        let records: Vec<u8> = samples.chunks(most.max(1)).flat_map(record::encode).collect();
+        if self.bytes() + records.len() as u64 > self.config.max_bytes {
             return Err(QueueError::Full { limit: self.config.max_bytes });
         }
         let full = self.segments.last().is_none_or(|last| last.bytes >= self.config.file_bytes);
@@ -252,14 +263,14 @@ impl Queue {
         let Some(last) = self.segments.last_mut() else { return Ok(()) };
         let path = self.folder.join(name(last.number));
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        let written = writer.write_all(&record).and_then(|()| writer.sync_data());
+        let written = writer.write_all(&records).and_then(|()| writer.sync_data());
         if let Err(error) = written {
             // What the file holds now is not known: it is believed up to here, and a new one is begun.
             let _ = writer.set_len(last.bytes);
             self.writer = None;
             return Err(doing("write", &path)(error));
         }
-        last.bytes += record.len() as u64;
+        last.bytes += records.len() as u64;
         self.samples += samples.len() as u64;
         Ok(())
     }
@@ -288,10 +299,15 @@ impl Queue {
     /// # Errors
     /// [`QueueError::Io`].
     pub fn peek(&mut self, most: usize) -> Result<Option<(Vec<WriteSample>, Position)>, QueueError> {
+        let found = self.read_front(most)?;
+        self.peeked = found.as_ref().map(|(samples, end)| (*end, samples.len() as u64));
+        Ok(found)
+    }
+
+    fn read_front(&self, most: usize) -> Result<Option<(Vec<WriteSample>, Position)>, QueueError> {
         let mut found: Vec<WriteSample> = Vec::new();
         let mut end = self.cursor;
-        let segments = self.segments.clone();
-        for segment in segments.iter().filter(|segment| segment.number >= self.cursor.file) {
+        for segment in self.segments.iter().filter(|segment| segment.number >= self.cursor.file) {
             let start =
                 if segment.number == self.cursor.file { self.cursor.offset } else { MAGIC.len() as u64 };
             if start >= segment.bytes {
@@ -333,7 +349,10 @@ impl Queue {
         if to <= self.cursor {
             return Ok(());
         }
-        let taken = self.count_between(self.cursor, to)?;
+        let taken = match self.peeked.take() {
+            Some((end, samples)) if end == to => samples,
+            _ => self.count_between(self.cursor, to)?,
+        };
         self.samples = self.samples.saturating_sub(taken);
         self.cursor = to;
         let path = self.folder.join(CURSOR);

@@ -83,6 +83,8 @@ pub struct WriteStats {
     pub retries: u64,
     /// Failures of the queue's files.
     pub queue_failures: u64,
+    /// Files of the queue that had a damaged or half-written end when it was opened: what was there is gone.
+    pub damaged_files: u64,
 }
 
 impl WriteStats {
@@ -98,6 +100,7 @@ impl WriteStats {
             ("itom_remote_write_rejected_samples_total", Counter, self.rejected),
             ("itom_remote_write_retries_total", Counter, self.retries),
             ("itom_remote_write_queue_failures_total", Counter, self.queue_failures),
+            ("itom_remote_write_damaged_files", Gauge, self.damaged_files),
         ]
         .into_iter()
         .map(|(name, kind, value)| (MetricName::literal(name), kind, Labels::empty(), value as f64))
@@ -172,31 +175,27 @@ impl RemoteWriter {
     /// # Errors
     /// [`QueueError::Full`] and [`QueueError::Io`]: none of them is queued.
     pub fn push(&self, samples: &[WriteSample]) -> Result<(), QueueError> {
-        let mut queue = self.queue();
         // A record is a batch, or a part of one.
-        for part in samples.chunks(self.config.batch.max(1)) {
-            if let Err(error) = queue.push(part) {
-                let count = if matches!(error, QueueError::Full { .. }) {
-                    &self.counts.rejected
-                } else {
-                    &self.counts.failures
-                };
-                count.fetch_add(part.len() as u64, Ordering::Relaxed);
-                return Err(error);
+        let pushed = self.queue().push_parts(samples, self.config.batch);
+        match &pushed {
+            Ok(()) => self.wake.notify_one(),
+            Err(QueueError::Full { .. }) => {
+                self.counts.rejected.fetch_add(samples.len() as u64, Ordering::Relaxed);
+            }
+            Err(_) => {
+                self.counts.failures.fetch_add(1, Ordering::Relaxed);
             }
         }
-        drop(queue);
-        self.wake.notify_one();
-        Ok(())
+        pushed
     }
 
     /// What it did, and what waits.
     #[must_use]
     pub fn stats(&self) -> WriteStats {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let (queued, queue_bytes) = {
+        let (queued, queue_bytes, damaged_files) = {
             let queue = self.queue();
-            (queue.samples(), queue.bytes())
+            (queue.samples(), queue.bytes(), queue.damaged())
         };
         WriteStats {
             queued,
@@ -206,6 +205,7 @@ impl RemoteWriter {
             rejected: read(&self.counts.rejected),
             retries: read(&self.counts.retries),
             queue_failures: read(&self.counts.failures),
+            damaged_files,
         }
     }
 

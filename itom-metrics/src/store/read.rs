@@ -131,6 +131,14 @@ impl SeriesStore {
     }
 }
 
+#[cfg(feature = "durable")]
+impl SeriesStore {
+    /// The kind of a metric that is known.
+    pub(crate) fn kind_of(&self, metric: &MetricName) -> Option<SampleKind> {
+        read(&self.metrics).get(metric).map(|known| known.kind)
+    }
+}
+
 impl SampleSource for SeriesStore {
     fn select(&self, selector: &Selector, range: Interval) -> Result<Vec<SeriesData>, EvaluateError> {
         self.select_compiled(&CompiledSelector::new(selector)?, range)

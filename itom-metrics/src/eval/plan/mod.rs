@@ -72,7 +72,8 @@ impl Plan {
         self.shared.len()
     }
 
-    /// Evaluates all of them at a time, in milliseconds since the epoch. Ticks are cheapest when time goes forward.
+    /// Evaluates all of them at a time, in milliseconds since the epoch. Ticks are cheapest when time goes forward. What is
+    /// kept between them is of one store: a plan that was used over one must not be used over another.
     pub fn evaluate(
         &mut self,
         engine: &Engine,

@@ -4,22 +4,28 @@ use std::sync::Arc;
 
 use itom_core::Text;
 
-use crate::promql::ast::{Matcher, VectorSelector};
+use crate::promql::ast::{Matcher, Shift, VectorSelector};
 use crate::{
     Followable, Followed, LabelMatcher, Points, QueryableError, SelectHints, SelectedSeries, SeriesHandle,
     TimeRange,
 };
 
-/// Which series a selector fits, whatever times it looks at.
+/// Which series a selector fits, and from where in time it looks: two looks that lie far apart must not keep what is
+/// between them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Which {
     name: Option<Text>,
     matchers: Vec<Matcher>,
+    shift: Shift,
 }
 
 impl Which {
     pub(super) fn of(selector: &VectorSelector) -> Self {
-        Self { name: selector.name.clone(), matchers: selector.matchers.clone() }
+        Self {
+            name: selector.name.clone(),
+            matchers: selector.matchers.clone(),
+            shift: selector.shift.clone(),
+        }
     }
 }
 

@@ -63,6 +63,16 @@ pub(super) struct Expanded<'s, 'a> {
     pub(super) exemplars: &'s [ExemplarMessage<'a>],
 }
 
+impl Expanded<'_, '_> {
+    /// What its name and labels take as text.
+    fn bytes(&self) -> usize {
+        // Quotes, commas and lengths.
+        const AROUND: usize = 8;
+        let pairs = self.labels.iter().copied().chain(self.bound);
+        self.name.len() + AROUND + pairs.map(|(name, value)| name.len() + value.len() + AROUND).sum::<usize>()
+    }
+}
+
 impl<'a> Messages<'a> {
     pub(super) const fn new(bytes: &'a [u8], limits: Limits) -> Result<Self, ExpositionError> {
         if bytes.len() > limits.bytes {
@@ -254,18 +264,39 @@ impl<'a> FamilyMessage<'a> {
     }
 
     /// The samples of all metrics. Native histograms hide the classic buckets beside them unless `classic` says
-    /// otherwise.
+    /// otherwise. A message says the labels of a metric once for all its buckets; `room` is how many bytes the names of
+    /// series may still have once they are written out.
     ///
     /// # Errors
     /// What is wrong with the family, and what `each` says.
     pub(super) fn expand(
         &self,
         classic: bool,
+        room: &mut usize,
         each: &mut dyn FnMut(Expanded<'_, 'a>) -> Result<(), String>,
     ) -> Result<(), ExpositionError> {
+        let most = *room;
+        let mut full = false;
+        let mut within = |one: Expanded<'_, 'a>| match room.checked_sub(one.bytes()) {
+            Some(left) => {
+                *room = left;
+                each(one)
+            }
+            None => {
+                full = true;
+                Err(String::new())
+            }
+        };
         for fields in &self.metrics {
-            let expanded = self.metric(*fields).and_then(|metric| self.expand_metric(&metric, classic, each));
-            expanded.map_err(|reason| wrong(self.at, self.name, reason))?;
+            let expanded =
+                self.metric(*fields).and_then(|metric| self.expand_metric(&metric, classic, &mut within));
+            if let Err(reason) = expanded {
+                return Err(if full {
+                    ExpositionError::Limit { what: "bytes once it is written out", limit: most }
+                } else {
+                    wrong(self.at, self.name, reason)
+                });
+            }
         }
         Ok(())
     }

@@ -125,6 +125,7 @@ impl Reading {
     ) -> Result<(), ScrapeFailure> {
         let mut messages = Messages::new(body, target.1.limits)?;
         let mut number = 0;
+        let mut room = target.1.limits.written_out();
         while let Some(message) = messages.next_family()? {
             number += 1;
             let said = self.describe(message.name);
@@ -132,7 +133,7 @@ impl Reading {
             said.help = Some(message.help.into());
             said.unit = Some(message.unit.into());
             let mut failure = None;
-            let expanded = message.expand(target.1.always_scrape_classic_histograms, &mut |one| {
+            let expanded = message.expand(target.1.always_scrape_classic_histograms, &mut room, &mut |one| {
                 self.message_sample(known, sink, target, (&message, number), (last, texts), one).map_err(
                     |error| {
                         failure = Some(error);

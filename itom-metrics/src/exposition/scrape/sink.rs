@@ -155,6 +155,7 @@ mod durable {
             labels: &Labels,
             kind: SampleKind,
         ) -> Result<Self::Series, Refusal> {
+            let kind = self.memory().kind_of(metric).unwrap_or(kind);
             Ok((metric.clone(), labels.clone(), kind))
         }
 
@@ -190,8 +191,14 @@ mod durable {
             Ok(Self::append_histograms(self, now, histograms)?)
         }
 
-        fn append_exemplar(&self, _: &Self::Series, _: Exemplar) {}
+        /// Until it is closed: exemplars are not on the disk.
+        fn append_exemplar(&self, series: &Self::Series, exemplar: Exemplar) {
+            self.memory().append_exemplar(&series.0, &series.1, exemplar);
+        }
 
-        fn describe(&self, _: &MetricName, _: Description) {}
+        /// Until it is closed, likewise.
+        fn describe(&self, metric: &MetricName, description: Description) {
+            self.memory().describe(metric, description);
+        }
     }
 }
