@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::Arc;
 
-use itom::alert::prometheus::{FileOptions, RuleFile, packs};
+use itom::alert::prometheus::{AlertCase, FileOptions, RuleFile, UnitFile, packs};
 use itom::metrics::MemorySeries;
 use itom::prelude::*;
 use itom::promql::PromQl;
@@ -47,6 +47,8 @@ fn every_rule_of_a_pack_is_tested_in_both_directions_and_says_what_to_do() {
     let mut names = BTreeSet::new();
     for pack in packs::ALL {
         let file = rules(pack);
+        let tests =
+            UnitFile::parse(pack.tests(), pack.name(), false).unwrap_or_else(|errors| panic!("{errors:?}"));
         assert!(RuleFile::duplicates([&file]).is_empty());
         for rule in file.groups.iter().flat_map(|group| &group.rules) {
             assert!(names.insert(rule.name.clone()), "{} is there twice", rule.name);
@@ -54,9 +56,14 @@ fn every_rule_of_a_pack_is_tested_in_both_directions_and_says_what_to_do() {
                 assert!(pack.tests().contains(&format!("'{}'", rule.name)), "{} is not tested", rule.name);
                 continue;
             };
-            for what in ["fires", "stays silent"] {
-                let test = format!("name: {} {what}\n", rule.name);
-                assert!(pack.tests().contains(&test), "no test that {} {what}", rule.name);
+            for (what, fires) in [("fires", true), ("stays silent", false)] {
+                let name = format!("{} {what}", rule.name);
+                let named = tests.tests.iter().filter(|test| test.name.as_str() == name);
+                let mut cases = named.flat_map(|test| &test.alert_cases);
+                let asks = |case: &AlertCase| {
+                    rule.name.as_str() == case.alertname && case.expected.is_empty() != fires
+                };
+                assert!(cases.any(asks), "no test asks whether {name}");
             }
             let severity = rule.labels.iter().find(|(name, _)| name.as_str() == "severity");
             let severity = severity.map(|(_, severity)| severity.as_str());

@@ -185,7 +185,14 @@ impl Alerting {
     /// Has something remembered that is not the alert engine's.
     #[cfg(feature = "prometheus")]
     pub(super) fn remember(&mut self, record: Record) {
-        self.sort_in(AlertOutput::Persist(record));
+        // Each takes the place of the one before that is not written yet: rules say anew what is active at every
+        // evaluation, and a journal that hangs must not make them a heap.
+        let waiting = self.todo.iter_mut().skip(self.writing);
+        let output = AlertOutput::Persist(record);
+        match waiting.into_iter().find(|known| is_same(known, &output)) {
+            Some(known) => *known = output,
+            None => self.sort_in(output),
+        }
     }
 
     pub(super) fn explain(&self, alert: AlertId) -> Option<Explanation> {

@@ -1,12 +1,13 @@
 //! Prometheus rule groups in the loop: evaluated over the series store, their results written back, their alerts handed
 //! to the alert engine.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use itom_alert::prometheus::{
-    FileOptions, GroupAlerts, GroupConfig, GroupInput, GroupKey, GroupPorts, GroupStatus, RuleFile,
-    RuleGroup, RuleGroups, Subjects, carry_out,
+    FileError, FileOptions, GroupAlerts, GroupConfig, GroupInput, GroupKey, GroupPorts, GroupStatus,
+    RuleFile, RuleGroup, RuleGroups, Subjects, carry_out,
 };
 use itom_alert::{AlertInput, Record};
 use itom_core::{
@@ -73,6 +74,13 @@ impl GroupParts {
                 Err(wrong) => errors.extend(wrong),
             }
         }
+        let mut keys = BTreeSet::new();
+        for group in &loaded {
+            if !keys.insert(GroupKey::of(group)) {
+                let reason = format!("group {:?} is loaded twice; give one of them another name", group.name);
+                errors.push(FileError::of_file(group.file.clone(), reason));
+            }
+        }
         if !errors.is_empty() {
             return Err(BuildError::RuleFiles(errors));
         }
@@ -134,14 +142,12 @@ impl Loop {
         if let Some(groups) = grouping.unloaded.take() {
             grouping.groups.handle(now, GroupInput::Load(groups));
             self.alerts.external(now, GroupAlerts::rules(&grouping.groups));
-            for record in grouping.memory.forget_others(&grouping.groups) {
-                self.alerts.remember(record);
-            }
         }
         if !everything && grouping.poll_deadline().is_none_or(|due| due.at > now) {
             return;
         }
-        let (inputs, records) = grouping.evaluate(now, everything);
+        let (inputs, mut records) = grouping.evaluate(now, everything);
+        records.extend(grouping.memory.settle(&grouping.groups));
         for input in inputs {
             self.alerts.external(now, input);
         }
@@ -168,7 +174,11 @@ impl Subjects for StoreSubjects<'_> {
             let instance = labels.get("instance").filter(|instance| !instance.is_empty())?;
             found = self.0.subjects(&Labels::empty().to_builder().set(INSTANCE, instance).build());
         }
-        // Of a machine and its parts it is the machine, whose series have the fewest labels.
+        // Of a machine and its parts it is the machine, whose series have the fewest labels. Series of several machines
+        // say nothing by that.
+        if labels.get("instance").is_none_or(str::is_empty) && found.len() > 1 {
+            return None;
+        }
         let fewest = *found.values().min()?;
         let mut most_general =
             found.into_iter().filter(|(_, labels)| *labels == fewest).map(|(item, _)| item);

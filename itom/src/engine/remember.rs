@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use itom_alert::Record;
-use itom_alert::prometheus::{AlertState, GroupKey, GroupOutput, RuleGroups};
+use itom_alert::prometheus::{GroupKey, GroupOutput, RuleGroups};
 use itom_core::{
     EvaluateError, Interval, Labels, MatchOp, SampleKind, SampleSource, Selector, SeriesData, Timestamp,
 };
@@ -34,6 +34,7 @@ struct KeptAlert {
 pub(super) struct Memory {
     recalled: Vec<Kept>,
     keys: BTreeSet<String>,
+    settled: bool,
 }
 
 /// Takes the records of rule groups out of what the journal kept.
@@ -76,10 +77,11 @@ impl Memory {
             let key = key(group, rule, name);
             let body = match news {
                 GroupOutput::Alerts { error: Some(_), .. } => continue,
-                GroupOutput::Alerts { alerts, .. } => {
-                    let Some(at) = groups.to_remember(group, rule) else { continue };
-                    let active = alerts.iter().filter(|alert| alert.state != AlertState::Inactive);
+                // What it said may be older than what was taken up since.
+                GroupOutput::Alerts { .. } => {
+                    let Some((at, active)) = groups.to_remember(group, rule) else { continue };
                     let alerts: Vec<_> = active
+                        .into_iter()
                         .map(|alert| KeptAlert { labels: alert.labels.clone(), active_at: alert.active_at })
                         .collect();
                     let kept = Kept { at, alerts };
@@ -97,8 +99,14 @@ impl Memory {
         records
     }
 
-    /// Removes what is remembered of rules that are not there any more.
-    pub(super) fn forget_others(&mut self, groups: &RuleGroups) -> Vec<Record> {
+    /// Once all rules have taken up what was remembered of them: removes what is remembered of rules that are not there
+    /// any more, and what was recalled.
+    pub(super) fn settle(&mut self, groups: &RuleGroups) -> Vec<Record> {
+        if self.settled || !groups.is_restored() {
+            return Vec::new();
+        }
+        self.settled = true;
+        self.recalled = Vec::new();
         let mut here = BTreeSet::new();
         for group in groups.status() {
             for (index, rule) in group.rules.iter().enumerate().filter(|(_, rule)| rule.is_alerting) {

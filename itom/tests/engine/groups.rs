@@ -226,6 +226,43 @@ fn a_pending_time_goes_on_after_a_crash() {
 }
 
 #[test]
+fn a_crash_at_any_moment_after_a_restart_loses_no_pending_time() {
+    const FILE: &str =
+        "groups: [{name: g, interval: 1m, rules: [{alert: Trouble, expr: test_trouble > 0, for: 30m}]}]";
+    for moment in (40..200).step_by(20) {
+        let clock = VirtualClock::new(START);
+        let journal = TestJournal::new();
+        let start = || {
+            let collector = host("db-1", 15, |_| 1.0);
+            let built =
+                builder(&clock).collector(collector).rule_groups("f.yml", FILE).journal(journal.clone());
+            Simulation::new(clock.clone(), built.build().unwrap())
+        };
+        let mut simulation = start();
+        simulation.advance(secs(60 * 40));
+        let (since, firing) = active(&simulation).expect("it is active");
+        assert!(firing);
+        for wait in [moment, moment, 190] {
+            simulation.crash();
+            clock.advance_to(clock.now() + secs(60));
+            simulation = start();
+            simulation.advance(secs(wait));
+        }
+        assert_eq!(active(&simulation), Some((since, true)), "crashes {moment} s after the start");
+        simulation.crash();
+    }
+}
+
+#[test]
+fn a_group_that_is_loaded_twice_is_refused() {
+    const FILE: &str = "groups: [{name: g, rules: [{alert: Trouble, expr: test_trouble > 0}]}]";
+    let clock = VirtualClock::new(START);
+    let built = builder(&clock).rule_groups("f.yml", FILE).rule_groups("f.yml", FILE).build();
+    assert!(format!("{:?}", built.err()).contains("is loaded twice"));
+    assert!(builder(&clock).rule_groups("f.yml", FILE).rule_groups("g.yml", FILE).build().is_ok());
+}
+
+#[test]
 fn an_alert_of_promql_is_about_the_item_its_labels_tell_of() {
     let clock = VirtualClock::new(START);
     let engine = builder(&clock)

@@ -51,7 +51,9 @@ pub struct GroupKey {
 }
 
 impl GroupKey {
-    pub(crate) fn of(group: &RuleGroup) -> Self {
+    /// That of a group.
+    #[must_use]
+    pub fn of(group: &RuleGroup) -> Self {
         Self { file: group.file.clone(), name: group.name.clone() }
     }
 }

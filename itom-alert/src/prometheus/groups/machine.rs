@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use itom_core::{Deadline, Labels, Machine, SampleValue, Timestamp, WrittenSample};
 
+use super::alerts::{AlertState, GroupAlert};
 use super::contract::{
     Evaluate, GroupConfig, GroupInput, GroupKey, GroupOutput, GroupStatus, Health, StoredState,
 };
@@ -63,12 +64,22 @@ impl RuleGroups {
         }
     }
 
-    /// For which slot a rule was last evaluated, if it is to be remembered across a restart since when its alerts are
-    /// active: it waits at least as long as the grace period, and what was remembered before has been taken up.
+    /// For which slot a rule was last evaluated and what is active since when, if that is to be remembered across a
+    /// restart: the rule waits at least as long as the grace period, and what was remembered before has been taken up.
     #[must_use]
-    pub fn to_remember(&self, key: &GroupKey, rule: usize) -> Option<Timestamp> {
+    pub fn to_remember(&self, key: &GroupKey, rule: usize) -> Option<(Timestamp, Vec<&GroupAlert>)> {
         let state = self.groups.get(key)?.rules.get(rule).filter(|state| state.restored)?;
-        state.last.filter(|_| state.rule.alerting().is_some_and(|one| one.hold >= self.config.grace_period))
+        let last = state.last?;
+        let waits = state.rule.alerting().is_some_and(|one| one.hold >= self.config.grace_period);
+        let active = state.active.values().filter(|alert| alert.state != AlertState::Inactive);
+        waits.then(|| (last, active.collect()))
+    }
+
+    /// Whether every rule has taken up what was remembered of it.
+    #[must_use]
+    pub fn is_restored(&self) -> bool {
+        let rules = self.groups.values().flat_map(|group| &group.rules);
+        rules.filter(|state| state.rule.alerting().is_some()).all(|state| state.restored)
     }
 
     /// The names and expressions of a group's rules.
