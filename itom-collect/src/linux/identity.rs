@@ -16,7 +16,7 @@ use crate::CollectError;
 /// only what is denied stays so, and is passed over.
 pub(crate) fn host_key(root: &Path) -> io::Result<Key> {
     let unless_denied = |read: io::Result<Option<Key>>| match read {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        Err(error) if is_denied(&error) => Ok(None),
         read => read,
     };
     let mut reader = Reader::new(root);
@@ -43,6 +43,10 @@ pub(crate) fn host_of(given: Option<&Key>, root: &Path) -> Result<Key, CollectEr
     }
 }
 
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
 /// `None` for what does not exist.
 pub(crate) fn if_present<T>(read: io::Result<T>) -> io::Result<Option<T>> {
     match read {
@@ -58,7 +62,10 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(
         error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::Unsupported
+        io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::Unsupported
     ) || [Errno::OPNOTSUPP, Errno::NODEV, Errno::NXIO, Errno::INVAL]
         .iter()
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
@@ -75,7 +82,9 @@ pub(crate) fn machine_id(reader: &mut Reader) -> io::Result<Option<Key>> {
                 }
             }
             Ok(_) => {}
-            Err(error) => refused = Some(error),
+            // One that is denied is passed over; another must not hide behind it.
+            Err(error) if refused.as_ref().is_none_or(is_denied) => refused = Some(error),
+            Err(_) => {}
         }
     }
     refused.map_or(Ok(None), Err)

@@ -114,8 +114,9 @@ impl PackageCollector {
             for entry in std::fs::read_dir(directory)? {
                 may_read()?;
                 let path = entry?.path();
-                // What cannot be asked is taken for a list, so that reading it tells why.
-                let list = path.metadata().map_or(true, |data| data.is_file());
+                // What cannot be asked is taken for a list, so that reading it tells why; a link to nothing is none.
+                let list =
+                    if_present(path.metadata()).map_or(true, |data| data.is_some_and(|data| data.is_file()));
                 if path.extension() != Some(OsStr::new("md5sums")) && list {
                     parts.push(path);
                 }

@@ -287,7 +287,7 @@ impl ProcessReader {
             {
                 Ok(length) => length,
                 // It was closed meanwhile.
-                Err(rustix::io::Errno::NOENT) => continue,
+                Err(error) if gone(error) => continue,
                 Err(error) => return Err(error),
             };
             if let Some(inode) = link.get(..length).and_then(|text| parse::inode(text, b"socket")) {

@@ -222,8 +222,8 @@ impl<'a> Run<'a> {
                 Ok(None) => {}
                 Err(error) => {
                     self.untied = true;
-                    let what = "the process of a unit";
-                    let message = format!("it cannot be read ({error}): the unit is not tied to it");
+                    let what = format!("/proc/{pid}");
+                    let message = format!("it cannot be read ({error}): the unit {name} is not tied to it");
                     self.batch.fault(what, ErrorKind::of_io(&error), message);
                 }
             }
