@@ -62,10 +62,7 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(
         error.kind(),
-        io::ErrorKind::NotFound
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::IsADirectory
-            | io::ErrorKind::Unsupported
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::Unsupported
     ) || [Errno::OPNOTSUPP, Errno::NODEV, Errno::NXIO, Errno::INVAL]
         .iter()
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
