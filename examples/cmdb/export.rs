@@ -3,13 +3,19 @@
 use std::error::Error;
 use std::path::Path;
 
+use itom::cmdb::export::MapDocument;
 use itom::map::{Detail, map};
 use itom_examples::names;
 
 use crate::estate::Estate;
 
 pub(crate) fn export(estate: &Estate, file: &Path) -> Result<i32, Box<dyn Error>> {
-    let mut document = map(&estate.view, Detail::All);
+    write(map(&estate.view, Detail::All), file)?;
+    Ok(0)
+}
+
+/// Writes a map in the format that the name of the file says.
+pub(crate) fn write(mut document: MapDocument, file: &Path) -> Result<(), Box<dyn Error>> {
     for node in &mut document.nodes {
         node.name = node.name.as_ref().map(names::clear);
     }
@@ -32,5 +38,5 @@ pub(crate) fn export(estate: &Estate, file: &Path) -> Result<i32, Box<dyn Error>
         document.edges.len(),
         file.display()
     );
-    Ok(0)
+    Ok(())
 }
