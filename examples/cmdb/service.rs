@@ -52,7 +52,7 @@ pub(crate) struct Service {
     /// Why.
     #[arg(long, default_value = "")]
     reason: String,
-    /// Write the map: `.html`, `.svg`, `.dot`, `.mmd`, `.graphml`, `.json`.
+    /// Write the map: `.html`, `.svg`, `.dot`, `.mmd`, `.graphml`, `.cyjs`, `.json`, `.csv`.
     #[arg(long, value_name = "FILE")]
     export: Option<PathBuf>,
 }
@@ -137,7 +137,7 @@ pub(crate) fn map(estate: &Estate, asked: &Service, out: Output) -> Result<i32, 
     }
     let map = plan.draw(&estate.view, &estate.graph, &decisions);
     if let Some(file) = &asked.export {
-        export::write(map.to_document(&estate.view, &estate.graph), file)?;
+        export::write_named(map.to_document(&estate.view, &estate.graph), file)?;
     }
     out.print(|| told(estate, &map), || as_json(estate, &map))?;
     Ok(0)

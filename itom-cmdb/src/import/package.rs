@@ -137,8 +137,9 @@ impl<'a> Register<'a> {
         }
         if !package.checksums.is_empty() {
             let sums = package.checksums.iter();
-            let sums =
-                sums.map(|(name, sum)| (Text::from(name.to_lowercase()), Value::from(sum.to_lowercase())));
+            // `SHA-256` in one format, `SHA256` in another.
+            let named = |name: &str| Text::from(name.to_lowercase().replace("sha-", "sha"));
+            let sums = sums.map(|(name, sum)| (named(name), Value::from(sum.to_lowercase())));
             ci.attr(CHECKSUMS, Value::Map(sums.collect()));
         }
         Some(native)
