@@ -134,7 +134,10 @@ fn over_time(random: &mut Random, depth: u64) -> Query {
             inner,
             ")",
         ),
-        1 => Query::around("predict_linear(", inner, format!(", {})", random.pick(&["60", "3600"]))),
+        1 => {
+            let (range, seconds) = (*random.pick(&RANGES), *random.pick(&["60", "3600"]));
+            Query::text(format!("predict_linear({}[{range}], {seconds})", selector(random, &ALL)))
+        }
         2 => Query::around("absent_over_time(", inner, ")"),
         _ => {
             let function = *random.pick(&[
@@ -170,13 +173,20 @@ fn aggregation(random: &mut Random, depth: u64) -> Query {
             inner,
             ")",
         ),
-        1 => Query::around(format!("count_values{grouping}(\"v\", "), inner, ")"),
+        1 => Query::text(format!("count_values{grouping}(\"v\", {})", selector(random, &ALL))),
+        // Counters: no two of them are equal.
         2 => {
             let op = *random.pick(&["topk", "bottomk"]);
-            Query::around(format!("{op}{grouping}({}, ", random.pick(&["1", "2", "5", "0"])), inner, ")")
+            let (count, inner) =
+                (*random.pick(&["1", "2", "5", "0"]), selector(random, &["c1_total", "c2_total"]));
+            Query::text(format!("{op}{grouping}({count}, {inner})"))
+        }
+        3 => {
+            let op = *random.pick(&["stddev", "stdvar"]);
+            Query::text(format!("{op}{grouping}({})", selector(random, &["c1_total", "c2_total"])))
         }
         _ => {
-            let op = *random.pick(&["sum", "avg", "min", "max", "count", "group", "stddev", "stdvar"]);
+            let op = *random.pick(&["sum", "avg", "min", "max", "count", "group"]);
             Query::around(format!("{op}{grouping}("), inner, ")")
         }
     }
@@ -194,7 +204,9 @@ fn matching(random: &mut Random) -> String {
 }
 
 fn binary(random: &mut Random, depth: u64) -> Query {
-    const ARITHMETIC: [&str; 7] = ["+", "-", "*", "/", "%", "^", "atan2"];
+    const ARITHMETIC: [&str; 6] = ["+", "-", "*", "/", "%", "^"];
+    /// A remainder makes much of a last digit.
+    const SMOOTH: [&str; 4] = ["+", "-", "*", "/"];
     const COMPARISON: [&str; 6] = ["==", "!=", ">", "<", ">=", "<="];
     let (a, b) = (vector(random, depth - 1), depth - 1);
     match random.below(8) {
@@ -214,12 +226,14 @@ fn binary(random: &mut Random, depth: u64) -> Query {
             Query::between("(", a, format!(" {op} {on}"), vector(random, b), ")")
         }
         4 => {
-            let bool = *random.pick(&["", "bool "]);
-            let middle = format!(" {} {bool}{}", random.pick(&COMPARISON), matching(random));
+            let op = *random.pick(&COMPARISON);
+            let matching = matching(random);
+            let middle =
+                if matching.is_empty() { format!(" {op} ") } else { format!(" {op} bool {matching}") };
             Query::between("(", a, middle, vector(random, b), ")")
         }
         _ => {
-            let middle = format!(" {} {}", random.pick(&ARITHMETIC), matching(random));
+            let middle = format!(" {} {}", random.pick(&SMOOTH), matching(random));
             Query::between("(", a, middle, vector(random, b), ")")
         }
     }
@@ -237,11 +251,11 @@ fn function(random: &mut Random, depth: u64) -> Query {
         6 => Query::around("timestamp(", inner, ")"),
         7 => Query::around("-", inner, ""),
         8 => Query::around("vector(", scalar(random, depth - 1), ")"),
-        9 => Query::around(
-            format!("{}(", random.pick(&["minute", "hour", "day_of_week", "days_in_month"])),
-            inner,
-            ")",
-        ),
+        // Of values that are times: no more than 64 bits hold.
+        9 => {
+            let function = *random.pick(&["minute", "hour", "day_of_week", "days_in_month"]);
+            Query::text(format!("{function}({})", selector(random, &["c1_total", "c2_total"])))
+        }
         _ => {
             let function =
                 *random.pick(&["abs", "ceil", "floor", "sqrt", "ln", "log2", "log10", "sgn", "sort", "deg"]);

@@ -329,6 +329,7 @@ impl Loop {
             Command::Explain { alert, reply } => {
                 let _ = reply.send(self.alerts.explain(alert));
             }
+            Command::Past(question) => question.answer(&self.cmdb),
             // One look runs each collector once, whatever is asked for.
             Command::RunNow(_) | Command::Pause(_) | Command::Resume(_) if self.once.is_some() => {}
             Command::RunNow(target) => self.scheduler.handle(now, Schedule::RunNow { target }),
