@@ -2,9 +2,10 @@
 
 use std::error::Error;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use itom::cmdb::export::MapDocument;
 use itom::cmdb::import::Mapping;
 use itom::map::{Detail, map};
 use itom_examples::names;
@@ -53,6 +54,9 @@ enum Format {
     CsvRelationsMapping,
 }
 
+/// The ends of names that say a format.
+const ENDS: &str = ".html, .svg, .dot, .mmd, .graphml, .cyjs, .json, .csv or .relations.csv";
+
 impl Format {
     /// The format of a file called so.
     fn of(name: &str) -> Option<Self> {
@@ -80,11 +84,23 @@ pub(crate) fn export(estate: &Estate, export: &Export) -> Result<i32, Box<dyn Er
             .file
             .as_ref()
             .map_or_else(|| "standard output".to_owned(), |own| own.display().to_string());
-        let ends = ".html, .svg, .dot, .mmd, .graphml, .cyjs, .json, .csv or .relations.csv";
-        return Err(format!("{file}: give --format, or a name that ends in {ends}").into());
+        return Err(format!("{file}: give --format, or a name that ends in {ENDS}").into());
     };
     let mut document = map(&estate.view, export.detail);
     document.title = export.title.as_str().into();
+    write(document, format, export.file.as_deref())?;
+    Ok(0)
+}
+
+/// Writes a map to a file whose name says the format.
+pub(crate) fn write_named(document: MapDocument, file: &Path) -> Result<(), Box<dyn Error>> {
+    let Some(format) = Format::of(&file.to_string_lossy()) else {
+        return Err(format!("{}: give a name that ends in {ENDS}", file.display()).into());
+    };
+    write(document, format, Some(file))
+}
+
+fn write(mut document: MapDocument, format: Format, file: Option<&Path>) -> Result<(), Box<dyn Error>> {
     for node in &mut document.nodes {
         node.name = node.name.as_ref().map(names::clear);
     }
@@ -101,11 +117,11 @@ pub(crate) fn export(estate: &Estate, export: &Export) -> Result<i32, Box<dyn Er
         Format::CsvMapping => Mapping::for_items(&document).to_json(),
         Format::CsvRelationsMapping => Mapping::for_relations(&document).to_json(),
     };
-    let Some(file) = &export.file else {
+    let Some(file) = file else {
         return match std::io::stdout().lock().write_all(text.as_bytes()) {
             // A reader that has seen enough is no error.
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(0),
+            _ => Ok(()),
         };
     };
     std::fs::write(file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
@@ -115,5 +131,5 @@ pub(crate) fn export(estate: &Estate, export: &Export) -> Result<i32, Box<dyn Er
         document.edges.len(),
         file.display()
     );
-    Ok(0)
+    Ok(())
 }

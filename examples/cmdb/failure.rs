@@ -5,7 +5,7 @@ use std::error::Error;
 
 use clap::Args;
 use itom::cmdb::graph::Step;
-use itom::cmdb::impact::{GraphChange, Impact};
+use itom::cmdb::impact::{GraphChange, Impact, LiveImpact, LostRedundancy, Remedy, RemedyKind};
 use itom::core::{CiId, RelationKind, kind};
 use itom_examples::names;
 use serde_json::json;
@@ -50,7 +50,7 @@ fn told(estate: &Estate, impact: &Impact) -> String {
             "less redundant".to_owned(),
             short(&estate.name(lost.ci), 40),
             kind(lost.ci),
-            format!("{} of {} left", lost.standing, lost.total),
+            margin(lost),
         ]);
     }
     let summary = format!(
@@ -60,6 +60,15 @@ fn told(estate: &Estate, impact: &Impact) -> String {
         impact.redundancy_lost().len()
     );
     format!("{summary}{}", rows(&affected, "nothing else is affected"))
+}
+
+fn margin(lost: &LostRedundancy) -> String {
+    let LostRedundancy { relation, standing, needed, total, .. } = lost;
+    let more = match lost.margin() {
+        0 => "the next loss brings it down".to_owned(),
+        more => format!("{more} more may be lost"),
+    };
+    format!("{standing} of {total} left where {needed} must stand ({relation}): {more}")
 }
 
 fn as_json(estate: &Estate, impact: &Impact) -> serde_json::Value {
@@ -73,13 +82,14 @@ fn as_json(estate: &Estate, impact: &Impact) -> serde_json::Value {
         "down": hits(impact.down()),
         "degraded": hits(impact.degraded()),
         "redundancy_lost": impact.redundancy_lost().iter().map(|lost| json!({
-            "id": lost.ci, "name": estate.name(lost.ci), "left": lost.standing, "of": lost.total,
+            "id": lost.ci, "name": estate.name(lost.ci), "relation": lost.relation,
+            "left": lost.standing, "needed": lost.needed, "of": lost.total, "margin": lost.margin(),
         })).collect::<Vec<_>>(),
     })
 }
 
 /// The items that people ask about: services and what is built of them.
-fn services(estate: &Estate) -> Vec<CiId> {
+pub(crate) fn services(estate: &Estate) -> Vec<CiId> {
     [kind::SERVICE, kind::APPLICATION, kind::BUSINESS_SERVICE]
         .iter()
         .flat_map(|kind| estate.view.by_kind(kind))
@@ -98,23 +108,73 @@ pub(crate) fn spof(estate: &Estate, item: Option<&str>, out: Output) -> Result<i
         .map(|id| (id, estate.graph.single_points_of_failure(id)))
         .filter(|(_, points)| !points.is_empty())
         .collect();
+    // Every change that would help is tried out first: for one item, not for an estate.
+    let remedies: Vec<(CiId, Vec<Remedy>)> = match (item, found.first()) {
+        (Some(_), Some((id, points))) => {
+            points.iter().map(|point| (*point, estate.graph.remedies(*id, *point, TRIES))).collect()
+        }
+        _ => Vec::new(),
+    };
+    let flaws = estate.graph.flaws();
     let text = || {
         let mut shown = table(&["item", "goes down alone with"]);
         for (id, points) in &found {
             let points: Vec<String> = points.iter().map(|point| estate.name(*point)).collect();
             shown.add_row([estate.name(*id), short(&points.join(", "), 110)]);
         }
-        rows(&shown, "no single point of failure")
+        let mut text = rows(&shown, "no single point of failure");
+        let mut cures = table(&["point", "what would remove it", "points left"]);
+        for (point, remedies) in &remedies {
+            match remedies.first() {
+                Some(best) => {
+                    cures.add_row([estate.name(*point), cure(estate, best), best.points_left.to_string()])
+                }
+                None => {
+                    cures.add_row([estate.name(*point), "no one change is enough".to_owned(), String::new()])
+                }
+            };
+        }
+        if !cures.is_empty() {
+            text.push_str(&format!("\n{}", rows(&cures, "")));
+        }
+        for flaw in &flaws {
+            text.push_str(&format!("mind: {flaw}\n"));
+        }
+        text
     };
     let json = || {
         let item = |id: &CiId| json!({"id": id, "name": estate.name(*id)});
-        found
-            .iter()
-            .map(|(id, points)| json!({"item": item(id), "points": points.iter().map(item).collect::<Vec<_>>()}))
-            .collect()
+        json!({
+            "exposed": found.iter().map(|(id, points)| json!({
+                "item": item(id), "points": points.iter().map(item).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
+            "remedies": remedies.iter().map(|(point, remedies)| json!({
+                "point": item(point),
+                "changes": remedies.iter().map(|remedy| json!({
+                    "say": cure(estate, remedy), "points_left": remedy.points_left,
+                })).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
+            "flaws": flaws.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })
     };
     out.print(text, json)?;
     Ok(i32::from(!found.is_empty()))
+}
+
+/// Changes tried for one point of failure.
+const TRIES: usize = 20;
+
+fn cure(estate: &Estate, remedy: &Remedy) -> String {
+    let (dependent, relation) = (estate.name(remedy.dependent), &remedy.relation);
+    match &remedy.kind {
+        RemedyKind::StandIn { supplier } => {
+            format!("give {dependent} a second beside {} ({relation})", estate.name(*supplier))
+        }
+        RemedyKind::Tolerate { needed, of } => {
+            format!("let {dependent} work with {needed} of its {of} ({relation})")
+        }
+        _ => remedy.to_string(),
+    }
 }
 
 /// A change to try. Options can be given several times; they are tried together.
@@ -158,6 +218,12 @@ pub(crate) fn simulate(estate: &Estate, change: &Simulate, out: Output) -> Resul
     // What goes is first taken as failed: what stands on it goes down with it.
     let impact = estate.graph.impact(&removed);
     let after = estate.graph.simulate(&changes)?;
+    // Remedies are tried on a graph of their own; it shares its pages with the first.
+    let mut changed = estate.graph.clone();
+    let mut nothing = LiveImpact::new();
+    for change in &changes {
+        nothing.apply(&mut changed, change)?;
+    }
     let points = |list: Vec<CiId>| list.into_iter().collect::<BTreeSet<CiId>>();
     let moved: Vec<(CiId, Vec<CiId>, Vec<CiId>)> = services(estate)
         .into_iter()
@@ -180,6 +246,13 @@ pub(crate) fn simulate(estate: &Estate, change: &Simulate, out: Output) -> Resul
             shown.add_row([estate.name(*id), list(new), list(gone)]);
         }
         text.push_str(&rows(&shown, "no single point of failure comes or goes"));
+        for (id, new, _) in &moved {
+            for point in new {
+                if let Some(best) = changed.remedies(*id, *point, TRIES).first() {
+                    text.push_str(&format!("{}: {}\n", estate.name(*point), cure(estate, best)));
+                }
+            }
+        }
         text
     };
     let json = || {

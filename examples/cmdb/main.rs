@@ -14,7 +14,9 @@ mod failure;
 mod import;
 mod past;
 mod print;
+mod risk;
 mod rules;
+mod service;
 mod take;
 
 use std::error::Error;
@@ -82,6 +84,10 @@ enum Command {
     },
     /// Try a change before it is made: what it would break, and which single points of failure it adds or removes.
     Simulate(failure::Simulate),
+    /// How risky changes are, highest first, and why.
+    Risk(risk::Risk),
+    /// What a service consists of, from an entry, from tags, from traffic, and from what people decided.
+    ServiceMap(service::Service),
     /// What changed between two times.
     Diff(past::Diff),
     /// Everything any source said about an attribute of an item.
@@ -155,6 +161,8 @@ async fn run(args: Args) -> Result<i32, Box<dyn Error>> {
         Command::Impact { items } => failure::impact(&shown, items, out),
         Command::Spof { item } => failure::spof(&shown, item.as_deref(), out),
         Command::Simulate(change) => failure::simulate(&shown, change, out),
+        Command::Risk(asked) => risk::risk(&shown, asked, out),
+        Command::ServiceMap(asked) => service::map(&shown, asked, out),
         Command::Diff(diff) => past::diff(&shown, diff, out),
         Command::History { item, attribute } => past::history(&shown, item, attribute, out),
         Command::Baseline { name, owner } => past::baseline(&shown, &args.db, name.as_deref(), owner, out),

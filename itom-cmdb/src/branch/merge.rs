@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use itom_core::{CiId, Text};
 use serde::{Deserialize, Serialize};
 
-use super::{Branch, Content, Slot, state};
+use super::{Branch, Content, Edit, Slot, state};
 use crate::view::View;
 
 /// Why two sides do not fit together.
@@ -52,19 +52,19 @@ impl Branch {
     pub fn merge(&self, theirs: &Self) -> Merged {
         let mut merged = self.clone();
         let mut conflicts: BTreeMap<Slot, Conflict> = BTreeMap::new();
-        for (slot, after) in &theirs.edits {
-            let base = state::of(&theirs.base, slot);
-            let ours = self.get(slot);
+        for (slot, Edit { before, after }) in &theirs.edits {
+            let ours_before = self.before(slot);
+            let ours = self.edits.get(slot).map_or_else(|| ours_before.clone(), |edit| edit.after.clone());
             if ours == *after {
                 continue;
             }
-            if ours == base {
-                merged.put(slot.clone(), after.clone());
+            if ours == *before {
+                merged.replace(slot.clone(), ours_before, after.clone());
             } else {
                 let conflict = Conflict {
                     slot: slot.clone(),
                     kind: ConflictKind::Both,
-                    base,
+                    base: before.clone(),
                     ours,
                     theirs: after.clone(),
                 };
@@ -76,7 +76,7 @@ impl Branch {
         let mut gone_by_them: Vec<CiId> = theirs
             .edits
             .iter()
-            .filter_map(|(slot, after)| match (slot, after) {
+            .filter_map(|(slot, edit)| match (slot, &edit.after) {
                 (Slot::Item(ci), None) if self.contains(*ci) && !merged.contains(*ci) => Some(*ci),
                 _ => None,
             })
@@ -88,7 +88,7 @@ impl Branch {
                 break;
             }
         }
-        for (slot, after) in theirs.edits.iter().filter(|(_, after)| after.is_some()) {
+        for (slot, Edit { before, after }) in theirs.edits.iter().filter(|(_, edit)| edit.after.is_some()) {
             if merged.get(slot) != *after {
                 continue;
             }
@@ -97,7 +97,7 @@ impl Branch {
                 let conflict = Conflict {
                     slot: slot.clone(),
                     kind: ConflictKind::Missing(ci),
-                    base: state::of(&theirs.base, slot),
+                    base: before.clone(),
                     ours: self.get(slot),
                     theirs: after.clone(),
                 };
@@ -128,7 +128,7 @@ impl Branch {
         for slot in in_use {
             let conflict = Conflict {
                 kind: ConflictKind::Missing(ci),
-                base: state::of(&theirs.base, &slot),
+                base: theirs.before(&slot),
                 ours: self.get(&slot),
                 theirs: None,
                 slot: slot.clone(),

@@ -124,13 +124,20 @@ impl Classify for BranchError {
     }
 }
 
+/// What became of a slot, with what the base has there: looked up once, when the edit is made.
+#[derive(Debug, Clone)]
+struct Edit {
+    before: Option<Content>,
+    after: Option<Content>,
+}
+
 /// A view and the edits made on top of it. Cheap to clone while the edits are few. See the [module](self).
 #[derive(Debug, Clone)]
 pub struct Branch {
     name: Text,
     base: View,
     /// Only slots whose content differs from the base's.
-    edits: BTreeMap<Slot, Option<Content>>,
+    edits: BTreeMap<Slot, Edit>,
     /// The edited attributes and relations of each item.
     of_item: BTreeMap<CiId, BTreeSet<Slot>>,
 }
@@ -158,7 +165,15 @@ impl Branch {
     #[must_use]
     pub fn get(&self, slot: &Slot) -> Option<Content> {
         match self.edits.get(slot) {
-            Some(edit) => edit.clone(),
+            Some(edit) => edit.after.clone(),
+            None => state::of(&self.base, slot),
+        }
+    }
+
+    /// What the base has in a slot.
+    fn before(&self, slot: &Slot) -> Option<Content> {
+        match self.edits.get(slot) {
+            Some(edit) => edit.before.clone(),
             None => state::of(&self.base, slot),
         }
     }
@@ -167,7 +182,7 @@ impl Branch {
     #[must_use]
     pub fn contains(&self, ci: CiId) -> bool {
         match self.edits.get(&Slot::Item(ci)) {
-            Some(edit) => edit.is_some(),
+            Some(edit) => edit.after.is_some(),
             None => state::there(&self.base, ci).is_some(),
         }
     }
@@ -231,8 +246,14 @@ impl Branch {
 
     /// An edit that says what the base says is none.
     fn put(&mut self, slot: Slot, content: Option<Content>) {
+        let before = self.before(&slot);
+        self.replace(slot, before, content);
+    }
+
+    /// As [`put`](Self::put), when it is known what the base has there.
+    fn replace(&mut self, slot: Slot, before: Option<Content>, after: Option<Content>) {
         let needs = slot.needs().into_iter().flatten();
-        if state::of(&self.base, &slot) == content {
+        if before == after {
             for ci in needs {
                 if let Some(slots) = self.of_item.get_mut(&ci) {
                     slots.remove(&slot);
@@ -246,7 +267,7 @@ impl Branch {
             for ci in needs {
                 self.of_item.entry(ci).or_default().insert(slot.clone());
             }
-            self.edits.insert(slot, content);
+            self.edits.insert(slot, Edit { before, after });
         }
     }
 
@@ -260,9 +281,9 @@ impl Branch {
     pub fn diff(&self) -> Vec<Change> {
         self.edits
             .iter()
-            .map(|(slot, after)| Change {
+            .map(|(slot, Edit { before, after })| Change {
                 slot: slot.clone(),
-                before: state::of(&self.base, slot),
+                before: before.clone(),
                 after: after.clone(),
             })
             .collect()
@@ -304,11 +325,11 @@ impl Branch {
     /// The edits as changes of a graph of the base, to simulate them.
     #[must_use]
     pub fn graph_changes(&self) -> Vec<GraphChange> {
-        let gone = self.edits.iter().filter_map(|(slot, edit)| match (slot, edit) {
+        let gone = self.edits.iter().filter_map(|(slot, edit)| match (slot, &edit.after) {
             (Slot::Item(ci), None) => Some(GraphChange::RemoveCi(*ci)),
             _ => None,
         });
-        let rest = self.edits.iter().filter_map(|(slot, edit)| match (slot, edit) {
+        let rest = self.edits.iter().filter_map(|(slot, edit)| match (slot, &edit.after) {
             (Slot::Item(ci), Some(_)) => Some(GraphChange::AddCi(*ci)),
             (Slot::Relation(kind, from, to), Some(_)) => {
                 Some(GraphChange::Relate { kind: kind.clone(), from: *from, to: *to })
@@ -349,15 +370,15 @@ impl Branch {
                 item.key(key);
             }
             for slot in self.edits_of(ci) {
-                if let (Slot::Attribute(_, name), Some(Some(Content::Value(value)))) =
-                    (slot, self.edits.get(slot))
+                if let (Slot::Attribute(_, name), Some(Content::Value(value))) =
+                    (slot, self.edits.get(slot).and_then(|edit| edit.after.as_ref()))
                 {
                     item.attr(name.clone(), value.clone());
                 }
             }
         }
         for (slot, edit) in &self.edits {
-            if let (Slot::Relation(kind, from, to), Some(_)) = (slot, edit) {
+            if let (Slot::Relation(kind, from, to), Some(_)) = (slot, &edit.after) {
                 batch.relation(kind.clone(), subject(*from), subject(*to));
             }
         }

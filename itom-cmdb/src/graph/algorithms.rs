@@ -67,19 +67,9 @@ impl RelationGraph {
     #[must_use]
     pub fn articulation_points(&self) -> Vec<CiId> {
         let bound = self.nodes.bound();
-        let neighbour = |node: u32, at: u32| {
-            let mut at = at as usize;
-            for links in [&self.outward, &self.inward, &self.silent_outward, &self.silent_inward] {
-                let run = links.of(node);
-                if let Some(link) = run.get(at) {
-                    return Some(link.node);
-                }
-                at -= run.len();
-            }
-            None
-        };
+        let (starts, ends) = self.neighbours();
         // Hopcroft–Tarjan with its own stack: an estate may be deeper than a thread's.
-        let (mut found_at, mut low) = (vec![0_u32; bound], vec![0_u32; bound]);
+        let mut found_at = vec![0_u32; bound];
         let mut cuts = vec![false; bound];
         let mut clock = 0;
         let mut stack: Vec<Frame> = Vec::new();
@@ -87,30 +77,33 @@ impl RelationGraph {
             if found_at[root as usize] != 0 {
                 continue;
             }
-            clock += 1;
-            (found_at[root as usize], low[root as usize]) = (clock, clock);
-            stack.push(Frame { node: root, next: 0 });
+            let mut enter = |node: u32, stack: &mut Vec<Frame>, found_at: &mut [u32]| {
+                clock += 1;
+                found_at[node as usize] = clock;
+                let (next, end) = (starts[node as usize], starts[node as usize + 1]);
+                stack.push(Frame { node, found_at: clock, low: clock, next, end });
+            };
+            enter(root, &mut stack, &mut found_at);
             let mut root_children = 0;
             while let Some(frame) = stack.last_mut() {
-                let node = frame.node;
-                let next = neighbour(node, frame.next);
-                frame.next += 1;
-                match next {
-                    Some(next) if found_at[next as usize] == 0 => {
-                        clock += 1;
-                        (found_at[next as usize], low[next as usize]) = (clock, clock);
-                        root_children += usize::from(node == root);
-                        stack.push(Frame { node: next, next: 0 });
-                    }
-                    // Meeting the parent again lowers `low` to the parent's own time at most, which no test below sees.
-                    Some(next) => low[node as usize] = low[node as usize].min(found_at[next as usize]),
-                    None => {
-                        stack.pop();
-                        if let Some(parent) = stack.last().map(|frame| frame.node) {
-                            low[parent as usize] = low[parent as usize].min(low[node as usize]);
-                            cuts[parent as usize] |=
-                                parent != root && low[node as usize] >= found_at[parent as usize];
+                if frame.next < frame.end {
+                    let next = ends[frame.next];
+                    frame.next += 1;
+                    match found_at[next as usize] {
+                        0 => {
+                            root_children += usize::from(frame.node == root);
+                            enter(next, &mut stack, &mut found_at);
                         }
+                        // Meeting the parent again lowers `low` to the parent's own time at most, which no test below
+                        // sees.
+                        known => frame.low = frame.low.min(known),
+                    }
+                } else {
+                    let low = frame.low;
+                    stack.pop();
+                    if let Some(parent) = stack.last_mut() {
+                        parent.low = parent.low.min(low);
+                        cuts[parent.node as usize] |= parent.node != root && low >= parent.found_at;
                     }
                 }
             }
@@ -120,6 +113,20 @@ impl RelationGraph {
             self.nodes.iter().filter(|(node, _)| cuts[*node as usize]).map(|(_, item)| item.id).collect();
         points.sort_unstable();
         points
+    }
+
+    /// Who is related to whom by anything, packed into rows: a search in depth is all waiting for memory.
+    fn neighbours(&self) -> (Vec<usize>, Vec<u32>) {
+        let bound = self.nodes.bound();
+        let (mut starts, mut ends) = (Vec::with_capacity(bound + 1), Vec::with_capacity(2 * self.relations));
+        for node in 0..bound as u32 {
+            starts.push(ends.len());
+            for links in [&self.outward, &self.inward, &self.silent_outward, &self.silent_inward] {
+                ends.extend_from_slice(links.of(node).nodes());
+            }
+        }
+        starts.push(ends.len());
+        (starts, ends)
     }
 
     /// The graph as a `petgraph` 0.8 graph, for every algorithm that is not offered here. Nodes are in order of id, edges
@@ -142,7 +149,12 @@ impl RelationGraph {
     }
 }
 
+/// A node on the path of a search in depth.
 struct Frame {
     node: u32,
-    next: u32,
+    found_at: u32,
+    /// The earliest node that it, or what was found below it, is a neighbour of.
+    low: u32,
+    next: usize,
+    end: usize,
 }

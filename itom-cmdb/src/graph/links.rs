@@ -74,7 +74,15 @@ impl Tag {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Run<'a> {
     nodes: &'a [u32],
-    tags: &'a [Tag],
+    ends: &'a [End],
+}
+
+/// What is kept of a link besides the other end.
+#[derive(Debug, Clone, Copy, Default)]
+struct End {
+    tag: Tag,
+    /// Where the twin is.
+    twin: u32,
 }
 
 impl<'a> Run<'a> {
@@ -84,16 +92,21 @@ impl<'a> Run<'a> {
 
     #[inline]
     pub(crate) fn iter(self) -> impl Iterator<Item = Link> + 'a {
-        self.nodes.iter().zip(self.tags).map(|(node, tag)| Link { node: *node, tag: *tag })
+        self.nodes.iter().zip(self.ends).map(|(node, end)| Link { node: *node, tag: end.tag })
+    }
+
+    /// The nodes at the other ends.
+    pub(crate) const fn nodes(self) -> &'a [u32] {
+        self.nodes
     }
 
     pub(crate) fn get(self, at: usize) -> Option<Link> {
-        Some(Link { node: *self.nodes.get(at)?, tag: *self.tags.get(at)? })
+        Some(Link { node: *self.nodes.get(at)?, tag: self.ends.get(at)?.tag })
     }
 
     /// Where the link to a node by this relation is.
     pub(crate) fn position(self, node: u32, tag: Tag) -> Option<u32> {
-        let same = |(at, other): (usize, &u32)| *other == node && self.tags[at].same_relation(tag);
+        let same = |(at, other): (usize, &u32)| *other == node && self.ends[at].tag.same_relation(tag);
         self.nodes.iter().enumerate().position(same).map(|at| at as u32)
     }
 }
@@ -130,14 +143,19 @@ impl Hot {
     }
 }
 
+/// What only a change reads of a slot.
+#[derive(Debug, Clone, Copy)]
+struct Cold {
+    cap: u32,
+    gated: u32,
+}
+
 #[derive(Debug, Clone)]
 struct Page {
     hot: [Hot; PAGE],
-    caps: [u32; PAGE],
-    gated: [u32; PAGE],
+    cold: [Cold; PAGE],
     nodes: Vec<u32>,
-    tags: Vec<Tag>,
-    twins: Vec<u32>,
+    ends: Vec<End>,
     /// Entries that belong to no slot any more.
     dead: usize,
 }
@@ -146,24 +164,21 @@ impl Page {
     const fn new() -> Self {
         Self {
             hot: [Hot { start: 0, len: 0 }; PAGE],
-            caps: [0; PAGE],
-            gated: [0; PAGE],
+            cold: [Cold { cap: 0, gated: 0 }; PAGE],
             nodes: Vec::new(),
-            tags: Vec::new(),
-            twins: Vec::new(),
+            ends: Vec::new(),
             dead: 0,
         }
     }
 
     const fn slot(&self, slot: usize) -> Slot {
-        let Hot { start, len } = self.hot[slot];
-        Slot { start, len: len & !Hot::GATED, cap: self.caps[slot], gated: self.gated[slot] }
+        let (Hot { start, len }, Cold { cap, gated }) = (self.hot[slot], self.cold[slot]);
+        Slot { start, len: len & !Hot::GATED, cap, gated }
     }
 
     const fn set_slot(&mut self, slot: usize, Slot { start, len, cap, gated }: Slot) {
         self.hot[slot] = Hot { start, len: if gated > 0 { len | Hot::GATED } else { len } };
-        self.caps[slot] = cap;
-        self.gated[slot] = gated;
+        self.cold[slot] = Cold { cap, gated };
     }
 
     /// Makes room for one more entry in a slot by moving it to the end of the page.
@@ -179,31 +194,27 @@ impl Page {
         } else {
             let moved = self.nodes.len();
             self.nodes.extend_from_within(at.clone());
-            self.tags.extend_from_within(at.clone());
-            self.twins.extend_from_within(at);
+            self.ends.extend_from_within(at);
             self.dead += cap as usize;
             moved
         };
         self.nodes.resize(start + wider, 0);
-        self.tags.resize(start + wider, Tag::default());
-        self.twins.resize(start + wider, 0);
+        self.ends.resize(start + wider, End::default());
         self.set_slot(slot, Slot { start: start as u32, len, cap: wider as u32, gated });
     }
 
     fn compact(&mut self) {
-        let live: usize = self.caps.iter().map(|cap| *cap as usize).sum();
+        let live: usize = self.cold.iter().map(|cold| cold.cap as usize).sum();
         let mut nodes = Vec::with_capacity(live);
-        let mut tags = Vec::with_capacity(live);
-        let mut twins = Vec::with_capacity(live);
+        let mut ends = Vec::with_capacity(live);
         for number in 0..PAGE {
             let slot = self.slot(number);
             let at = slot.start as usize..(slot.start + slot.cap) as usize;
             self.set_slot(number, Slot { start: nodes.len() as u32, ..slot });
             nodes.extend_from_slice(&self.nodes[at.clone()]);
-            tags.extend_from_slice(&self.tags[at.clone()]);
-            twins.extend_from_slice(&self.twins[at]);
+            ends.extend_from_slice(&self.ends[at]);
         }
-        (self.nodes, self.tags, self.twins, self.dead) = (nodes, tags, twins, 0);
+        (self.nodes, self.ends, self.dead) = (nodes, ends, 0);
     }
 }
 
@@ -234,8 +245,7 @@ impl Links {
                     start += cap;
                 }
                 page.nodes = vec![0; start as usize];
-                page.tags = vec![Tag::default(); start as usize];
-                page.twins = vec![0; start as usize];
+                page.ends = vec![End::default(); start as usize];
                 Arc::new(page)
             })
             .collect();
@@ -247,7 +257,7 @@ impl Links {
     pub(crate) fn of(&self, node: u32) -> Run<'_> {
         let page = &*self.pages[node as usize / PAGE];
         let at = page.hot[node as usize % PAGE].range();
-        Run { nodes: &page.nodes[at.clone()], tags: &page.tags[at] }
+        Run { nodes: &page.nodes[at.clone()], ends: &page.ends[at] }
     }
 
     /// The other ends of a node's links when none of them has a gate: all that a plain search reads.
@@ -261,7 +271,7 @@ impl Links {
     /// Where the twin of a link is, in the run of the node it points to.
     pub(crate) fn twin(&self, node: u32, at: u32) -> u32 {
         let page = &*self.pages[node as usize / PAGE];
-        page.twins[(page.hot[node as usize % PAGE].start + at) as usize]
+        page.ends[(page.hot[node as usize % PAGE].start + at) as usize].twin
     }
 
     fn page_mut(&mut self, node: u32) -> (&mut Page, usize) {
@@ -276,8 +286,7 @@ impl Links {
         }
         let Slot { start, len, cap, gated } = page.slot(slot);
         page.nodes[(start + len) as usize] = link.node;
-        page.tags[(start + len) as usize] = link.tag;
-        page.twins[(start + len) as usize] = twin;
+        page.ends[(start + len) as usize] = End { tag: link.tag, twin };
         let gated = gated + u32::from(!link.tag.is_plain());
         page.set_slot(slot, Slot { start, len: len + 1, cap, gated });
         len
@@ -288,13 +297,12 @@ impl Links {
         let (page, slot) = self.page_mut(node);
         let Slot { start, len, cap, gated } = page.slot(slot);
         let (hole, last) = ((start + at) as usize, (start + len - 1) as usize);
-        let gated = gated - u32::from(!page.tags[hole].is_plain());
+        let gated = gated - u32::from(!page.ends[hole].tag.is_plain());
         page.nodes[hole] = page.nodes[last];
-        page.tags[hole] = page.tags[last];
-        page.twins[hole] = page.twins[last];
+        page.ends[hole] = page.ends[last];
         page.set_slot(slot, Slot { start, len: len - 1, cap, gated });
-        let moved =
-            (hole != last).then(|| (Link { node: page.nodes[hole], tag: page.tags[hole] }, page.twins[hole]));
+        let End { tag, twin } = page.ends[hole];
+        let moved = (hole != last).then(|| (Link { node: page.nodes[hole], tag }, twin));
         if len == 1 {
             page.set_slot(slot, Slot::default());
             page.dead += cap as usize;
@@ -305,7 +313,7 @@ impl Links {
     pub(crate) fn set_twin(&mut self, node: u32, at: u32, twin: u32) {
         let (page, slot) = self.page_mut(node);
         let index = (page.hot[slot].start + at) as usize;
-        page.twins[index] = twin;
+        page.ends[index].twin = twin;
     }
 
     pub(crate) fn set_tag(&mut self, node: u32, at: u32, tag: Tag) {
@@ -313,7 +321,7 @@ impl Links {
         let index = (page.hot[slot].start + at) as usize;
         let gates = |tag: Tag| u32::from(!tag.is_plain());
         let known = page.slot(slot);
-        page.set_slot(slot, Slot { gated: known.gated + gates(tag) - gates(page.tags[index]), ..known });
-        page.tags[index] = tag;
+        page.set_slot(slot, Slot { gated: known.gated + gates(tag) - gates(page.ends[index].tag), ..known });
+        page.ends[index].tag = tag;
     }
 }

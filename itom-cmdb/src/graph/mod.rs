@@ -9,6 +9,7 @@
 
 mod algorithms;
 mod error;
+mod flaw;
 mod links;
 mod mode;
 mod model;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use algorithms::Cycle;
 pub use error::GraphError;
+pub use flaw::Flaw;
 pub use mode::{FailureMode, Modes, Passage};
 pub use model::{Effect, Flow, Gate, RelationModel, RelationSpec};
 pub use question::Step;

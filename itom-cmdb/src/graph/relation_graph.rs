@@ -77,7 +77,7 @@ pub struct RelationGraph {
     pub(super) silent_inward: Links,
     /// Gates that differ from their kind's, by dependent and kind.
     gates: Arc<BTreeMap<(u32, u32), Gate>>,
-    relations: usize,
+    pub(super) relations: usize,
 }
 
 impl std::fmt::Debug for RelationGraph {

@@ -4,7 +4,7 @@ use itom_core::{CiId, Topology, relation};
 use petgraph::algo::connected_components;
 use proptest::prelude::*;
 
-use super::{Flow, RelationGraph, RelationModel};
+use super::{Flaw, Flow, Gate, RelationGraph, RelationModel};
 use crate::impact::naive::{Naive, any_estate, ci, model};
 use crate::testing::estate::{EstateSize, generate};
 
@@ -133,4 +133,64 @@ fn circles_and_long_chains_do_not_need_a_deep_stack() {
     assert_eq!(graph.impact(&BTreeSet::from([ci(7)])).down().len(), size - 1);
     assert_eq!(graph.single_points_of_failure(ci(3)).len(), size - 1);
     assert!(graph.depends_on(ci(3)).contains(&ci(3)));
+}
+
+#[test]
+fn what_nobody_can_have_meant_is_said_and_answered_for() {
+    let mut graph = RelationGraph::new(RelationModel::default());
+    for number in 0..6 {
+        graph.upsert_ci(ci(number), itom_core::kind::SERVICE, "x").unwrap();
+    }
+    let [box_one, box_two, web, db, other, lone] = [0, 1, 2, 3, 4, 5].map(ci);
+    assert_eq!(graph.flaws(), []);
+    // A circle of containment: each goes down with any, and it is said.
+    graph.relate(relation::CONTAINS, box_one, box_two).unwrap();
+    graph.relate(relation::CONTAINS, box_two, box_one).unwrap();
+    assert_eq!(graph.single_points_of_failure(box_one), [box_two]);
+    // More than there is: every supplier is needed.
+    graph.relate(relation::DEPENDS_ON, web, db).unwrap();
+    graph.relate(relation::DEPENDS_ON, web, other).unwrap();
+    graph.set_gate(web, &relation::DEPENDS_ON, Gate::KOfN(3)).unwrap();
+    let expected: BTreeSet<CiId> = [db, other].into();
+    assert_eq!(graph.single_points_of_failure(web).into_iter().collect::<BTreeSet<_>>(), expected);
+    // Nothing at all: it never falls.
+    graph.relate(relation::PROVIDED_BY, db, lone).unwrap();
+    graph.set_gate(db, &relation::PROVIDED_BY, Gate::KOfN(0)).unwrap();
+    assert_eq!(graph.single_points_of_failure(db), []);
+    // Itself, and a weight for somebody else.
+    graph.relate(relation::RUNS_ON, lone, lone).unwrap();
+    graph.relate(relation::STORED_ON, other, lone).unwrap();
+    let weights = BTreeMap::from([(web, 7)]);
+    graph.set_gate(other, &relation::STORED_ON, Gate::Weighted { threshold: 1, weights }).unwrap();
+    assert_eq!(graph.single_points_of_failure(lone), []);
+
+    let mut members = vec![box_one, box_two];
+    members.sort_unstable();
+    let mut flaws = vec![
+        Flaw::ContainmentCircle { members },
+        Flaw::AsksTooMuch { ci: web, relation: relation::DEPENDS_ON, needed: 3, total: 2 },
+        Flaw::AsksNothing { ci: db, relation: relation::PROVIDED_BY },
+        Flaw::SelfRelation { ci: lone, relation: relation::RUNS_ON },
+        Flaw::WeighsStranger { ci: other, relation: relation::STORED_ON, stranger: web },
+    ];
+    flaws.sort_unstable();
+    assert_eq!(graph.flaws(), flaws);
+    assert!(flaws.iter().all(|flaw| flaw.to_string().contains("; ")), "each says what to do");
+}
+
+#[test]
+fn a_gate_that_is_no_gate_is_refused() {
+    for text in [
+        r#"{"k_of_n": -1}"#,
+        r#"{"k_of_n": 1.5}"#,
+        r#"{"k_of_n": null}"#,
+        r#"{"weighted": {"threshold": -3}}"#,
+        r#"{"weighted": {"threshold": NaN}}"#,
+        r#"{"weighted": {"threshold": 1e3, "weights": {}}}"#,
+        r#"{"weighted": {"threshold": 1, "weights": {"11ea9733-a751-5b2a-9eb2-fa4c203ab571": -1}}}"#,
+        r#"{"weighted": {"threshold": 1, "weights": {"nobody": 1}}}"#,
+        r#"{"none_of": 3}"#,
+    ] {
+        assert!(serde_json::from_str::<Gate>(text).is_err(), "{text}");
+    }
 }

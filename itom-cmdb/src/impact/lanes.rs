@@ -4,7 +4,7 @@
 //! suppliers an *and*; one pass in order of dependency answers all lanes. Lanes that share much of what they bring down
 //! share nearly all of the work.
 
-use crate::graph::{Effect, Gate, View};
+use super::snapshot::{Snapshot, Tolerant};
 
 const WORDS: usize = 4;
 /// Failures answered in one pass.
@@ -37,11 +37,14 @@ impl Word {
     fn both(self, other: Self) -> Self {
         Self(std::array::from_fn(|at| self.0[at] & other.0[at]))
     }
-    pub(super) fn without(self, other: Self) -> Self {
+    fn one(self, other: Self) -> Self {
+        Self(std::array::from_fn(|at| self.0[at] ^ other.0[at]))
+    }
+    fn without(self, other: Self) -> Self {
         Self(std::array::from_fn(|at| self.0[at] & !other.0[at]))
     }
     /// The lanes whose bit is set.
-    pub(super) fn lanes(self) -> impl Iterator<Item = usize> {
+    fn lanes(self) -> impl Iterator<Item = usize> {
         self.0.into_iter().enumerate().flat_map(|(at, word)| {
             let mut left = word;
             std::iter::from_fn(move || {
@@ -55,32 +58,51 @@ impl Word {
     }
 }
 
+/// How often each lane was set, counted in all lanes at once: one word for each binary digit.
+#[derive(Debug, Default)]
+pub(super) struct LaneCounts(Vec<Word>);
+
+impl LaneCounts {
+    pub(super) fn add(&mut self, word: Word) {
+        let mut carry = word;
+        for digit in &mut self.0 {
+            if carry.is_empty() {
+                return;
+            }
+            (*digit, carry) = (digit.one(carry), digit.both(carry));
+        }
+        if !carry.is_empty() {
+            self.0.push(carry);
+        }
+    }
+
+    pub(super) fn of(&self, lane: usize) -> usize {
+        self.0.iter().enumerate().map(|(digit, word)| usize::from(word.has(lane)) << digit).sum()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
 /// The state of all lanes.
 #[derive(Debug)]
-pub(super) struct Lanes {
+pub(super) struct Lanes<'a> {
+    snapshot: &'a Snapshot,
     fallen: Vec<Word>,
     touched: Vec<u32>,
-    /// When a node is looked at: suppliers before dependents as far as circles let them.
-    ranks: Vec<u32>,
-    at: Vec<u32>,
-    /// By rank: the word grew, or a supplier behind a gate fell.
+    /// By node: its word grew, or a supplier behind one of its gates fell.
     grown: Vec<u64>,
     asked: Vec<u64>,
 }
 
-impl Lanes {
-    /// For a view whose nodes are best looked at in this order. Nodes that are not in it are never entered.
-    pub(super) fn new(bound: usize, order: Vec<u32>) -> Self {
-        let mut ranks = vec![u32::MAX; bound];
-        for (rank, node) in order.iter().enumerate() {
-            ranks[*node as usize] = rank as u32;
-        }
-        let words = order.len().div_ceil(64);
+impl<'a> Lanes<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
+        let words = snapshot.len().div_ceil(64);
         Self {
-            fallen: vec![Word::default(); bound],
+            snapshot,
+            fallen: vec![Word::default(); snapshot.len()],
             touched: Vec::new(),
-            ranks,
-            at: order,
             grown: vec![0; words],
             asked: vec![0; words],
         }
@@ -96,31 +118,32 @@ impl Lanes {
         &self.touched
     }
 
+    #[inline]
     fn grow(&mut self, node: u32, by: Word) -> bool {
-        let rank = self.ranks[node as usize];
         let own = &mut self.fallen[node as usize];
-        if rank == u32::MAX || by.without(*own).is_empty() {
+        if by.without(*own).is_empty() {
             return false;
         }
         if own.is_empty() {
             self.touched.push(node);
         }
         *own = own.with(by);
-        self.grown[rank as usize / 64] |= 1 << (rank % 64);
+        self.grown[node as usize / 64] |= 1 << (node % 64);
         true
     }
 
     /// Computes what falls when each node fails in the lanes given with it.
-    pub(super) fn fall(&mut self, view: &impl View, seeds: impl Iterator<Item = (u32, Word)>) {
+    pub(super) fn fall(&mut self, seeds: impl Iterator<Item = (u32, Word)>) {
         for node in self.touched.drain(..) {
             self.fallen[node as usize] = Word::default();
         }
         let mut word = usize::MAX;
         for (node, lanes) in seeds {
             if self.grow(node, lanes) {
-                word = word.min(self.ranks[node as usize] as usize / 64);
+                word = word.min(node as usize / 64);
             }
         }
+        let snapshot = self.snapshot;
         while word < self.grown.len() {
             let waiting = self.grown[word] | self.asked[word];
             if waiting == 0 {
@@ -128,97 +151,49 @@ impl Lanes {
                 continue;
             }
             let bit = 1_u64 << waiting.trailing_zeros();
-            let node = self.at[word * 64 + waiting.trailing_zeros() as usize];
+            let node = word as u32 * 64 + waiting.trailing_zeros();
             if self.asked[word] & bit != 0 {
                 self.asked[word] &= !bit;
-                let through = self.through_gates(view, node);
-                self.grow(node, through);
+                for slot in snapshot.slots(node) {
+                    let through = self.through(snapshot.gate(slot));
+                    self.grow(node, through);
+                }
             }
             if self.grown[word] & bit == 0 {
                 continue;
             }
             self.grown[word] &= !bit;
             let own = self.fallen[node as usize];
-            for link in view.outward(node) {
-                let rank = self.ranks[link.node as usize];
-                if rank == u32::MAX {
-                    continue;
+            for dependent in snapshot.plain(node) {
+                if self.grow(*dependent, own) {
+                    word = word.min(*dependent as usize / 64);
                 }
-                if link.tag.is_plain() {
-                    if !self.grow(link.node, own) {
-                        continue;
-                    }
-                } else if own.without(self.fallen[link.node as usize]).is_empty() {
-                    continue;
-                } else {
-                    self.asked[rank as usize / 64] |= 1 << (rank % 64);
+            }
+            for slot in snapshot.gated(node) {
+                let dependent = snapshot.gate(*slot).dependent as usize;
+                if !own.without(self.fallen[dependent]).is_empty() {
+                    self.asked[dependent / 64] |= 1 << (dependent % 64);
+                    word = word.min(dependent / 64);
                 }
-                word = word.min(rank as usize / 64);
             }
         }
     }
 
-    /// In which lanes a gate of the node has fallen.
-    fn through_gates(&self, view: &impl View, node: u32) -> Word {
-        let mut through = Word::default();
-        let mut gates: Vec<Group> = Vec::new();
-        for link in view.inward(node).filter(|link| !link.tag.is_plain()) {
-            let kind = link.tag.kind();
-            let (gate, effect) = view.rule(node, kind);
-            if effect == Effect::Degraded {
-                continue;
-            }
-            let weight = match gate {
-                Gate::Weighted { .. } => gate.weight(view.id(link.node)),
-                _ => 1,
-            };
-            let lost = self.fallen[link.node as usize];
-            match gates.iter_mut().find(|group| group.kind == kind) {
-                Some(group) => {
-                    group.any = group.any.with(lost);
-                    group.all = group.all.both(lost);
-                    group.total = group.total.saturating_add(weight);
-                }
-                None => gates.push(Group { kind, any: lost, all: lost, total: weight }),
-            }
+    /// In which lanes a gate has fallen.
+    fn through(&self, gate: &Tolerant) -> Word {
+        let suppliers = self.snapshot.suppliers(gate);
+        if gate.takes_all() {
+            let each = suppliers.iter().map(|(supplier, _)| self.fallen[*supplier as usize]);
+            return each.reduce(Word::both).unwrap_or_default();
         }
-        for Group { kind, any, all, total } in gates {
-            let (gate, _) = view.rule(node, kind);
-            let needed = gate.needed(total);
-            let fell = match gate {
-                _ if needed == 0 => Word::default(),
-                Gate::Weighted { .. } => self.by_weight(view, node, kind, any, total),
-                _ if needed == total => any,
-                _ if needed == 1 => all,
-                _ => self.by_weight(view, node, kind, any, total),
-            };
-            through = through.with(fell);
-        }
-        through
-    }
-
-    /// Lane by lane, for gates that neither one nor all suppliers decide.
-    fn by_weight(&self, view: &impl View, node: u32, kind: u32, any: Word, total: u64) -> Word {
-        let (gate, _) = view.rule(node, kind);
-        let mut failed = [0_u64; LANES];
-        for link in view.inward(node).filter(|link| link.tag.kind() == kind) {
-            let weight = match gate {
-                Gate::Weighted { .. } => gate.weight(view.id(link.node)),
-                _ => 1,
-            };
-            for lane in self.fallen[link.node as usize].lanes() {
-                failed[lane] = failed[lane].saturating_add(weight);
-            }
+        let (mut lost, mut any) = ([0_u64; LANES], Word::default());
+        for (supplier, weight) in suppliers {
+            let fallen = self.fallen[*supplier as usize];
+            any = any.with(fallen);
+            fallen.lanes().for_each(|lane| lost[lane] = lost[lane].saturating_add(*weight));
         }
         any.lanes()
-            .filter(|lane| gate.falls(failed[*lane], total))
+            .filter(|lane| gate.falls(lost[*lane]))
             .fold(Word::default(), |fell, lane| fell.with(Word::lane(lane)))
     }
-}
-
-struct Group {
-    kind: u32,
-    any: Word,
-    all: Word,
-    total: u64,
 }

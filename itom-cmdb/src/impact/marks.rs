@@ -27,6 +27,10 @@ impl Marks {
         self.0[node as usize / 64] & (1 << (node % 64)) != 0
     }
 
+    pub(crate) fn unset(&mut self, node: u32) {
+        self.0[node as usize / 64] &= !(1 << (node % 64));
+    }
+
     /// Takes these marks away, with whatever shares their words.
     pub(crate) fn clear(&mut self, nodes: impl Iterator<Item = u32>) {
         nodes.for_each(|node| self.0[node as usize / 64] = 0);

@@ -10,6 +10,7 @@
 
 mod answer;
 mod blame;
+mod felled;
 mod fixpoint;
 mod lanes;
 mod live;
@@ -17,6 +18,7 @@ mod marks;
 mod overlay;
 mod points;
 mod remedy;
+mod snapshot;
 mod weak_points;
 
 #[cfg(test)]

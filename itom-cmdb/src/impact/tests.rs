@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use itom_core::{CiId, relation};
 use proptest::prelude::*;
 
+use super::felled::Limits;
 use super::naive::{KINDS, Naive, any_estate, any_gate, ci, kind, model};
 use super::{Affected, GraphChange, ImpactOptions, ImpactScratch, PairOptions};
 use crate::graph::{Gate, GraphError, RelationGraph, RelationModel};
@@ -86,8 +87,12 @@ proptest! {
     fn l7_weak_points_of_an_estate_are_those_of_brute_force(
         estate in any_estate(),
         services in proptest::collection::btree_set((0..8_usize).prop_map(ci), 0..8),
+        (words, steps, kept) in (0..2_usize, 0..5_usize, 0..5_usize),
     ) {
-        let found = estate.graph().weak_points(&services);
+        let graph = estate.graph();
+        let found = graph.weak_points(&services);
+        let tight = Limits { words, steps, kept };
+        prop_assert_eq!(&found, &super::weak_points::weak_points(&graph, &services, tight), "by lanes, too");
         let mut points: BTreeMap<CiId, usize> = BTreeMap::new();
         let mut exposed: BTreeMap<CiId, usize> = BTreeMap::new();
         for service in services.iter().filter(|id| estate.cis.contains(id)) {

@@ -1,12 +1,14 @@
 //! Single points of failure of a whole estate, and pairs that are one together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use itom_core::CiId;
 
-use super::lanes::{LANES, Lanes, Word};
+use super::felled::{Felling, Limits};
+use super::lanes::{LANES, LaneCounts, Lanes, Word};
 use super::marks::Marks;
 use super::points::single_points_of_failure;
+use super::snapshot::Snapshot;
 use crate::graph::{RelationGraph, View, Way, walk};
 
 /// An item whose failure alone brings services down.
@@ -100,84 +102,7 @@ impl RelationGraph {
     /// Which services an item fells is [`brings_down`](Self::brings_down), which items fell a service
     /// [`single_points_of_failure`](Self::single_points_of_failure).
     pub fn weak_points(&self, services: &BTreeSet<CiId>) -> WeakPoints {
-        let bound = self.bound();
-        let asked: Vec<u32> = services.iter().filter_map(|ci| self.node(*ci)).collect();
-        let (mut is_asked, mut needed) = (Marks::default(), Marks::default());
-        is_asked.fit(bound);
-        needed.fit(bound);
-        let mut queue = asked.clone();
-        for node in &asked {
-            is_asked.set(*node);
-            needed.set(*node);
-        }
-        while let Some(node) = queue.pop() {
-            queue.extend(self.outward_of_need(node).filter(|supplier| needed.set(*supplier)));
-        }
-        let order = self.suppliers_first(&needed);
-        let mut batches = alike(self, &order, &needed);
-        // What no service needs, and what nothing needs, brings no service down.
-        batches.retain(|node| self.outward_links(*node).iter().any(|link| needed.has(link.node)));
-
-        let mut lanes = Lanes::new(bound, order);
-        let (mut fells, mut points) = (vec![0_usize; LANES], vec![0_usize; bound]);
-        let mut answer = WeakPoints::default();
-        for batch in batches.chunks(LANES) {
-            fells.fill(0);
-            lanes.fall(self, batch.iter().enumerate().map(|(lane, node)| (*node, Word::lane(lane))));
-            for node in lanes.touched().iter().filter(|node| is_asked.has(**node)) {
-                let fallen = lanes.fallen(*node);
-                points[*node as usize] += fallen.count();
-                fallen.lanes().for_each(|lane| fells[lane] += 1);
-            }
-            for (lane, node) in batch.iter().enumerate() {
-                if is_asked.has(*node) {
-                    points[*node as usize] -= 1;
-                    fells[lane] -= 1;
-                }
-                if fells[lane] > 0 {
-                    answer.points.push(WeakPoint { ci: self.id(*node), services: fells[lane] });
-                }
-            }
-        }
-        let exposed = asked.iter().filter(|node| points[**node as usize] > 0);
-        answer.exposed =
-            exposed.map(|node| Exposure { ci: self.id(*node), points: points[*node as usize] }).collect();
-        answer.points.sort_unstable_by_key(|point| (std::cmp::Reverse(point.services), point.ci));
-        answer.exposed.sort_unstable_by_key(|exposed| (std::cmp::Reverse(exposed.points), exposed.ci));
-        answer
-    }
-
-    fn outward_of_need(&self, node: u32) -> impl Iterator<Item = u32> {
-        self.inward_links(node).iter().map(|link| link.node)
-    }
-
-    /// The marked nodes, each after all it needs as far as circles let them.
-    fn suppliers_first(&self, within: &Marks) -> Vec<u32> {
-        let mut seen = Marks::default();
-        seen.fit(self.bound());
-        let mut order = Vec::new();
-        let mut stack: Vec<(u32, usize)> = Vec::new();
-        for root in (0..self.bound() as u32).filter(|node| within.has(*node)) {
-            if !seen.set(root) {
-                continue;
-            }
-            stack.push((root, 0));
-            while let Some((node, next)) = stack.last_mut() {
-                match self.inward_links(*node).get(*next) {
-                    Some(link) => {
-                        *next += 1;
-                        if within.has(link.node) && seen.set(link.node) {
-                            stack.push((link.node, 0));
-                        }
-                    }
-                    None => {
-                        order.push(*node);
-                        stack.pop();
-                    }
-                }
-            }
-        }
-        order
+        weak_points(self, services, Limits::for_nodes(self.ci_count()))
     }
 
     /// Pairs of items that bring `service` down together and not alone. Exact among the items looked at.
@@ -186,28 +111,95 @@ impl RelationGraph {
     }
 }
 
-/// Nodes that share much of what they reach next to each other: each has the smallest hash of all that it reaches, which
-/// two nodes have in common as often as they share what they reach.
-fn alike(graph: &RelationGraph, order: &[u32], within: &Marks) -> Vec<u32> {
-    let mut least: Vec<[u64; 2]> = vec![[u64::MAX; 2]; graph.bound()];
-    for node in order.iter().rev() {
-        let mut own = [mix(u64::from(*node)), mix(u64::from(*node) ^ 0x5bd1_e995_0000_0000)];
-        for link in graph.outward_links(*node).iter().filter(|link| within.has(link.node)) {
-            let other = least[link.node as usize];
-            own = [own[0].min(other[0]), own[1].min(other[1])];
-        }
-        least[*node as usize] = own;
-    }
-    let mut sorted: Vec<([u64; 2], u32)> = order.iter().map(|node| (least[*node as usize], *node)).collect();
-    sorted.sort_unstable();
-    sorted.into_iter().map(|(_, node)| node).collect()
+/// How often each bit of each word was set, counted in all bits of a word at once: one digit after the other.
+struct Columns {
+    digits: Vec<[u32; Self::DIGITS]>,
+    /// By bit: what the digits could not hold.
+    rest: Vec<usize>,
 }
 
-const fn mix(value: u64) -> u64 {
-    let mut mixed = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+impl Columns {
+    const DIGITS: usize = 8;
+
+    #[inline]
+    fn add(&mut self, at: usize, word: u32) {
+        let mut carry = word;
+        for digit in &mut self.digits[at] {
+            if carry == 0 {
+                return;
+            }
+            (*digit, carry) = (*digit ^ carry, *digit & carry);
+        }
+        while carry != 0 {
+            self.rest[at * 32 + carry.trailing_zeros() as usize] += 1 << Self::DIGITS;
+            carry &= carry - 1;
+        }
+    }
+
+    fn of(&self, slot: u32) -> usize {
+        let digits = self.digits[slot as usize / 32].iter().enumerate();
+        let small: usize = digits.map(|(at, digit)| ((digit >> (slot % 32)) as usize & 1) << at).sum();
+        small + self.rest[slot as usize]
+    }
+}
+
+pub(super) fn weak_points(graph: &RelationGraph, services: &BTreeSet<CiId>, limits: Limits) -> WeakPoints {
+    let mut asked = Marks::default();
+    asked.fit(graph.bound());
+    let mut roots: Vec<u32> = services.iter().filter_map(|ci| graph.node(*ci)).collect();
+    roots.sort_unstable();
+    roots.iter().for_each(|node| {
+        asked.set(*node);
+    });
+    let snapshot = Snapshot::of(graph, &roots, &asked);
+    let numbered = || (0_u32..).zip(snapshot.nodes().iter().copied());
+    let words = snapshot.slot_count().div_ceil(32);
+    let mut shown = vec![0_u32; words];
+    for (number, _) in numbered().filter(|(_, node)| asked.has(*node)) {
+        let slot = snapshot.slots(number).start;
+        shown[slot as usize / 32] |= 1 << (slot % 32);
+    }
+    let mut columns = Columns { digits: vec![[0; Columns::DIGITS]; words], rest: vec![0; words * 32] };
+    let mut fells = vec![0_usize; snapshot.len()];
+    let left = Felling::new(&snapshot, limits).run(|node, fell| {
+        for (at, word) in fell.words() {
+            let services = word & shown[at as usize];
+            fells[node as usize] += services.count_ones() as usize;
+            columns.add(at as usize, services);
+        }
+    });
+    let mut points = vec![0_usize; snapshot.len()];
+    let (mut lanes, mut felled) = (Lanes::new(&snapshot), LaneCounts::default());
+    for batch in left.chunks(LANES) {
+        lanes.fall(batch.iter().enumerate().map(|(lane, node)| (*node, Word::lane(lane))));
+        felled.clear();
+        for node in lanes.touched().iter().filter(|node| asked.has(snapshot.nodes()[**node as usize])) {
+            let fallen = lanes.fallen(*node);
+            points[*node as usize] += fallen.count();
+            felled.add(fallen);
+        }
+        for (lane, node) in batch.iter().enumerate() {
+            fells[*node as usize] = felled.of(lane);
+        }
+    }
+    let mut answer = WeakPoints::default();
+    for (number, node) in numbered() {
+        let mut services = fells[number as usize];
+        if asked.has(node) {
+            // Each fells itself, and was counted from either side.
+            services -= 1;
+            let points = points[number as usize] + columns.of(snapshot.slots(number).start) - 1;
+            if points > 0 {
+                answer.exposed.push(Exposure { ci: graph.id(node), points });
+            }
+        }
+        if services > 0 {
+            answer.points.push(WeakPoint { ci: graph.id(node), services });
+        }
+    }
+    answer.points.sort_unstable_by_key(|point| (std::cmp::Reverse(point.services), point.ci));
+    answer.exposed.sort_unstable_by_key(|exposed| (std::cmp::Reverse(exposed.points), exposed.ci));
+    answer
 }
 
 pub(super) fn weak_pairs(view: &impl View, service: CiId, options: &PairOptions) -> WeakPairs {
@@ -223,14 +215,18 @@ pub(super) fn weak_pairs(view: &impl View, service: CiId, options: &PairOptions)
     harmless.sort_unstable();
     let not_paired = harmless.len().saturating_sub(options.candidates);
     harmless.truncate(options.candidates);
-    let mut lanes =
-        Lanes::new(view.bound(), ancestors.iter().rev().map(|(node, _)| *node).collect::<Vec<u32>>());
+    let mut shown = Marks::default();
+    shown.fit(view.bound());
+    let snapshot = Snapshot::of(view, &[start], &shown);
+    let numbers: BTreeMap<u32, u32> = snapshot.nodes().iter().copied().zip(0..).collect();
+    let mut lanes = Lanes::new(&snapshot);
     let mut pairs = Vec::new();
     for (at, (_, one, node)) in harmless.iter().enumerate() {
         for others in harmless[at + 1..].chunks(LANES) {
-            let each = others.iter().enumerate().map(|(lane, (_, _, other))| (*other, Word::lane(lane)));
-            lanes.fall(view, std::iter::once((*node, Word::ALL)).chain(each));
-            let fell = lanes.fallen(start);
+            let each =
+                others.iter().enumerate().map(|(lane, (.., other))| (numbers[other], Word::lane(lane)));
+            lanes.fall(std::iter::once((numbers[node], Word::ALL)).chain(each));
+            let fell = lanes.fallen(numbers[&start]);
             pairs.extend(
                 others
                     .iter()
