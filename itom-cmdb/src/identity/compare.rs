@@ -136,7 +136,7 @@ pub fn verify_apart(apart: &Apart, facts: &FactLog, rules: &IdentityRules) -> Re
                         && rules.strength_of(&item.kind, key) >= Strength::Issued
                         && !rules.is_junk(&Ident::from(*key))
                 };
-                item.keys.iter().filter(counts).map(|key| key.text().clone()).collect()
+                item.keys.iter().filter(counts).map(|key| Ident::from(key).value).collect()
             };
             let (ours, theirs) = (values(one), values(other));
             if !rules.is_single(kind) || ours.is_empty() || theirs.is_empty() || !ours.is_disjoint(&theirs) {

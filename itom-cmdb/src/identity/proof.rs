@@ -92,6 +92,19 @@ impl Proof {
         &self.rule
     }
 
+    /// How each side spells the value that joined them, when they spell it differently: an SMBIOS UUID in its two byte
+    /// orders. `None` also when a cited fact is not in the log.
+    #[must_use]
+    pub fn spellings(&self, facts: &FactLog) -> Option<(Text, Text)> {
+        let Rule::Key { ident, .. } = &self.rule else { return None };
+        let spelled = |cited: &(Object, FactId)| -> Option<BTreeSet<Text>> {
+            let keys = &described(facts, cited).ok()?.keys;
+            Some(keys.iter().filter(|key| Ident::from(*key) == *ident).map(|key| key.text().clone()).collect())
+        };
+        let (left, right) = (spelled(&self.left)?, spelled(&self.right)?);
+        if left.is_disjoint(&right) { left.into_iter().next().zip(right.into_iter().next()) } else { None }
+    }
+
     /// The facts it rests on.
     #[must_use]
     pub fn facts(&self) -> Vec<FactId> {
@@ -219,6 +232,7 @@ fn together(
         if strength < Strength::Administrative || !compared || rules.is_junk(&ident) {
             continue;
         }
+        let value = ident.value.clone();
         if *hot.entry(ident).or_insert_with_key(|ident| is_hot(facts, rules, ident)) {
             continue;
         }
@@ -226,7 +240,7 @@ fn together(
             .entry((key.kind().clone(), key.realm().clone()))
             .or_insert_with(|| (strength, BTreeSet::new()));
         slot.0 = slot.0.min(strength);
-        slot.1.insert(key.text().clone());
+        slot.1.insert(value);
     }
     let source = &cited.0.source;
     let sources = if rules.is_unique(source) { BTreeSet::from([source.clone()]) } else { BTreeSet::new() };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use itom_core::{CiKind, Key, KeyKind, SourceName, Strength, key_kind, kind};
 use serde::{Deserialize, Serialize};
 
-use super::Ident;
+use super::{Ident, spelling};
 
 /// Values that vendors ship instead of an identity, lower case.
 const JUNK: &[&str] = &[
@@ -15,40 +15,100 @@ const JUNK: &[&str] = &[
     "00000000000000000000000000000000",
     "00020003-0004-0005-0006-000700080009",
     "03000200-0400-0500-0006-000700080009",
+    "(none)",
+    "0000000000000001",
+    "0123456789abcdef",
     "12345678",
+    "12345678-1234-1234-1234-123456789abc",
+    "12345678-1234-5678-90ab-cddeefaabbcc",
     "123456789",
+    "1234567890",
+    "4c4c4544-0000-2010-8020-80c04f202020",
+    "asset-1234567890",
+    "baseboard serial number",
+    "base board serial number",
+    "board serial number",
     "chassis serial number",
     "default",
     "default string",
+    "default_string",
+    "empty",
+    "fake serial",
     "fefefefe-fefe-fefe-fefe-fefefefefefe",
     "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    "filled by oem",
+    "invalid",
+    "ip6-localhost",
     "localhost",
     "localhost.localdomain",
     "localhost4",
+    "localhost4.localdomain4",
     "localhost6",
+    "localhost6.localdomain6",
+    "mb-1234567890",
     "n/a",
     "na",
+    "no asset information",
+    "no asset tag",
+    "no enclosure",
     "none",
+    "none specified",
     "not applicable",
     "not available",
+    "not present",
+    "not set",
     "not specified",
     "not settable",
     "null",
+    "o.e.m",
     "o.e.m.",
     "oem",
+    "product serial number",
     "serial",
+    "serial number",
     "serialnumber",
+    "sernum0",
     "system serial number",
     "system-serial-#",
+    "systemserialnumb",
+    "tbd",
+    "to be filled",
+    "to be filled by o.e.m",
     "to be filled by o.e.m.",
+    "to be filled by oem",
+    "tobefilledbyo.e.m.",
+    "undefined",
+    "uninitialized",
     "unknown",
+    "unspecified",
     "xxxxxxxxxx",
 ];
 
-/// Prefixes of MAC addresses that belong to a role, not to a device: VRRP and HSRP virtual routers, GLBP, and the
-/// locally administered address of container bridges.
-const SHARED_MACS: &[&str] =
-    &["00:00:5e:00:01:", "00:00:5e:00:02:", "00:00:0c:07:ac:", "00:07:b4:00:", "02:42:"];
+/// Prefixes of MAC addresses that belong to a role or to a piece of software, not to a device: the same on everything
+/// that plays the role or runs it.
+const SHARED_MACS: &[&str] = &[
+    "00:00:00:00:00:",    // nothing
+    "00:00:0c:07:ac:",    // HSRP
+    "00:00:0c:9f:f",      // HSRP version 2
+    "00:00:5e:00:01:",    // VRRP and CARP
+    "00:00:5e:00:02:",    // VRRP over IPv6
+    "00:05:73:a0:0",      // HSRP over IPv6
+    "00:05:9a:3c:7",      // the adapter of a VPN client
+    "00:07:b4:",          // GLBP
+    "00:09:0f:aa:00:",    // the adapter of a VPN client
+    "00:09:0f:fe:00:",    // the adapter of a VPN client
+    "00:1c:42:00:00:0",   // host-only networks of a desktop virtualization
+    "00:50:56:c0:00:",    // host-only networks of a desktop virtualization
+    "02:42:",             // container bridges
+    "0a:00:27:00:00:",    // host-only networks of a desktop virtualization
+    "20:41:53:59:4e:",    // dial-up adapters
+    "33:50:6f:45:30:",    // dial-up adapters
+    "44:45:53:54:",       // dial-up adapters
+    "50:50:54:50:30:",    // dial-up adapters
+    "54:55:43:44:52:",    // tunnel adapters
+    "80:00:60:0f:e8:00",  // handheld devices on a cable
+    "ac:de:48:00:11:22",  // the service interface of a laptop's security processor
+];
 
 /// How large a part of two sets must be common: `2` out of `3`, measured on the smaller set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -318,7 +378,11 @@ impl IdentityRules {
                 || self.shared_macs.iter().any(|prefix| value.starts_with(prefix.as_str()));
         }
         let repeated = value.len() > 3 && value.bytes().all(|byte| Some(&byte) == value.as_bytes().first());
-        repeated || value.starts_with("invalid:") || self.is_listed(value)
+        let mut room = spelling::EMPTY;
+        repeated
+            || value.starts_with("invalid:")
+            || self.is_listed(value)
+            || spelling::other(&ident.kind, value, &mut room).is_some_and(|other| self.is_listed(other))
     }
 
     fn is_listed(&self, value: &str) -> bool {
