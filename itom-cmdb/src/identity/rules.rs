@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use itom_core::{CiKind, Key, KeyKind, SourceName, Strength, key_kind, kind};
+use itom_core::{CiKind, Key, KeyKind, Realm, SourceName, Strength, key_kind, kind};
 use serde::{Deserialize, Serialize};
 
 use super::{Ident, spelling};
@@ -145,6 +145,14 @@ pub struct KeyRule {
     /// A thing has several values and two things may share one (a dock's address): only a common share of them joins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overlap: Option<Share>,
+    /// Two things that both have values and share less than this of them are two things, whatever else they share: what
+    /// a clone keeps of its origin, it does not keep the addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apart_below: Option<Share>,
+    /// Two different values of a single-valued key are two things whatever else they share: a container may show the
+    /// serial number of the machine below it, and is an installation of its own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub decisive: bool,
     /// A claim counts for no more than this, whatever its source says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most: Option<Strength>,
@@ -200,6 +208,8 @@ pub struct KindIdentity {
 pub struct IdentityRules {
     version: u32,
     hot_above: usize,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    hot_kinds: BTreeMap<CiKind, usize>,
     crowd_above: usize,
     keys: BTreeMap<KeyKind, KeyRule>,
     kinds: BTreeMap<CiKind, KindIdentity>,
@@ -207,25 +217,33 @@ pub struct IdentityRules {
     generalizations: BTreeSet<CiKind>,
     junk: BTreeSet<String>,
     shared_macs: BTreeSet<String>,
+    realms: BTreeMap<String, KeyKind>,
 }
 
 impl Default for IdentityRules {
     fn default() -> Self {
         let single = |rank| KeyRule { single_valued: true, rank, ..KeyRule::default() };
-        let part = KeyRule { overlap: Some(Share { of: 2, out_of: 3 }), ..KeyRule::default() };
+        let part = KeyRule {
+            overlap: Some(Share { of: 2, out_of: 3 }),
+            apart_below: Some(Share { of: 1, out_of: 100 }),
+            ..KeyRule::default()
+        };
         let keys = [
-            (key_kind::SERIAL, single(0)),
-            (key_kind::SMBIOS_UUID, single(0)),
+            // Even copied by hand they outrank a name: names are handed on.
+            (key_kind::SERIAL, single(1)),
+            (key_kind::SMBIOS_UUID, single(1)),
             (key_kind::MAC, part),
             // What a platform gives once outranks what an image may carry along.
             (key_kind::CLOUD_INSTANCE, single(1)),
             (key_kind::K8S_UID, single(1)),
             (key_kind::CONTAINER_ID, single(1)),
-            (key_kind::MACHINE_ID, single(0)),
+            (key_kind::MACHINE_ID, KeyRule { decisive: true, ..single(0) }),
         ];
         Self {
-            version: 2,
+            version: 3,
             hot_above: 3,
+            // The addresses of a dock or of a load balancer's port are seen from everywhere, and are that thing's own.
+            hot_kinds: BTreeMap::from([(kind::NETWORK_INTERFACE, 32)]),
             crowd_above: 4096,
             keys: keys.into(),
             kinds: BTreeMap::new(),
@@ -233,6 +251,7 @@ impl Default for IdentityRules {
             generalizations: kind::ALL.iter().cloned().collect(),
             junk: JUNK.iter().map(|value| (*value).to_owned()).collect(),
             shared_macs: SHARED_MACS.iter().map(|prefix| (*prefix).to_owned()).collect(),
+            realms: BTreeMap::from([("host:".to_owned(), key_kind::MACHINE_ID)]),
         }
     }
 }
@@ -244,10 +263,22 @@ impl IdentityRules {
         self.version
     }
 
-    /// A value claimed by more than this many objects of one source does not identify. 3 by default.
+    /// A value that more than this many things of one sort claim, all reported by one family of sources, does not
+    /// identify things of that sort. 3 by default.
+    ///
+    /// A family is what is before the `@` in the names of sources, as the agents of all machines; a sort is the first
+    /// word of a kind (`host`, `service`), or a kind with a [limit of its own](Self::hot_above_for).
     #[must_use]
     pub const fn hot_above(mut self, objects: usize) -> Self {
         self.hot_above = objects;
+        self
+    }
+
+    /// Things of this kind and its refinements are counted by themselves, and may be this many before a value that they
+    /// share is hot: for what several sources of a family see of one thing. Network interfaces, 32, by default.
+    #[must_use]
+    pub fn hot_above_for(mut self, kind: CiKind, objects: usize) -> Self {
+        self.hot_kinds.insert(kind, objects);
         self
     }
 
@@ -295,6 +326,24 @@ impl IdentityRules {
         self
     }
 
+    /// Realms whose names begin so rest on the value of this kind of key that follows: what is unique on the machine
+    /// with this id. They mean something only while one item has that value, and nothing when clones share it.
+    /// `host:` rests on the machine-id by default.
+    #[must_use]
+    pub fn realm_rests_on(mut self, prefix: &str, kind: KeyKind) -> Self {
+        self.realms.insert(prefix.to_owned(), kind);
+        self
+    }
+
+    /// The value that a realm rests on.
+    #[must_use]
+    pub fn base_of(&self, realm: &Realm) -> Option<Key> {
+        // What is unique everywhere rests on nothing.
+        let name = Some(realm.as_str()).filter(|_| *realm != Realm::GLOBAL)?;
+        let (prefix, kind) = self.realms.iter().rev().find(|(prefix, _)| name.starts_with(prefix.as_str()))?;
+        Key::new(kind.clone(), Realm::GLOBAL, name.get(prefix.len()..)?, Strength::Issued).ok()
+    }
+
     /// A kind that two things of different refinements may meet at.
     #[must_use]
     pub fn generalization(mut self, kind: CiKind) -> Self {
@@ -302,8 +351,18 @@ impl IdentityRules {
         self
     }
 
-    pub(crate) const fn hot_limit(&self) -> usize {
-        self.hot_above
+    /// With which kind things of this kind are counted, and how many are not too many.
+    pub(crate) fn counted_as<'a>(&self, kind: &'a CiKind) -> (&'a str, usize) {
+        let mut name = kind.as_str();
+        loop {
+            if let Some(limit) = self.hot_kinds.get(name) {
+                return (name, *limit);
+            }
+            match name.rsplit_once('.') {
+                Some((general, _)) => name = general,
+                None => return (name, self.hot_above),
+            }
+        }
     }
 
     pub(crate) const fn crowd_limit(&self) -> usize {
@@ -319,7 +378,7 @@ impl IdentityRules {
     /// Whether two native ids of this source are two things.
     #[must_use]
     pub fn is_unique(&self, source: &SourceName) -> bool {
-        let family = source.as_str().split_once('@').map_or(source.as_str(), |(family, _)| family);
+        let family = family(source);
         let named = |name: &str| self.sources.iter().find(|rule| rule.source.as_str() == name);
         let rule = named(source.as_str()).or_else(|| named(family));
         rule.map_or_else(|| !crate::lock::is_lock(source), |rule| rule.unique_objects)
@@ -397,6 +456,14 @@ impl IdentityRules {
         self.rule_of(kind).is_some_and(|rule| rule.single_valued)
     }
 
+    pub(crate) fn is_decisive(&self, kind: &KeyKind) -> bool {
+        self.rule_of(kind).is_some_and(|rule| rule.decisive)
+    }
+
+    pub(crate) fn apart_below(&self, kind: &KeyKind) -> Option<Share> {
+        self.rule_of(kind)?.apart_below
+    }
+
     pub(crate) fn rank(&self, kind: &KeyKind) -> u8 {
         self.rule_of(kind).map_or(0, |rule| rule.rank)
     }
@@ -408,7 +475,7 @@ impl IdentityRules {
     /// Whether two different values of this kind, the weaker claimed with `strength`, forbid a merge by evidence of the
     /// strength and rank `by`.
     pub(crate) fn forbids(&self, kind: &KeyKind, strength: Strength, by: (Strength, u8)) -> bool {
-        self.is_single(kind) && outweighs((strength, self.rank(kind)), by)
+        self.is_single(kind) && (self.is_decisive(kind) || outweighs((strength, self.rank(kind)), by))
     }
 
     /// What two kinds have in common: the more refined one, else their nearest common general kind that is a kind of
@@ -433,11 +500,16 @@ impl IdentityRules {
 }
 
 /// Whether a contradiction of this strength and rank forbids a merge by evidence of the other. Hardware forbids
-/// hardware; among issued ids the higher rank does; below that nothing forbids.
+/// hardware; among others of equal strength the higher rank does. Ambient claims forbid nothing.
 pub(crate) fn outweighs(contradiction: (Strength, u8), by: (Strength, u8)) -> bool {
     let (strength, rank) = contradiction;
-    strength >= Strength::Issued
+    strength >= Strength::Administrative
         && (strength > by.0 || (strength == by.0 && (strength == Strength::Hardware || rank > by.1)))
+}
+
+/// The part of a source's name that it shares with others of its sort.
+pub(super) fn family(source: &SourceName) -> &str {
+    source.as_str().split_once('@').map_or(source.as_str(), |(family, _)| family)
 }
 
 fn first_octet(mac: &str) -> u8 {
