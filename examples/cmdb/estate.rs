@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::Path;
 
-use itom::cmdb::graph::{RelationGraph, RelationModel};
+use itom::cmdb::Cmdb;
+use itom::cmdb::graph::RelationGraph;
+use itom::cmdb::ruleset::RuleSet;
 use itom::cmdb::store::{SqliteStore, Store};
 use itom::cmdb::view::{Ci, View};
-use itom::cmdb::{Cmdb, CmdbConfig};
 use itom::core::{CiId, Clock as _, SystemClock, Timestamp};
 use itom_examples::names;
 
@@ -25,12 +26,17 @@ pub(crate) struct Estate {
     pub(crate) cmdb: Cmdb,
     pub(crate) view: View,
     pub(crate) graph: RelationGraph,
+    pub(crate) rules: RuleSet,
     pub(crate) now: Timestamp,
 }
 
 /// The facts of a file, as a database.
-pub(crate) async fn load(store: &SqliteStore, now: Timestamp) -> Result<Cmdb, Box<dyn Error>> {
-    let mut cmdb = Cmdb::new(CmdbConfig::default());
+pub(crate) async fn load(
+    store: &SqliteStore,
+    rules: &RuleSet,
+    now: Timestamp,
+) -> Result<Cmdb, Box<dyn Error>> {
+    let mut cmdb = Cmdb::new(rules.into());
     let mut after = None;
     loop {
         let page = store.load(after, PAGE).await?;
@@ -45,7 +51,7 @@ pub(crate) async fn load(store: &SqliteStore, now: Timestamp) -> Result<Cmdb, Bo
 }
 
 impl Estate {
-    pub(crate) async fn open(file: &Path, now: Timestamp) -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn open(file: &Path, rules: RuleSet, now: Timestamp) -> Result<Self, Box<dyn Error>> {
         if !file.exists() {
             return Err(format!(
                 "there is no file {}; make it with `discover` or `import`, or name another with --db",
@@ -54,18 +60,18 @@ impl Estate {
             .into());
         }
         let store = SqliteStore::open(file)?;
-        Self::of(load(&store, now).await?, now)
+        Self::of(load(&store, &rules, now).await?, rules, now)
     }
 
-    fn of(cmdb: Cmdb, now: Timestamp) -> Result<Self, Box<dyn Error>> {
+    fn of(cmdb: Cmdb, rules: RuleSet, now: Timestamp) -> Result<Self, Box<dyn Error>> {
         let view = cmdb.view();
-        let graph = view.graph(RelationModel::default())?;
-        Ok(Self { cmdb, view, graph, now })
+        let graph = view.graph(rules.relation_model())?;
+        Ok(Self { cmdb, view, graph, rules, now })
     }
 
     /// As it was at `valid`, as known at `recorded`.
     pub(crate) fn at(&self, valid: Timestamp, recorded: Timestamp) -> Result<Self, Box<dyn Error>> {
-        Self::of(self.cmdb.at(valid, recorded), valid.min(recorded))
+        Self::of(self.cmdb.at(valid, recorded), self.rules.clone(), valid.min(recorded))
     }
 
     pub(crate) fn name(&self, id: CiId) -> String {

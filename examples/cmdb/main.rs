@@ -11,8 +11,10 @@ mod check;
 mod estate;
 mod export;
 mod failure;
+mod import;
 mod past;
 mod print;
+mod rules;
 mod take;
 
 use std::error::Error;
@@ -40,6 +42,9 @@ struct Args {
     /// As it was known at this time; as it is known now if not given.
     #[arg(long, value_name = "TIME", global = true, value_parser = past::parse_time)]
     known_at: Option<past::Moment>,
+    /// Derive by the rules of this file (JSON or YAML), not by the default pack.
+    #[arg(long, value_name = "FILE", global = true)]
+    rules: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -49,7 +54,7 @@ enum Command {
     /// Look at this machine and keep what was found.
     Discover,
     /// Take in files that other tools wrote.
-    Import(take::Import),
+    Import(import::Import),
     /// List items.
     List(ask::List),
     /// Everything about one item: attributes with who says so and who says otherwise, relations, policies.
@@ -105,10 +110,11 @@ enum Command {
         list: usize,
     },
     /// Write a map or a table of it all.
-    Export {
-        /// The file: `.html`, `.svg`, `.dot`, `.mmd`, `.graphml`, `.json`.
-        file: PathBuf,
-    },
+    Export(export::Export),
+    /// Print the rules that everything is derived by, to copy and change; apply others with --rules.
+    Rules(rules::Rules),
+    /// Try other rules on the recorded facts: what would be joined, parted, believed otherwise.
+    Trial(rules::TrialArgs),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -127,12 +133,14 @@ async fn main() {
 async fn run(args: Args) -> Result<i32, Box<dyn Error>> {
     let out = Output::new(args.json);
     let now = estate::now();
+    let set = rules::load(args.rules.as_deref())?;
     match &args.command {
-        Command::Discover => return take::discover(&args.db, out).await,
-        Command::Import(import) => return take::import(&args.db, import, now, out).await,
+        Command::Discover => return take::discover(&args.db, &set, out).await,
+        Command::Import(import) => return import::run(&args.db, &set, import, out).await,
+        Command::Rules(own) => return rules::rules(&set, own, out),
         _ => {}
     }
-    let estate = Estate::open(&args.db, now).await?;
+    let estate = Estate::open(&args.db, set, now).await?;
     let known: Timestamp = args.known_at.map_or(now, |moment| moment.at(now));
     let shown = match args.at {
         Some(moment) => estate.at(moment.at(now), known)?,
@@ -140,7 +148,7 @@ async fn run(args: Args) -> Result<i32, Box<dyn Error>> {
         None => estate,
     };
     match &args.command {
-        Command::Discover | Command::Import(_) => Ok(0),
+        Command::Discover | Command::Import(_) | Command::Rules(_) => Ok(0),
         Command::List(list) => ask::list(&shown, list, out),
         Command::Show { item } => ask::show(&shown, item, out),
         Command::Explain { item, other } => ask::explain(&shown, item, other.as_deref(), out),
@@ -153,6 +161,7 @@ async fn run(args: Args) -> Result<i32, Box<dyn Error>> {
         Command::Drift(drift) => past::drift(&shown, &args.db, drift, out),
         Command::Check(check) => check::check(&shown, check, out),
         Command::Health { list } => check::health(&shown, *list, out),
-        Command::Export { file } => export::export(&shown, file),
+        Command::Export(own) => export::export(&shown, own),
+        Command::Trial(own) => rules::trial(&shown, own, out),
     }
 }

@@ -1,39 +1,31 @@
-//! Taking in: this machine, or files.
+//! Taking in: this machine.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use clap::Args;
+use itom::cmdb::ruleset::RuleSet;
 use itom::cmdb::store::{SqliteStore, Store as _};
 use itom::collect::linux::{HostCollector, PackageCollector, ServiceCollector, SystemdCollector};
 use itom::collect::{Collector, RunSpec, run_collector};
-use itom::core::{Batch, Clock, SourceName, SystemClock, Timestamp};
+use itom::core::{Clock, SourceName, SystemClock};
 use serde_json::json;
 
-use crate::estate::{self, load};
+use crate::estate::load;
 use crate::print::{Output, rows, short, table};
 
-/// Files to take in.
-#[derive(Debug, Args)]
-pub(crate) struct Import {
-    /// The files.
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
-}
-
-/// One thing that was taken in.
+/// One source that was looked at.
 struct Taken {
-    what: String,
+    source: String,
     observations: usize,
     new_facts: usize,
     faults: Vec<String>,
 }
 
-pub(crate) async fn discover(db: &Path, out: Output) -> Result<i32, Box<dyn Error>> {
+pub(crate) async fn discover(db: &Path, rules: &RuleSet, out: Output) -> Result<i32, Box<dyn Error>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let store = SqliteStore::open(db)?;
-    let mut cmdb = load(&store, clock.now()).await?;
+    let mut cmdb = load(&store, rules, clock.now()).await?;
     let instance = itom::collect::linux::host_name();
     let collectors: [Box<dyn Collector>; 4] = [
         Box::new(HostCollector::new()),
@@ -53,7 +45,7 @@ pub(crate) async fn discover(db: &Path, out: Output) -> Result<i32, Box<dyn Erro
         let facts = cmdb.plan(&report.batch, clock.now());
         store.append(&facts).await?;
         taken.push(Taken {
-            what: source.to_string(),
+            source: source.to_string(),
             observations: report.batch.items().len(),
             new_facts: cmdb.ingest(facts).new_facts,
             faults,
@@ -61,49 +53,6 @@ pub(crate) async fn discover(db: &Path, out: Output) -> Result<i32, Box<dyn Erro
     }
     tell(&taken, cmdb.view().len(), out)?;
     Ok(0)
-}
-
-pub(crate) async fn import(
-    db: &Path,
-    import: &Import,
-    now: Timestamp,
-    out: Output,
-) -> Result<i32, Box<dyn Error>> {
-    // Everything is read before anything is kept: a bad file changes nothing.
-    let mut batches = Vec::new();
-    for file in &import.files {
-        batches.extend(read(file)?.into_iter().map(|(batch, faults)| (file, batch, faults)));
-    }
-    let store = SqliteStore::open(db)?;
-    let mut cmdb = load(&store, now).await?;
-    let mut taken = Vec::new();
-    for (file, batch, faults) in batches {
-        let facts = cmdb.plan(&batch, estate::now());
-        store.append(&facts).await?;
-        taken.push(Taken {
-            what: format!("{} ({})", file.display(), batch.source()),
-            observations: batch.items().len(),
-            new_facts: cmdb.ingest(facts).new_facts,
-            faults,
-        });
-    }
-    tell(&taken, cmdb.view().len(), out)?;
-    Ok(0)
-}
-
-/// A batch, with what in its file could not be used.
-type Read = (Batch, Vec<String>);
-
-/// The batches of a file.
-fn read(file: &Path) -> Result<Vec<Read>, Box<dyn Error>> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let mut batches = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let batch: Batch = serde_json::from_str(line)
-            .map_err(|error| format!("{}, line {}: {error}", file.display(), number + 1))?;
-        batches.push((batch, Vec::new()));
-    }
-    Ok(batches)
 }
 
 fn tell(taken: &[Taken], items: usize, out: Output) -> Result<(), Box<dyn Error>> {
@@ -115,7 +64,7 @@ fn tell(taken: &[Taken], items: usize, out: Output) -> Result<(), Box<dyn Error>
                 more => format!("{} (and {} more)", short(first, 70), more - 1),
             });
             shown.add_row([
-                own.what.clone(),
+                own.source.clone(),
                 own.observations.to_string(),
                 own.new_facts.to_string(),
                 faults,
@@ -128,7 +77,7 @@ fn tell(taken: &[Taken], items: usize, out: Output) -> Result<(), Box<dyn Error>
             .iter()
             .map(|own| {
                 json!({
-                    "source": own.what,
+                    "source": own.source,
                     "observations": own.observations,
                     "new_facts": own.new_facts,
                     "faults": own.faults,

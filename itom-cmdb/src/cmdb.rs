@@ -19,6 +19,7 @@ use crate::config::CmdbConfig;
 use crate::fact::{Fact, FactBody, FactId, FactLog, Inserted, run_fact};
 use crate::history::{ChangeFeed, FieldVersion, field_history};
 use crate::identity::{Object, OpenObject, Resolver};
+use crate::temporal::{Memo, Past, Point};
 use crate::view::presence::{ItemKey, SourceState, Touch};
 use crate::view::{ProposedRetirement, RelationId, View};
 
@@ -73,6 +74,7 @@ pub struct Cmdb {
     armed: BTreeMap<ItemRef, Timestamp>,
     view: View,
     feed: ChangeFeed,
+    past: Memo,
 }
 
 impl Cmdb {
@@ -99,6 +101,7 @@ impl Cmdb {
             armed: BTreeMap::new(),
             view: View::under(rules),
             feed: ChangeFeed::default(),
+            past: Memo::new(),
         }
     }
 
@@ -180,6 +183,7 @@ impl Cmdb {
     }
 
     fn take(&mut self, facts: Vec<Fact>, now: Timestamp) -> Applied {
+        self.tell_past(&facts, now);
         let mut applied = Applied::default();
         let mut rounds: BTreeMap<SourceName, BTreeSet<Timestamp>> = BTreeMap::new();
         let mut refold: BTreeSet<SourceName> = BTreeSet::new();
@@ -246,15 +250,32 @@ impl Cmdb {
         }
         self.advance(now, &mut touched);
         self.settle(touched, stated, &mut applied);
+        self.show_past();
         applied
+    }
+
+    /// What is about to be taken in, for the past if it is fed.
+    fn tell_past(&mut self, facts: &[Fact], now: Timestamp) {
+        let due = self.next_deadline().map(|deadline| deadline.at);
+        if let Some(past) = self.past.fed() {
+            past.before(&self.log, facts, now, due);
+        }
+    }
+
+    fn show_past(&mut self) {
+        if let Some(past) = self.past.fed() {
+            past.after(self.now, self.view.clone());
+        }
     }
 
     /// Takes the time in: leases that ran out, claims that are no longer fresh. Time never goes back.
     pub fn expire(&mut self, now: Timestamp) -> Applied {
+        self.tell_past(&[], now);
         let mut applied = Applied::default();
         let mut touched = BTreeMap::new();
         self.advance(now, &mut touched);
         self.settle(touched, false, &mut applied);
+        self.show_past();
         applied
     }
 
@@ -320,15 +341,22 @@ impl Cmdb {
         })
     }
 
-    /// What was believed at `recorded` about `valid`: a replay of the facts learned by then about times up to then.
-    ///
-    /// The cost is that of deriving those facts anew.
+    /// Its past on two axes, at speed: free until the first question, fed from then on.
     #[must_use]
-    pub fn view_at(&self, valid: Timestamp, recorded: Timestamp) -> View {
-        self.at(valid, recorded).view
+    pub const fn past(&self) -> Past<'_> {
+        Past::new(self, &self.past)
     }
 
-    /// As [`view_at`](Self::view_at), with everything that can be asked of it.
+    /// What was believed at `recorded` about `valid`: see [`Past::view`].
+    #[must_use]
+    pub fn view_at(&self, valid: Timestamp, recorded: Timestamp) -> View {
+        self.past().view(Point::new(valid, recorded))
+    }
+
+    /// An engine with the facts learned by `recorded` about times up to `valid`: with everything that can be asked of it,
+    /// proofs and questions included. It is what a view of the past is defined as.
+    ///
+    /// The cost is that of deriving those facts anew.
     #[must_use]
     pub fn at(&self, valid: Timestamp, recorded: Timestamp) -> Self {
         let mut past = Self::new(self.config.clone());

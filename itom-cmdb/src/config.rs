@@ -103,6 +103,7 @@ pub struct CmdbConfig {
     leases: BTreeMap<CiKind, Option<Duration>>,
     default_lease: Option<Duration>,
     relation_lease: Option<Duration>,
+    source_leases: BTreeMap<SourceName, Option<Duration>>,
     mass_percent: u8,
     mass_floor: usize,
     precedence: Vec<Precedence>,
@@ -111,6 +112,12 @@ pub struct CmdbConfig {
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// The families of sources that are documents. A file that nobody reads again says nothing about its age: what it names
+/// stays until a later one lacks it.
+pub(crate) fn documents() -> impl Iterator<Item = SourceName> {
+    ["backstage", "csv", "cyclonedx", "netbox", "spdx"].into_iter().map(SourceName::literal)
+}
 
 impl Default for CmdbConfig {
     fn default() -> Self {
@@ -121,6 +128,7 @@ impl Default for CmdbConfig {
             leases: lasting.into_iter().map(|kind| (kind, None)).collect(),
             default_lease: Some(DAY),
             relation_lease: Some(DAY),
+            source_leases: documents().map(|source| (source, None)).collect(),
             mass_percent: 50,
             mass_floor: 10,
             precedence: Vec::new(),
@@ -133,7 +141,7 @@ impl Default for CmdbConfig {
 impl CmdbConfig {
     /// Without the leases of well-known kinds: those of a rule set take their place.
     pub(crate) fn bare() -> Self {
-        Self { leases: BTreeMap::new(), ..Self::default() }
+        Self { leases: BTreeMap::new(), source_leases: BTreeMap::new(), ..Self::default() }
     }
 
     /// What becomes of several lists for this attribute of items of this kind (and its refinements that say nothing
@@ -156,7 +164,8 @@ impl CmdbConfig {
         let leases: Vec<_> = self.leases.iter().map(|(kind, own)| (kind, span(own))).collect();
         let rest =
             (span(&self.default_lease), span(&self.relation_lease), self.mass_percent, self.mass_floor);
-        let all = (&self.identity, leases, rest, &self.precedence, &self.reducers);
+        let sources: Vec<_> = self.source_leases.iter().map(|(source, own)| (source, span(own))).collect();
+        let all = (&self.identity, leases, rest, sources, &self.precedence, &self.reducers);
         let mut hasher = StableHasher::new();
         // Ordered maps with names as keys: one form for one content, and nothing that could fail.
         hasher.text(&serde_json::to_string(&all).unwrap_or_default());
@@ -187,6 +196,14 @@ impl CmdbConfig {
     #[must_use]
     pub const fn relations_lease(mut self, lease: Option<Duration>) -> Self {
         self.relation_lease = lease;
+        self
+    }
+
+    /// What this source (or family of them: the part of its name before `@`) says leaves it when it is not renewed for
+    /// `lease`, whatever the kind of item says; `None`: never. Documents that are imported are so by default.
+    #[must_use]
+    pub fn source_lease(mut self, source: SourceName, lease: Option<Duration>) -> Self {
+        self.source_leases.insert(source, lease);
         self
     }
 
@@ -225,6 +242,15 @@ impl CmdbConfig {
 
     pub(crate) const fn ring_size(&self) -> usize {
         self.remembered_changes
+    }
+
+    /// The lease of a source that has one of its own.
+    pub(crate) fn lease_of_source(&self, source: &SourceName) -> Option<Option<Duration>> {
+        if self.source_leases.is_empty() {
+            return None;
+        }
+        let family = source.as_str().split_once('@').map_or(source.as_str(), |(family, _)| family);
+        self.source_leases.get(source).or_else(|| self.source_leases.get(family)).copied()
     }
 
     /// The lease of the nearest general kind that has one.

@@ -48,6 +48,8 @@ pub mod health;
 pub mod history;
 pub mod identity;
 pub mod impact;
+#[cfg(feature = "import")]
+pub mod import;
 pub mod laboratory;
 mod lock;
 #[cfg(feature = "policy")]

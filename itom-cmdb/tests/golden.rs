@@ -1,8 +1,16 @@
 //! The stored form of facts and their addresses. A change here breaks every log that exists: add a format instead.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use itom_cmdb::Precedence;
 use itom_cmdb::fact::{Fact, facts_of};
+use itom_cmdb::graph::{Effect, FailureMode, Flow, Gate, Passage, RelationSpec};
+use itom_cmdb::identity::{IdentityRules, SourceRule};
+use itom_cmdb::ruleset::{AttributeRule, AttributeType, KindRule, Lease, Reducer, RelationRule, RuleSet};
 use itom_core::{
-    Batch, Coverage, Key, Retraction, Scope, SourceName, Timestamp, Value, attr, kind, relation,
+    AttrName, Batch, CiKind, Coverage, Key, RelationKind, Retraction, Scope, SourceName, Strength, Timestamp,
+    Value, attr, key_kind, kind, relation,
 };
 
 fn golden() -> Vec<Fact> {
@@ -36,4 +44,88 @@ fn facts_read_back_equal() {
         let text = serde_json::to_string(&fact).unwrap();
         assert_eq!(serde_json::from_str::<Fact>(&text).unwrap(), fact);
     }
+}
+
+/// What is written today is read by every later release. After a wanted change run with `ITOM_BLESS=1` and read the
+/// difference as a reviewer would.
+fn kept(name: &str, written: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("ITOM_BLESS").is_some() {
+        std::fs::write(&path, written).expect("the golden file can be written");
+    }
+    std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; run with ITOM_BLESS=1 to write it", path.display()))
+}
+
+fn keeps(name: &str, rules: &RuleSet) {
+    let written = rules.to_json() + "\n";
+    let kept = kept(name, &written);
+    assert_eq!(kept, written, "the form of {name} changed; rule sets that people keep must stay readable");
+    let read = RuleSet::from_json(name, kept.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(read, *rules, "{name} does not read back as it was written");
+    assert_eq!(read.hash(), rules.hash());
+}
+
+#[test]
+fn the_default_pack_keeps_its_form() {
+    let mut pack = RuleSet::default_pack();
+    // A release alone changes nothing in it.
+    pack.version = "0".into();
+    keeps("default_pack.json", &pack);
+}
+
+#[test]
+fn a_rule_set_that_uses_everything_keeps_its_form() {
+    let camera = CiKind::literal("device.camera");
+    let rules = RuleSet::new("everything", "3")
+        .kind(kind::DEVICE, KindRule::new("A device").lease(Lease::Never))
+        .kind(
+            camera.clone(),
+            KindRule::new("A camera")
+                .extending(kind::DEVICE)
+                .attribute(AttrName::literal("camera.lens"), AttributeRule::required(AttributeType::Text))
+                .attribute(
+                    attr::HOST_IP,
+                    AttributeRule::recommended(AttributeType::List).reduced(Reducer::Union),
+                )
+                .identified_by([key_kind::SERIAL, key_kind::MAC])
+                .mints_at(Strength::Administrative)
+                .lease(Lease::After(Duration::from_secs(90))),
+        )
+        .kind(
+            CiKind::literal("device.camera.old"),
+            KindRule::new("An old one").attribute(
+                AttrName::literal("camera.lens"),
+                AttributeRule::optional(AttributeType::Any).reduced(Reducer::Replace).overriding(),
+            ),
+        )
+        .relation(
+            relation::DEPENDS_ON,
+            RelationRule::new(
+                RelationSpec::flowing(Flow::ToFrom)
+                    .gated(Gate::KOfN(2))
+                    .with_effect(Effect::Capacity)
+                    .passing(Passage::new([FailureMode::DataLoss], FailureMode::Unreachable)),
+            )
+            .joining([camera.clone()], [kind::DEVICE])
+            .one_per_source(),
+        )
+        .relation(RelationKind::literal("watches"), RelationRule::default().containing())
+        .identity(
+            IdentityRules::default()
+                .hot_above(5)
+                .crowd_above(100)
+                .junk("none of your business")
+                .source(SourceRule::with_double_entries(SourceName::literal("sheet"))),
+        )
+        .precedence(
+            Precedence::new(SourceName::literal("agent"), 10)
+                .for_kind(camera)
+                .for_attribute(attr::HOST_IP)
+                .fresh_for(Duration::from_secs(3600)),
+        )
+        .source_lease(SourceName::literal("csv"), Lease::Never)
+        .source_lease(SourceName::literal("probe"), Lease::After(Duration::from_secs(60)));
+    rules.check().expect("it is sound");
+    keeps("rule_set.json", &rules);
 }

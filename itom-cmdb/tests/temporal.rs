@@ -8,7 +8,7 @@ use std::time::Duration;
 use estate::{Run, STEP, runs};
 use itom_cmdb::fact::{Fact, facts_of};
 use itom_cmdb::history::diff;
-use itom_cmdb::temporal::{Chronicle, Point};
+use itom_cmdb::temporal::Point;
 use itom_cmdb::{Cmdb, CmdbConfig, Precedence};
 use itom_core::{Batch, Coverage, Scope, SourceName, Timestamp, attr, kind};
 use proptest::prelude::*;
@@ -33,13 +33,13 @@ fn times(facts: &[Fact], pick: impl Fn(&Fact) -> Timestamp) -> Vec<Timestamp> {
     times
 }
 
-fn assert_equal(chronicle: &mut Chronicle, point: Point) -> Result<(), TestCaseError> {
-    let expected = chronicle.cmdb().view_at(point.valid, point.recorded);
-    let got = chronicle.view(point);
+fn assert_equal(cmdb: &Cmdb, point: Point) -> Result<(), TestCaseError> {
+    let expected = cmdb.at(point.valid, point.recorded).view();
+    let got = cmdb.past().view(point);
     prop_assert_eq!(got.state_hash(), expected.state_hash(), "view at {:?}", point);
     prop_assert_eq!(got.len(), expected.len());
     for ci in expected.cis() {
-        prop_assert_eq!(chronicle.ci(ci.id(), point), Some(ci.clone()), "item at {:?}", point);
+        prop_assert_eq!(cmdb.past().ci(ci.id(), point), Some(ci.clone()), "item at {:?}", point);
         prop_assert!(got.by_kind(ci.kind()).contains(&ci));
         prop_assert_eq!(
             got.relations_of(ci.id()).collect::<Vec<_>>(),
@@ -76,34 +76,45 @@ proptest! {
         planned in any::<bool>(),
         picks in proptest::collection::vec((any::<proptest::sample::Index>(), any::<proptest::sample::Index>()), 12),
         forget in proptest::option::of(any::<proptest::sample::Index>()),
+        feeding in any::<proptest::sample::Index>(),
+        (steps, asks) in any::<(bool, bool)>(),
     ) {
-        let mut chronicle = Chronicle::new(config());
+        let mut cmdb = Cmdb::new(config());
         let mut facts = Vec::new();
         let mut ask = Vec::new();
         for (index, (at, own)) in learned(&runs, &delays).into_iter().enumerate() {
-            let own = if planned { chronicle.plan(&runs[index].batch(), at) } else { own };
+            let own = if planned { cmdb.plan(&runs[index].batch(), at) } else { own };
             facts.extend(own.iter().cloned());
-            chronicle.ingest(own);
-            if index % 3 == 1 {
+            if index == feeding.index(runs.len()) {
+                cmdb.past().prepare();
+            }
+            cmdb.ingest(own);
+            if steps {
+                // As a driver does: each thing that runs out before the next run does so at a time of its own.
+                while let Some(due) = cmdb.next_deadline().filter(|due| due.at < at + SEC) {
+                    cmdb.expire(due.at);
+                }
+            }
+            if index % 3 == 1 && asks {
                 // Lines that exist while more comes in.
                 ask.push(Point::new(runs[index / 2].at(), at));
-                assert_equal(&mut chronicle, *ask.last().unwrap())?;
-                assert_equal(&mut chronicle, Point::was(runs[index].at()))?;
+                assert_equal(&cmdb, *ask.last().unwrap())?;
+                assert_equal(&cmdb, Point::was(runs[index].at()))?;
             }
         }
         let (valid, recorded) = (times(&facts, Fact::observed), times(&facts, Fact::recorded));
         if let Some(forget) = forget {
-            chronicle.forget(*forget.get(&recorded));
+            cmdb.past().forget(*forget.get(&recorded));
         }
         for (v, r) in picks {
             let point = Point::new(*v.get(&valid), *r.get(&recorded));
-            assert_equal(&mut chronicle, point)?;
+            assert_equal(&cmdb, point)?;
             let other = Point::new(Timestamp::MAX, point.recorded - SEC);
             for (a, b) in [(other, Point::believed(point.recorded)), (Point::was(point.valid), point)] {
-                let replayed = |p: Point| chronicle.cmdb().view_at(p.valid, p.recorded);
-                let at = b.recorded.min(chronicle.cmdb().view().as_of().unwrap());
+                let replayed = |p: Point| cmdb.at(p.valid, p.recorded).view();
+                let at = b.recorded.min(cmdb.view().as_of().unwrap());
                 let mut expected = diff(&replayed(a), &replayed(b), at);
-                let mut got = chronicle.diff(a, b);
+                let mut got = cmdb.past().diff(a, b);
                 for change in expected.iter_mut().chain(&mut got) {
                     change.at = at;
                 }
@@ -111,7 +122,15 @@ proptest! {
             }
         }
         for point in ask {
-            assert_equal(&mut chronicle, point)?;
+            assert_equal(&cmdb, point)?;
+        }
+        // A past view is one like any other: it has the same answers about its kinds and the same differences.
+        let now = cmdb.view();
+        for (a, b) in recorded.iter().zip(recorded.iter().skip(1)).step_by(7) {
+            let (a, b) = (Point::believed(*a), Point::believed(*b));
+            let (one, other) = (cmdb.past().view(a), cmdb.past().view(b));
+            prop_assert_eq!(one.differences(&other).is_empty(), one.state_hash() == other.state_hash());
+            prop_assert_eq!(now.differences(&other).is_empty(), now.state_hash() == other.state_hash());
         }
     }
 
@@ -121,6 +140,7 @@ proptest! {
         runs in runs(),
         delays in proptest::collection::vec(0_i64..200, 1..8),
         seed in any::<u64>(),
+        feeding in any::<proptest::sample::Index>(),
     ) {
         let mut rounds = learned(&runs, &delays);
         let mut seed = seed;
@@ -129,23 +149,35 @@ proptest! {
             rounds.swap(index, (seed >> 33) as usize % (index + 1));
         }
         let facts: Vec<Fact> = rounds.iter().flat_map(|(_, facts)| facts.clone()).collect();
-        let mut chronicle = Chronicle::new(config());
-        for (_, own) in rounds {
-            chronicle.ingest(own);
+        let mut cmdb = Cmdb::new(config());
+        let feeding = feeding.index(rounds.len());
+        for (index, (_, own)) in rounds.into_iter().enumerate() {
+            if index == feeding {
+                cmdb.past().prepare();
+            }
+            cmdb.ingest(own);
         }
         let (valid, recorded) = (times(&facts, Fact::observed), times(&facts, Fact::recorded));
         for (index, v) in valid.iter().enumerate().step_by(5) {
             let r = recorded[(index * 7) % recorded.len()];
-            assert_equal(&mut chronicle, Point::new(*v, r))?;
-            assert_equal(&mut chronicle, Point::believed(r))?;
+            assert_equal(&cmdb, Point::new(*v, r))?;
+            assert_equal(&cmdb, Point::believed(r))?;
         }
         // All at once, as after a restart, gives the same past as step by step.
-        let mut again = Chronicle::new(config());
+        let mut again = Cmdb::new(config());
+        again.past().prepare();
         again.ingest(facts);
         for r in recorded.iter().step_by(4) {
-            assert_equal(&mut again, Point::believed(*r))?;
+            assert_equal(&again, Point::believed(*r))?;
         }
-        prop_assert_eq!(again.cmdb().state_hash(), chronicle.cmdb().state_hash());
+        prop_assert_eq!(again.state_hash(), cmdb.state_hash());
+        // An engine that was replayed for a time has a past of its own.
+        let middle = recorded[recorded.len() / 2];
+        let past = cmdb.at(valid[valid.len() / 2], middle);
+        for r in recorded.iter().step_by(6) {
+            assert_equal(&past, Point::believed(*r))?;
+            assert_equal(&past, Point::was(*r))?;
+        }
     }
 }
 
@@ -165,51 +197,90 @@ fn host_run(tick: i64, hosts: usize, changed: usize) -> Batch {
 /// A round in which nothing changed costs no version, and few bytes however many items it saw.
 #[test]
 fn l5_unchanged_rounds_cost_nothing_per_item() {
-    let mut chronicle = Chronicle::new(CmdbConfig::default());
-    let round = |chronicle: &mut Chronicle, tick| {
+    let mut cmdb = Cmdb::new(CmdbConfig::default());
+    let round = |cmdb: &mut Cmdb, tick| {
         let batch = host_run(tick, 400, 0);
-        chronicle.ingest(chronicle.plan(&batch, batch.taken_at()));
-        chronicle.size()
+        cmdb.ingest(cmdb.plan(&batch, batch.taken_at()));
+        cmdb.past().size()
     };
-    let first = round(&mut chronicle, 1);
+    let first = round(&mut cmdb, 1);
     let mut last = first;
     for tick in 2..60 {
-        last = round(&mut chronicle, tick);
+        last = round(&mut cmdb, tick);
     }
     assert_eq!(last.versions, first.versions);
     assert!(last.bytes < first.bytes + 58 * 64, "{first:?} {last:?}");
-    let seen = |chronicle: &mut Chronicle, at: i64| {
-        let view = chronicle.view(Point::believed(Timestamp::from_secs(at)));
+    let seen = |at: i64| {
+        let view = cmdb.past().view(Point::believed(Timestamp::from_secs(at)));
         let mut seen: Vec<_> = view.cis().map(|ci| ci.last_seen()).collect();
         seen.dedup();
         seen
     };
-    assert_eq!(seen(&mut chronicle, 30 * 60 + 59), [Timestamp::from_secs(30 * 60)]);
-    assert_eq!(seen(&mut chronicle, 59), []);
+    assert_eq!(seen(30 * 60 + 59), [Timestamp::from_secs(30 * 60)]);
+    assert_eq!(seen(59), []);
+}
+
+/// Items that two sources see, each in a round of its own, settle in groups: a round costs two times for each group.
+#[test]
+fn l5_items_of_several_sources_cost_nothing_per_round() {
+    let mut cmdb = Cmdb::new(CmdbConfig::default());
+    let mut sizes = Vec::new();
+    for tick in 1..40 {
+        for (index, source) in ["one", "two"].into_iter().enumerate() {
+            let at = Timestamp::from_secs(tick * 60 + 7 * index as i64);
+            let mut batch = Batch::new(SourceName::literal(source), at);
+            for host in 50 * index..50 * index + 100 {
+                batch
+                    .ci(format!("host-{host}"), kind::HOST)
+                    .key(itom_core::Key::serial(&format!("SN-{host:06}")).unwrap());
+            }
+            cmdb.ingest(cmdb.plan(&batch, at));
+        }
+        sizes.push(cmdb.past().size());
+    }
+    assert_eq!(cmdb.view().len(), 150);
+    let (early, late) = (sizes[3], sizes[38]);
+    assert_eq!(early.versions, late.versions, "nothing but renewals");
+    assert!(late.bytes < early.bytes + 35 * 4 * 64, "{early:?} {late:?}");
+    for tick in [2, 20, 39] {
+        assert_equal(&cmdb, Point::believed(Timestamp::from_secs(tick * 60 + 3))).unwrap();
+    }
+}
+
+/// Who never asks pays nothing, and a clone asks anew.
+#[test]
+fn the_past_is_free_until_somebody_asks() {
+    let mut cmdb = Cmdb::new(CmdbConfig::default());
+    let batch = host_run(1, 3, 0);
+    cmdb.ingest(cmdb.plan(&batch, batch.taken_at()));
+    assert!(format!("{cmdb:?}").contains("Memo { fed: false }"));
+    cmdb.past().prepare();
+    assert!(format!("{cmdb:?}").contains("Memo { fed: true }"));
+    assert!(format!("{:?}", cmdb.clone()).contains("Memo { fed: false }"));
 }
 
 #[test]
 fn an_attribute_has_a_past_on_both_axes() {
-    let mut chronicle = Chronicle::new(CmdbConfig::default());
+    let mut cmdb = Cmdb::new(CmdbConfig::default());
     for (tick, learned) in [(1, 1), (5, 5), (3, 9)] {
         let batch = host_run(tick, 1, 1);
-        chronicle.ingest(chronicle.plan(&batch, Timestamp::from_secs(learned * 60)));
+        cmdb.ingest(cmdb.plan(&batch, Timestamp::from_secs(learned * 60)));
     }
-    let id = chronicle.cmdb().view().cis().next().unwrap().id();
+    let id = cmdb.view().cis().next().unwrap().id();
     let minutes = |spans: Vec<(itom_core::Interval, itom_core::Value)>| -> Vec<(i64, i64, String)> {
         let text = |value: &itom_core::Value| value.as_text().unwrap_or("?").to_owned();
         let minute = |at: Timestamp| if at == Timestamp::MAX { -1 } else { at.as_secs() / 60 };
         spans.iter().map(|(span, value)| (minute(span.from()), minute(span.to()), text(value))).collect()
     };
-    let believed = minutes(chronicle.believed(id, &attr::OS_KERNEL_RELEASE));
+    let believed = minutes(cmdb.past().believed(id, &attr::OS_KERNEL_RELEASE));
     assert_eq!(believed, [(1, 5, "6.1.1".to_owned()), (5, -1, "6.1.5".to_owned())], "half-open, no overlap");
-    let was = minutes(chronicle.was(id, &attr::OS_KERNEL_RELEASE, Timestamp::MAX));
+    let was = minutes(cmdb.past().was(id, &attr::OS_KERNEL_RELEASE, Timestamp::MAX).unwrap());
     let expected = [(1, 3, "6.1.1".to_owned()), (3, 5, "6.1.3".to_owned()), (5, -1, "6.1.5".to_owned())];
     assert_eq!(was, expected, "the late fact changed the past");
-    let before = minutes(chronicle.was(id, &attr::OS_KERNEL_RELEASE, Timestamp::from_secs(8 * 60)));
-    assert_eq!(before, believed, "and not what was known before it came");
+    let before = cmdb.past().was(id, &attr::OS_KERNEL_RELEASE, Timestamp::from_secs(8 * 60)).unwrap();
+    assert_eq!(minutes(before), believed, "and not what was known before it came");
     // The same facts alone.
     let mut alone = Cmdb::new(CmdbConfig::default());
-    alone.ingest(chronicle.cmdb().facts().iter().cloned().collect());
-    assert_eq!(alone.view().state_hash(), chronicle.cmdb().view().state_hash());
+    alone.ingest(cmdb.facts().iter().cloned().collect());
+    assert_eq!(alone.view().state_hash(), cmdb.view().state_hash());
 }

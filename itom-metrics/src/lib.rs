@@ -11,18 +11,30 @@
 //! reads once its last sample is older than the reader's lookback; there are no staleness markers, and NaN is a value
 //! like any other, every bit of its payload kept.
 
+#[cfg(feature = "api")]
+pub mod api;
 mod chunk;
-#[cfg_attr(not(feature = "durable"), expect(dead_code, reason = "the forms of the log are among them"))]
+#[cfg(feature = "prom-api")]
+pub mod client;
+#[cfg_attr(
+    not(any(feature = "durable", feature = "remote-write")),
+    expect(dead_code, reason = "the forms of the log are among them")
+)]
 mod code;
 #[cfg(feature = "durable")]
 pub mod durable;
 pub mod eval;
+pub mod exposition;
 pub mod histogram;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod promql;
 #[cfg(any(test, feature = "testing"))]
 pub mod promqltest;
 mod queryable;
 pub mod reading;
+#[cfg(feature = "remote-write")]
+pub mod remote_write;
 mod selector;
 mod store;
 

@@ -66,6 +66,8 @@ pub mod map;
 pub mod prelude;
 #[cfg(feature = "prometheus")]
 pub mod promql;
+#[cfg(feature = "prometheus")]
+pub mod ruletest;
 mod sim;
 
 pub use itom_alert as alert;

@@ -54,12 +54,14 @@ fn is_any(item: &CiKind, kinds: &[CiKind]) -> bool {
 pub fn map(view: &View, detail: Detail) -> MapDocument {
     let there = |id: CiId| view.ci(id).is_some_and(|ci| ci.state().is_active());
     let active = |edge: &&Relation| edge.state.is_active() && there(edge.from) && there(edge.to);
-    // Both ends of a dependency are shown whatever they are: that is what the map is for.
+    // Both ends of a dependency are shown whatever they are: that is what the map is for. But packages of bills of
+    // materials need each other by the hundred, and none of them runs.
     let ends: BTreeSet<CiId> = view
         .relations()
         .filter(|edge| edge.kind == relation::DEPENDS_ON)
         .filter(active)
         .flat_map(|edge| [edge.from, edge.to])
+        .filter(|id| view.ci(*id).is_some_and(|ci| !ci.kind().is_a(&kind::SOFTWARE)))
         .collect();
     let shown = |ci: &Ci| match detail {
         Detail::All => true,

@@ -1,16 +1,23 @@
 //! Carrying out what the groups want: the part between the machine and the ports.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use itom_core::{
-    Annotations, ErrorChain, Interval, LabelName, Labels, Machine as _, MatchOp, MetricName, RuleLanguage,
-    RuleSink, SampleSource, Selector, Text, Timestamp,
+    Annotations, CiId, ErrorChain, Interval, LabelName, Labels, Machine as _, MatchOp, MetricName,
+    RuleLanguage, RuleSink, SampleSource, Selector, Text, Timestamp,
 };
 
 use super::file::{GroupRule, overlay};
 use super::groups::{Evaluate, Evaluated, Found, GroupInput, GroupOutput, RuleGroups, StoredState};
 use super::template::Expansion;
+
+/// Tells from the labels of a sample which item it is about.
+pub trait Subjects: Send + Sync + fmt::Debug {
+    /// The item, if the labels are those of one and no other. `__name__` is among them where the expression keeps it.
+    fn subject_of(&self, labels: &Labels) -> Option<CiId>;
+}
 
 /// Where groups read and write.
 #[derive(Debug, Clone)]
@@ -21,6 +28,8 @@ pub struct GroupPorts<'a> {
     pub sink: &'a dyn RuleSink,
     /// Where pending times are read after a restart; nothing is restored without it.
     pub stored: Option<&'a dyn SampleSource>,
+    /// What tells which item an alert is about where its expression does not say.
+    pub subjects: Option<&'a dyn Subjects>,
     /// The labels of this installation: templates see them, alerts do not carry them.
     pub external_labels: Labels,
     /// Where this installation is seen from outside.
@@ -32,7 +41,7 @@ impl<'a> GroupPorts<'a> {
     #[must_use]
     pub fn new(language: Arc<dyn RuleLanguage>, sink: &'a dyn RuleSink) -> Self {
         let (external_labels, external_url) = (Labels::empty(), Text::default());
-        Self { language, sink, stored: None, external_labels, external_url }
+        Self { language, sink, stored: None, subjects: None, external_labels, external_url }
     }
 }
 
@@ -62,7 +71,8 @@ pub fn evaluate(ask: &Evaluate, ports: &GroupPorts<'_>) -> Vec<Evaluated> {
             }
         };
         let samples = evaluation.samples.into_iter();
-        let found: Vec<Found> = samples.map(|sample| find(rule, sample, &expansion)).collect();
+        let found: Vec<Found> =
+            samples.map(|sample| find(rule, sample, &expansion, ports.subjects)).collect();
         let distinct: BTreeSet<&Labels> = found.iter().map(|found| &found.labels).collect();
         let found = if distinct.len() == found.len() {
             Ok(found)
@@ -76,7 +86,12 @@ pub fn evaluate(ask: &Evaluate, ports: &GroupPorts<'_>) -> Vec<Evaluated> {
     ask.rules.iter().zip(results).map(one).collect()
 }
 
-fn find(rule: &GroupRule, sample: itom_core::RuleSample, expansion: &Expansion) -> Found {
+fn find(
+    rule: &GroupRule,
+    sample: itom_core::RuleSample,
+    expansion: &Expansion,
+    subjects: Option<&dyn Subjects>,
+) -> Found {
     const ALERTNAME: LabelName = LabelName::literal("alertname");
     let Some(alerting) = rule.alerting() else {
         let own = rule.labels.iter().map(|(name, value)| (name, value.clone()));
@@ -89,7 +104,8 @@ fn find(rule: &GroupRule, sample: itom_core::RuleSample, expansion: &Expansion) 
     let labels = labels.to_builder().set(ALERTNAME, rule.name.clone()).build();
     let annotations =
         alerting.annotations.iter().map(|(name, template)| (name.clone(), expand(template))).collect();
-    Found { labels, subject: sample.subject, value: sample.value, annotations }
+    let subject = sample.subject.or_else(|| subjects?.subject_of(&sample.labels));
+    Found { labels, subject, value: sample.value, annotations }
 }
 
 /// Reads what was stored about alerts before a restart.

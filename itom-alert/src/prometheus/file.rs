@@ -41,6 +41,15 @@ pub struct FileError {
     pub reason: String,
 }
 
+impl FileError {
+    /// What is wrong with a file as a whole: it cannot be read, say.
+    #[must_use]
+    pub fn of_file(file: impl Into<Text>, reason: impl Into<String>) -> Self {
+        let (file, reason) = (file.into(), reason.into());
+        Self { file, place: Place::default(), group: None, rule: None, reason }
+    }
+}
+
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.file)?;

@@ -8,11 +8,13 @@ pub(crate) mod duration;
 mod file;
 mod groups;
 mod life;
+pub mod packs;
 pub(crate) mod template;
 #[cfg(test)]
 mod testing;
+mod unit;
 
-pub use carry::{GroupPorts, carry_out, evaluate};
+pub use carry::{GroupPorts, Subjects, carry_out, evaluate};
 pub use document::Place;
 pub use file::{Alerting, FileError, FileOptions, GroupRule, MAX_FILE_BYTES, RuleFile, RuleGroup, RuleKind};
 pub use groups::{
@@ -21,3 +23,4 @@ pub use groups::{
 };
 pub use life::GroupAlerts;
 pub use template::{Expansion, Template};
+pub use unit::{AlertCase, ExpectedAlert, ExpectedSample, ExprCase, InputSeries, UnitFile, UnitTest};

@@ -6,9 +6,24 @@ use itom_core::{AttrName, Value};
 
 use super::MapDocument;
 
-/// One field. What a spreadsheet would take for a formula is marked as text.
+/// The first columns of the table of items.
+pub(crate) const ITEM_HEAD: [&str; 5] = ["id", "name", "kind", "layer", "state"];
+/// The first columns of the table of relations.
+pub(crate) const RELATION_HEAD: [&str; 5] = ["relation", "from", "from_name", "to", "to_name"];
+
+/// The column of an attribute: its name, marked where a first column is called so.
+pub(crate) fn column(head: &[&str], name: &AttrName) -> String {
+    if head.contains(&name.as_str()) { format!("attribute:{name}") } else { name.to_string() }
+}
+
+const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// One field. What a spreadsheet would take for a formula is marked as text; so is what looks as if it were marked, so
+/// that a reader can tell them apart.
 fn field(out: &mut String, text: &str) {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+    let marked =
+        text.strip_prefix('\'').is_some_and(|rest| rest.starts_with('\'') || rest.starts_with(FORMULA));
+    let formula = marked || text.starts_with(FORMULA) && text.parse::<f64>().is_err();
     let quoted = formula || text.contains(['"', ',', '\n', '\r']);
     if !quoted {
         out.push_str(text);
@@ -40,15 +55,16 @@ fn plain(value: &Value) -> String {
 }
 
 impl MapDocument {
-    /// The items as a table: id, name, kind, layer, state, then one column for each attribute that any item has.
+    /// The items as a table: id, name, kind, layer, state, then one column for each attribute that any item has
+    /// (`attribute:state` for an attribute that is called as one of these five).
     ///
     /// Texts that a spreadsheet would run as a formula get an apostrophe in front.
     #[must_use]
     pub fn to_items_csv(&self) -> String {
         let names: BTreeSet<&AttrName> = self.nodes.iter().flat_map(|node| node.attributes.keys()).collect();
         let mut out = String::new();
-        let head = ["id", "name", "kind", "layer", "state"];
-        line(&mut out, head.into_iter().chain(names.iter().map(|name| name.as_str())));
+        let columns: Vec<String> = names.iter().map(|name| column(&ITEM_HEAD, name)).collect();
+        line(&mut out, ITEM_HEAD.into_iter().chain(columns.iter().map(String::as_str)));
         for node in &self.nodes {
             let values: Vec<String> =
                 names.iter().map(|name| node.attributes.get(*name).map(plain).unwrap_or_default()).collect();
@@ -71,8 +87,8 @@ impl MapDocument {
         let names: BTreeSet<&AttrName> =
             edges.iter().flat_map(|(_, _, edge)| edge.attributes.keys()).collect();
         let mut out = String::new();
-        let head = ["relation", "from", "from_name", "to", "to_name"];
-        line(&mut out, head.into_iter().chain(names.iter().map(|name| name.as_str())));
+        let columns: Vec<String> = names.iter().map(|name| column(&RELATION_HEAD, name)).collect();
+        line(&mut out, RELATION_HEAD.into_iter().chain(columns.iter().map(String::as_str)));
         for (from, to, edge) in edges {
             let values: Vec<String> =
                 names.iter().map(|name| edge.attributes.get(*name).map(plain).unwrap_or_default()).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use itom_core::{AttrName, CiId, CiKind, Classify, ErrorKind, RelationKind, Text, Value, kind};
+use itom_core::{AttrName, CiId, CiKind, Classify, ErrorKind, RelationKind, Text, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{Gate, GraphError, RelationGraph, RelationModel};
@@ -76,6 +76,8 @@ pub enum MapLayer {
     Storage,
     /// Places.
     Place,
+    /// Packages, libraries, images.
+    Software,
     /// Anything else.
     Other,
 }
@@ -84,26 +86,51 @@ impl MapLayer {
     /// The layer of a kind of item.
     #[must_use]
     pub fn of(item: &CiKind) -> Self {
-        let layers: [(&CiKind, Self); 17] = [
-            (&kind::BUSINESS_SERVICE, Self::Business),
-            (&kind::TEAM, Self::Business),
-            (&kind::APPLICATION, Self::Application),
-            (&kind::SERVICE, Self::Service),
-            (&kind::PROCESS, Self::Process),
-            (&kind::UNIT, Self::Process),
-            (&kind::CONTAINER, Self::Process),
-            (&kind::SOFTWARE, Self::Other),
-            (&kind::HOST, Self::Host),
-            (&CiKind::literal("network"), Self::Network),
-            (&kind::DEVICE, Self::Network),
-            (&kind::DISK, Self::Storage),
-            (&kind::FILESYSTEM, Self::Storage),
-            (&CiKind::literal("storage"), Self::Storage),
-            (&kind::LOCATION, Self::Place),
-            (&CiKind::literal("rack"), Self::Place),
-            (&CiKind::literal("site"), Self::Place),
+        // Refinements before what they refine.
+        const LAYERS: &[(&str, MapLayer)] = &[
+            ("business_service", MapLayer::Business),
+            ("team", MapLayer::Business),
+            ("person", MapLayer::Business),
+            ("application", MapLayer::Application),
+            ("api", MapLayer::Application),
+            ("service", MapLayer::Service),
+            ("resource", MapLayer::Service),
+            ("k8s.service", MapLayer::Service),
+            ("k8s.ingress", MapLayer::Service),
+            ("cloud.database", MapLayer::Service),
+            ("cloud.queue", MapLayer::Service),
+            ("cloud.function", MapLayer::Service),
+            ("process", MapLayer::Process),
+            ("unit", MapLayer::Process),
+            ("container", MapLayer::Process),
+            ("k8s.pod", MapLayer::Process),
+            ("k8s.workload", MapLayer::Process),
+            ("host", MapLayer::Host),
+            ("cluster", MapLayer::Host),
+            ("k8s.node", MapLayer::Host),
+            ("k8s.cluster", MapLayer::Host),
+            ("network", MapLayer::Network),
+            ("cloud.network", MapLayer::Network),
+            ("cloud.load_balancer", MapLayer::Network),
+            ("device", MapLayer::Network),
+            ("disk", MapLayer::Storage),
+            ("filesystem", MapLayer::Storage),
+            ("storage", MapLayer::Storage),
+            ("k8s.volume", MapLayer::Storage),
+            ("cloud.volume", MapLayer::Storage),
+            ("cloud.bucket", MapLayer::Storage),
+            ("location", MapLayer::Place),
+            ("rack", MapLayer::Place),
+            ("site", MapLayer::Place),
+            ("cloud.region", MapLayer::Place),
+            ("cloud.zone", MapLayer::Place),
+            ("software", MapLayer::Software),
+            ("container_image", MapLayer::Software),
         ];
-        layers.iter().find(|(general, _)| item.is_a(general)).map_or(Self::Other, |(_, layer)| *layer)
+        let fits = |general: &str| {
+            item.as_str().strip_prefix(general).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        LAYERS.iter().find(|(general, _)| fits(general)).map_or(Self::Other, |(_, layer)| *layer)
     }
 
     /// What people call it.
@@ -118,6 +145,7 @@ impl MapLayer {
             Self::Network => "Network",
             Self::Storage => "Storage",
             Self::Place => "Places",
+            Self::Software => "Software",
             Self::Other => "Other",
         }
     }

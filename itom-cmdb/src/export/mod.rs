@@ -22,7 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod csv;
+pub(crate) mod csv;
 mod cytoscape;
 mod document;
 mod dot;

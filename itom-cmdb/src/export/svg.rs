@@ -23,6 +23,7 @@ const fn layer_colour(layer: MapLayer) -> &'static str {
         MapLayer::Network => "#c4622d",
         MapLayer::Storage => "#a34a62",
         MapLayer::Place => "#68707c",
+        MapLayer::Software => "#4d7c8a",
         MapLayer::Other => "#8a8f98",
     }
 }

@@ -125,12 +125,12 @@ impl VariableResolver for Names<'_, '_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
         let scope = &self.scope;
         let value = match variable {
-            "attr" => return Some(CowVal::owned(Attributes { ci: scope.ci, notes: self.notes })),
+            "attr" => return Some(CowVal::owned(Shell(Attributes { ci: scope.ci, notes: self.notes }))),
             "ci" => value::subject(scope.ci),
             "now" => cel::Value::Int(scope.now.as_micros().div_euclid(1_000_000)),
             "outgoing" | "incoming" => {
                 let value = scope.related(variable == "outgoing");
-                return Some(CowVal::owned(Related(value)));
+                return Some(CowVal::owned(Shell(Related(value))));
             }
             "spofs" => scope.items(scope.graph?.single_points_of_failure(scope.ci.id()).into_iter()),
             "breaks" => {
@@ -144,44 +144,31 @@ impl VariableResolver for Names<'_, '_> {
     }
 }
 
-/// The attributes of an item. What is read is noted.
-#[derive(Debug, Clone, Copy)]
-struct Attributes<'a> {
-    ci: &'a Ci,
-    notes: &'a Mutex<Notes>,
+/// What an expression looks into by name without knowing what is there.
+trait Lookup: fmt::Debug + Clone + Send + Sync {
+    /// What is called so.
+    fn look_up(&self, name: &str) -> Result<cel::Value, ExecutionError>;
+    /// Whether anything is called so.
+    fn has(&self, name: &str) -> bool;
 }
 
-impl Attributes<'_> {
-    fn look_up(&self, key: &dyn Val) -> Result<cel::Value, ExecutionError> {
+/// A [`Lookup`] as a value of the language.
+#[derive(Debug, Clone)]
+struct Shell<T>(T);
+
+impl<T: Lookup> Shell<T> {
+    fn look_up(&self, key: &dyn Val) -> Result<Box<dyn Val>, ExecutionError> {
         let Some(name) = key.downcast_ref::<CelString<'_>>() else {
             return Err(ExecutionError::no_such_key("a name that is no text"));
         };
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut missing = |what: &str| {
-            notes.missing.get_or_insert_with(|| Text::from(format!("`{}` {what}", name.inner())));
-            ExecutionError::no_such_key(name.inner())
-        };
-        let Ok(attribute) = AttrName::new(name.inner()) else {
-            return Err(missing("is no name of an attribute"));
-        };
-        let found = match self.ci.value(&attribute).map(value::known) {
-            None => Err(missing("is not given by any source")),
-            Some(Err(Missing::Unknown)) => Err(missing("could not be read by its source")),
-            Some(Err(Missing::Withheld)) => Err(missing("is withheld by its source")),
-            Some(Ok(value)) => Ok(value),
-        };
-        notes.read.insert(attribute);
-        found
+        self.0
+            .look_up(name.inner())?
+            .try_into()
+            .map_err(|_| ExecutionError::InternalError("a value without a form in the language".to_owned()))
     }
 }
 
-fn boxed(value: cel::Value) -> Result<Box<dyn Val>, ExecutionError> {
-    value
-        .try_into()
-        .map_err(|_| ExecutionError::InternalError("a value without a form in the language".to_owned()))
-}
-
-impl Val for Attributes<'_> {
+impl<T: Lookup> Val for Shell<T> {
     fn get_type(&self) -> &Type {
         &DYN_TYPE
     }
@@ -212,88 +199,17 @@ impl Val for Attributes<'_> {
     where
         Self: 'v,
     {
-        Box::new(*self)
-    }
-}
-
-impl Container for Attributes<'_> {
-    /// `"os.name" in attr`: whether there is a value, or it is known that there is none to have.
-    fn contains(&self, key: &dyn Val) -> Result<bool, ExecutionError> {
-        let Some(name) = key.downcast_ref::<CelString<'_>>() else { return Ok(false) };
-        let Ok(attribute) = AttrName::new(name.inner()) else { return Ok(false) };
-        let there = self.ci.value(&attribute).is_some_and(|own| value::known(own).is_ok());
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).read.insert(attribute);
-        Ok(there)
-    }
-}
-
-impl Indexer for Attributes<'_> {
-    fn get<'b, 'v>(&'b self, key: &dyn Val) -> Result<CowVal<'b, 'v>, ExecutionError>
-    where
-        Self: 'v,
-    {
-        Ok(CowVal::from(boxed(self.look_up(key)?)?))
-    }
-
-    fn steal<'v>(self: Box<Self>, key: &dyn Val) -> Result<Box<dyn Val + 'v>, ExecutionError>
-    where
-        Self: 'v,
-    {
-        boxed(self.look_up(key)?)
-    }
-}
-
-/// Items by kind of relation; a kind without relations has an empty list.
-#[derive(Debug, Clone)]
-struct Related(cel::Value);
-
-impl Related {
-    fn look_up(&self, key: &dyn Val) -> Result<Box<dyn Val>, ExecutionError> {
-        let Some(kind) = key.downcast_ref::<CelString<'_>>() else {
-            return Err(ExecutionError::no_such_key("a kind of relation that is no text"));
-        };
-        let found = match &self.0 {
-            cel::Value::Map(map) => {
-                map.get(&cel::objects::Key::String(kind.inner().to_owned().into())).cloned()
-            }
-            _ => None,
-        };
-        boxed(found.unwrap_or_else(|| cel::Value::List(Vec::new().into())))
-    }
-}
-
-impl Val for Related {
-    fn get_type(&self) -> &Type {
-        &DYN_TYPE
-    }
-
-    fn cel_type() -> &'static Type {
-        &DYN_TYPE
-    }
-
-    fn as_indexer<'b, 'v>(&'b self) -> Option<&'b (dyn Indexer + 'v)>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-
-    fn into_indexer<'v>(self: Box<Self>) -> Option<Box<dyn Indexer + 'v>>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-
-    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
-    where
-        Self: 'v,
-    {
         Box::new(self.clone())
     }
 }
 
-impl Indexer for Related {
+impl<T: Lookup> Container for Shell<T> {
+    fn contains(&self, key: &dyn Val) -> Result<bool, ExecutionError> {
+        Ok(key.downcast_ref::<CelString<'_>>().is_some_and(|name| self.0.has(name.inner())))
+    }
+}
+
+impl<T: Lookup> Indexer for Shell<T> {
     fn get<'b, 'v>(&'b self, key: &dyn Val) -> Result<CowVal<'b, 'v>, ExecutionError>
     where
         Self: 'v,
@@ -307,6 +223,66 @@ impl Indexer for Related {
     {
         let found: Box<dyn Val + 'v> = self.look_up(key)?;
         Ok(found)
+    }
+}
+
+/// The attributes of an item. What is read is noted.
+#[derive(Debug, Clone, Copy)]
+struct Attributes<'a> {
+    ci: &'a Ci,
+    notes: &'a Mutex<Notes>,
+}
+
+impl Lookup for Attributes<'_> {
+    fn look_up(&self, name: &str) -> Result<cel::Value, ExecutionError> {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing = |what: &str| {
+            notes.missing.get_or_insert_with(|| Text::from(format!("`{name}` {what}")));
+            ExecutionError::no_such_key(name)
+        };
+        let Ok(attribute) = AttrName::new(name) else {
+            return Err(missing("is no name of an attribute"));
+        };
+        let found = match self.ci.value(&attribute).map(value::known) {
+            None => Err(missing("is not given by any source")),
+            Some(Err(Missing::Unknown)) => Err(missing("could not be read by its source")),
+            Some(Err(Missing::Withheld)) => Err(missing("is withheld by its source")),
+            Some(Ok(value)) => Ok(value),
+        };
+        notes.read.insert(attribute);
+        found
+    }
+
+    /// `"os.name" in attr`: whether there is a value, or it is known that there is none to have.
+    fn has(&self, name: &str) -> bool {
+        let Ok(attribute) = AttrName::new(name) else { return false };
+        let there = self.ci.value(&attribute).is_some_and(|own| value::known(own).is_ok());
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).read.insert(attribute);
+        there
+    }
+}
+
+/// Items by kind of relation; a kind without relations has an empty list.
+#[derive(Debug, Clone)]
+struct Related(cel::Value);
+
+impl Related {
+    fn of(&self, name: &str) -> Option<&cel::Value> {
+        match &self.0 {
+            cel::Value::Map(map) => map.get(&cel::objects::Key::String(name.to_owned().into())),
+            _ => None,
+        }
+    }
+}
+
+impl Lookup for Related {
+    fn look_up(&self, name: &str) -> Result<cel::Value, ExecutionError> {
+        Ok(self.of(name).cloned().unwrap_or_else(|| cel::Value::List(Vec::new().into())))
+    }
+
+    /// `"owned_by" in outgoing`: whether there is any relation of the kind.
+    fn has(&self, name: &str) -> bool {
+        self.of(name).is_some()
     }
 }
 

@@ -58,6 +58,8 @@ fn three_answers() {
         (r#"is_a(ci.kind, "host") && !is_a(ci.kind, "service")"#, Truth::True),
         (r#"incoming["runs_on"].exists(s, s.name == "shop")"#, Truth::True),
         (r#"size(outgoing["owned_by"]) == 0"#, Truth::True),
+        (r#""runs_on" in incoming && !("owned_by" in incoming)"#, Truth::True),
+        (r#""runs_on" in outgoing"#, Truth::False),
         (r#"breaks.exists(b, is_a(b.kind, "service"))"#, Truth::True),
         ("1 + 1", Truth::Unknown),
         (r#"ci.active && size(ci.sources) == 1 && ci.sources[0] == "demo""#, Truth::True),

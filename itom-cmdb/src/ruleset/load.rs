@@ -165,6 +165,12 @@ fn from_value(value: Value) -> Result<RuleSet, RuleSetError> {
             "name" => rules.name = read(&field, value)?,
             "version" => rules.version = read(&field, value)?,
             "default_lease" => rules.default_lease = read(&field, value)?,
+            "source_leases" => {
+                for (name, value) in object(&field, value)? {
+                    let path = format!("{field}.{name}");
+                    rules.source_leases.insert(read(&path, Value::String(name))?, read(&path, value)?);
+                }
+            }
             "relation_lease" => rules.relation_lease = read(&field, value)?,
             "mass_percent" => rules.mass_percent = read(&field, value)?,
             "mass_floor" => rules.mass_floor = read(&field, value)?,

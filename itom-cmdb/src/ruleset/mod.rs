@@ -35,7 +35,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use itom_core::{AttrName, CiKind, KeyKind, RelationKind, StableHasher, Strength, Text, Value};
+use itom_core::{AttrName, CiKind, KeyKind, RelationKind, SourceName, StableHasher, Strength, Text, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{CmdbConfig, Precedence};
@@ -364,6 +364,9 @@ pub struct RuleSet {
     /// The lease of relations.
     #[serde(default = "day")]
     pub relation_lease: Lease,
+    /// The leases of sources, or of families of them (the part of the name before `@`), that beat those of kinds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub source_leases: BTreeMap<SourceName, Lease>,
     /// A run that would let go more than this share of a scope is held …
     #[serde(default = "half")]
     pub mass_percent: u8,
@@ -395,6 +398,7 @@ impl RuleSet {
             precedence: Vec::new(),
             default_lease: day(),
             relation_lease: day(),
+            source_leases: BTreeMap::new(),
             mass_percent: half(),
             mass_floor: ten(),
         }
@@ -424,6 +428,13 @@ impl RuleSet {
     #[must_use]
     pub fn precedence(mut self, rule: Precedence) -> Self {
         self.precedence.push(rule);
+        self
+    }
+
+    /// What this source, or family of sources, says leaves it after this lease, whatever the kind of item says.
+    #[must_use]
+    pub fn source_lease(mut self, source: SourceName, lease: Lease) -> Self {
+        self.source_leases.insert(source, lease);
         self
     }
 
@@ -515,6 +526,9 @@ impl From<&RuleSet> for CmdbConfig {
         }
         for rule in &rules.precedence {
             config = config.precedence(rule.clone());
+        }
+        for (source, lease) in &rules.source_leases {
+            config = config.source_lease(source.clone(), lease.span());
         }
         config
             .identity_rules(identity)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use itom_core::{AttrName, CiKind, attr, key_kind, kind, relation};
+use itom_core::{AttrName, CiKind, RelationKind, attr, key_kind, kind, relation};
 
 use super::{AttributeRule, AttributeType, KindRule, Lease, Reducer, RelationRule, RuleSet};
 use crate::graph::RelationModel;
@@ -34,7 +34,8 @@ impl RuleSet {
     #[must_use]
     pub fn default_pack() -> Self {
         let set = Self::new("default", env!("CARGO_PKG_VERSION"));
-        relations(places(platforms(network(machines(set)))))
+        let set = crate::config::documents().fold(set, |set, family| set.source_lease(family, Lease::Never));
+        relations(places(catalogue(platforms(network(machines(set))))))
     }
 }
 
@@ -232,6 +233,24 @@ fn platforms(set: RuleSet) -> RuleSet {
     .kind(own("cloud.queue"), refined("A managed queue"))
 }
 
+/// What bills of materials, catalogues of software and inventories name beside the rest.
+fn catalogue(set: RuleSet) -> RuleSet {
+    let part = |title: &'static str| KindRule::new(title);
+    set.kind(own("software.application"), part("A program as it is delivered"))
+        .kind(own("software.framework"), part("A framework"))
+        .kind(own("software.library"), part("A library in one version"))
+        .kind(own("software.platform"), part("A system or runtime that software is delivered with"))
+        .kind(own("software.firmware"), part("Firmware or a driver"))
+        .kind(own("software.model"), part("A model made by machine learning"))
+        .kind(
+            own("api"),
+            text(lasting("An interface that software offers"), &["catalog.type", "catalog.lifecycle"]),
+        )
+        .kind(own("resource"), text(lasting("Something that software needs to run"), &["catalog.type"]))
+        .kind(own("catalog"), lasting("A part of a catalogue, by where it is kept"))
+        .kind(own("cluster"), text(lasting("Machines that stand in for each other"), &["cluster.type"]))
+}
+
 fn places(set: RuleSet) -> RuleSet {
     set.kind(
         kind::APPLICATION,
@@ -273,7 +292,7 @@ fn relations(set: RuleSet) -> RuleSet {
                 own("k8s"),
                 kind::APPLICATION,
             ],
-            [kind::HOST, kind::DEVICE, kind::CONTAINER, own("k8s"), own("cloud")],
+            [kind::HOST, kind::DEVICE, kind::CONTAINER, own("k8s"), own("cloud"), own("cluster")],
         ),
     )
     .relation(
@@ -287,5 +306,6 @@ fn relations(set: RuleSet) -> RuleSet {
         relation::CHILD_OF,
         rule(&relation::CHILD_OF).joining([kind::PROCESS], [kind::PROCESS]).one_per_source(),
     )
+    .relation(RelationKind::literal("built_with"), RelationRule::default())
     .relation(relation::OWNED_BY, rule(&relation::OWNED_BY).joining([], [kind::TEAM, own("person")]))
 }

@@ -28,10 +28,11 @@ fn the_default_pack_is_sound_and_reads_back() {
     for known in kind::ALL {
         assert!(pack.kinds.contains_key(known), "{known}");
     }
-    assert_eq!(pack.relation_model(), {
-        let model = RelationModel::default();
-        relation::ALL.iter().fold(model.clone(), |all, kind| all.with(kind.clone(), model.spec(kind)))
-    });
+    // It knows more relations than the default model, and says the same of each about failure.
+    let (own, default) = (pack.relation_model(), RelationModel::default());
+    for (kind, spec) in own.iter().chain(default.iter()) {
+        assert_eq!((own.spec(kind), default.spec(kind)), (spec.clone(), spec.clone()), "{kind}");
+    }
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use itom_core::{AttrName, CiId, Timestamp};
+use itom_core::{AttrName, CiId, Text, Timestamp};
 
 use super::packed::{Books, Reader, Writer};
 use crate::identity::Object;
-use crate::view::{Attribute, Ci, Relation, RelationId};
+use crate::view::{Attribute, Ci, CiBody, LifeState, Relation, RelationId};
 
 /// A field, by number.
 pub(super) type Field = u32;
@@ -15,13 +15,18 @@ pub(super) type Field = u32;
 pub(super) const WHOLE: Field = 0;
 /// When it was seen last, where no group of renewals tells.
 pub(super) const LAST_SEEN: Field = 1;
-const FIRST_SEEN: Field = 2;
-const STATE: Field = 3;
-const KIND: Field = 4;
-const NAME: Field = 5;
-const KEYS: Field = 6;
-const OBJECTS: Field = 7;
-const SOURCES: Field = 8;
+/// In which group of renewals it was: its number and one more, or 0 for none.
+pub(super) const GROUP: Field = 2;
+const FIRST_SEEN: Field = 3;
+const STATE: Field = 4;
+const KIND: Field = 5;
+const NAME: Field = 6;
+const KEYS: Field = 7;
+const OBJECTS: Field = 8;
+const SOURCES: Field = 9;
+const LOOSE_END: Field = 10;
+const ENDS: Field = 11;
+const TARGETS: Field = 12;
 /// Attributes come after all others, by the number of their name.
 const ATTRIBUTES: Field = 16;
 
@@ -29,44 +34,52 @@ const ATTRIBUTES: Field = 16;
 pub(super) trait Versioned: Clone {
     type Id: Copy + Ord + crate::view::trie::Id;
 
+    /// Whether it is seen again and again.
+    const RENEWED: bool;
+
     fn seen(&self) -> Timestamp;
     fn set_seen(&mut self, at: Timestamp);
 
-    /// Puts the old value of each field that is different, but for when it was last seen. `false`: the fields do not say
-    /// everything, the whole must be kept.
+    /// What every field is put over.
+    fn blank(id: Self::Id) -> Self;
+
+    /// Puts the old value of each field that is different now, but for when it was last seen; of every field, when it is
+    /// no more. Times are written against `until`.
     fn put_changed(
         old: &Self,
-        new: &Self,
+        new: Option<&Self>,
         books: &mut Books,
         until: Timestamp,
         put: &mut impl FnMut(Field, &[u8]),
-    ) -> bool;
+    );
 
     /// Takes an old value back.
     fn take_back(&mut self, field: Field, bytes: &[u8], until: Timestamp, books: &Books) -> Option<()>;
 }
 
+type Attributes = std::collections::BTreeMap<AttrName, Attribute>;
+
 fn put_attributes(
-    old: &std::collections::BTreeMap<AttrName, Attribute>,
-    new: &std::collections::BTreeMap<AttrName, Attribute>,
+    old: &Attributes,
+    new: Option<&Attributes>,
     books: &mut Books,
     until: Timestamp,
     put: &mut impl FnMut(Field, &[u8]),
 ) {
     for (name, was) in old {
-        if new.get(name) != Some(was) {
+        if new.and_then(|new| new.get(name)) != Some(was) {
             let mut bytes = Writer::default();
             bytes.attribute(books, until, was);
             put(ATTRIBUTES + books.attributes.number(name), &bytes.0);
         }
     }
-    for name in new.keys().filter(|name| !old.contains_key(*name)) {
+    for name in new.into_iter().flat_map(Attributes::keys).filter(|name| !old.contains_key(*name)) {
         put(ATTRIBUTES + books.attributes.number(name), &[]);
     }
 }
 
 fn take_back_attribute(
-    attributes: &mut std::collections::BTreeMap<AttrName, Attribute>,
+    attributes: &mut Attributes,
     field: Field,
     bytes: &[u8],
     until: Timestamp,
@@ -93,8 +106,23 @@ fn numbered(value: u32) -> Vec<u8> {
     bytes.0
 }
 
+fn ago(until: Timestamp, at: Timestamp) -> Vec<u8> {
+    let mut bytes = Writer::default();
+    bytes.signed(until.as_micros().wrapping_sub(at.as_micros()));
+    bytes.0
+}
+
+fn back(until: Timestamp, bytes: &[u8]) -> Option<Timestamp> {
+    Some(Timestamp::from_micros(until.as_micros().wrapping_sub(Reader(bytes).signed()?)))
+}
+
+fn number_in(bytes: &[u8]) -> Option<u64> {
+    Reader(bytes).number()
+}
+
 impl Versioned for Ci {
     type Id = CiId;
+    const RENEWED: bool = true;
 
     fn seen(&self) -> Timestamp {
         self.last_seen
@@ -104,80 +132,93 @@ impl Versioned for Ci {
         self.last_seen = at;
     }
 
+    fn blank(id: CiId) -> Self {
+        let body = CiBody {
+            kind: itom_core::kind::DEVICE,
+            name: Text::default(),
+            keys: Arc::default(),
+            attributes: Arc::default(),
+            objects: Arc::default(),
+            sources: Arc::default(),
+            state: LifeState::Active,
+            loose_end: false,
+        };
+        Self { id, first_seen: Timestamp::MIN, last_seen: Timestamp::MIN, body: Arc::new(body) }
+    }
+
     fn put_changed(
         old: &Self,
-        new: &Self,
+        new: Option<&Self>,
         books: &mut Books,
         until: Timestamp,
         put: &mut impl FnMut(Field, &[u8]),
-    ) -> bool {
-        if old.first_seen != new.first_seen {
+    ) {
+        if new.is_none() {
+            put(LAST_SEEN, &ago(until, old.last_seen));
+        }
+        if new.map(|new| new.first_seen) != Some(old.first_seen) {
+            put(FIRST_SEEN, &ago(until, old.first_seen));
+        }
+        if new.is_some_and(|new| Arc::ptr_eq(&old.body, &new.body)) {
+            return;
+        }
+        let is = new.map(|new| new.body.as_ref());
+        // Taken apart, so that a field that is added is not forgotten here.
+        let CiBody { kind, name, keys, attributes, objects, sources, state, loose_end } = old.body.as_ref();
+        if is.map(|is| is.state) != Some(*state) {
+            put(STATE, &numbered(books.states.number(state)));
+        }
+        if is.map(|is| &is.kind) != Some(kind) {
+            put(KIND, &numbered(books.kinds.number(kind)));
+        }
+        if is.map(|is| &is.name) != Some(name) {
+            put(NAME, name.as_bytes());
+        }
+        if is.map(|is| &is.keys) != Some(keys) {
+            put(KEYS, &numbered(books.keys.number(keys)));
+        }
+        if is.map(|is| &is.sources) != Some(sources) {
+            put(SOURCES, &numbered(books.source_sets.number(sources)));
+        }
+        if is.map(|is| is.loose_end) != Some(*loose_end) {
+            put(LOOSE_END, &[u8::from(*loose_end)]);
+        }
+        if is.map(|is| &is.objects) != Some(objects) {
             let mut bytes = Writer::default();
-            bytes.signed(until.as_micros().wrapping_sub(old.first_seen.as_micros()));
-            put(FIRST_SEEN, &bytes.0);
-        }
-        if Arc::ptr_eq(&old.body, &new.body) {
-            return true;
-        }
-        let (was, is) = (old.body.as_ref(), new.body.as_ref());
-        let mut rebuilt = is.clone();
-        if was.state != is.state {
-            put(STATE, &numbered(books.states.number(&was.state)));
-            rebuilt.state = was.state;
-        }
-        if was.kind != is.kind {
-            put(KIND, &numbered(books.kinds.number(&was.kind)));
-            rebuilt.kind = was.kind.clone();
-        }
-        if was.name != is.name {
-            put(NAME, was.name.as_bytes());
-            rebuilt.name = was.name.clone();
-        }
-        if was.keys != is.keys {
-            put(KEYS, &numbered(books.keys.number(&Arc::new(was.keys.clone()))));
-            rebuilt.keys.clone_from(&was.keys);
-        }
-        if was.sources != is.sources {
-            put(SOURCES, &numbered(books.source_sets.number(&Arc::new(was.sources.clone()))));
-            rebuilt.sources.clone_from(&was.sources);
-        }
-        if was.objects != is.objects {
-            let mut bytes = Writer::default();
-            for object in &was.objects {
+            for object in objects.iter() {
                 bytes.number(u64::from(books.sources.number(&object.source)));
                 bytes.text(&object.native);
             }
             put(OBJECTS, &bytes.0);
-            rebuilt.objects.clone_from(&was.objects);
         }
-        if was.attributes != is.attributes {
-            put_attributes(&was.attributes, &is.attributes, books, until, put);
-            rebuilt.attributes.clone_from(&was.attributes);
+        if is.map(|is| &is.attributes) != Some(attributes) {
+            put_attributes(attributes, is.map(|is| is.attributes.as_ref()), books, until, put);
         }
-        rebuilt == *was
     }
 
     fn take_back(&mut self, field: Field, bytes: &[u8], until: Timestamp, books: &Books) -> Option<()> {
-        let mut reader = Reader(bytes);
         if field == FIRST_SEEN {
-            self.first_seen = Timestamp::from_micros(until.as_micros().wrapping_sub(reader.signed()?));
+            self.first_seen = back(until, bytes)?;
             return Some(());
         }
         let body = Arc::make_mut(&mut self.body);
         match field {
-            STATE => body.state = *books.states.name(reader.number()?)?,
-            KIND => body.kind = books.kinds.name(reader.number()?)?.clone(),
+            STATE => body.state = *books.states.name(number_in(bytes)?)?,
+            KIND => body.kind = books.kinds.name(number_in(bytes)?)?.clone(),
             NAME => body.name = std::str::from_utf8(bytes).ok()?.into(),
-            KEYS => body.keys.clone_from(books.keys.name(reader.number()?)?),
-            SOURCES => body.sources.clone_from(books.source_sets.name(reader.number()?)?),
+            KEYS => body.keys.clone_from(books.keys.name(number_in(bytes)?)?),
+            SOURCES => body.sources.clone_from(books.source_sets.name(number_in(bytes)?)?),
+            LOOSE_END => body.loose_end = bytes != [0],
             OBJECTS => {
-                body.objects.clear();
+                let mut objects = Vec::new();
+                let mut reader = Reader(bytes);
                 while !reader.0.is_empty() {
                     let source = books.sources.name(reader.number()?)?.clone();
-                    body.objects.push(Object::new(source, reader.text()?));
+                    objects.push(Object::new(source, reader.text()?));
                 }
+                body.objects = objects.into();
             }
-            _ => take_back_attribute(&mut body.attributes, field, bytes, until, books)?,
+            _ => take_back_attribute(Arc::make_mut(&mut body.attributes), field, bytes, until, books)?,
         }
         Some(())
     }
@@ -185,6 +226,7 @@ impl Versioned for Ci {
 
 impl Versioned for Relation {
     type Id = RelationId;
+    const RENEWED: bool = true;
 
     fn seen(&self) -> Timestamp {
         self.last_seen
@@ -194,46 +236,132 @@ impl Versioned for Relation {
         self.last_seen = at;
     }
 
+    fn blank(_: RelationId) -> Self {
+        let nobody = CiId::from_bytes([0; 16]);
+        Self {
+            kind: itom_core::relation::DEPENDS_ON,
+            from: nobody,
+            to: nobody,
+            attributes: Arc::default(),
+            sources: Arc::default(),
+            first_seen: Timestamp::MIN,
+            last_seen: Timestamp::MIN,
+            state: LifeState::Active,
+        }
+    }
+
     fn put_changed(
         old: &Self,
-        new: &Self,
+        new: Option<&Self>,
         books: &mut Books,
         until: Timestamp,
         put: &mut impl FnMut(Field, &[u8]),
-    ) -> bool {
-        let mut rebuilt = new.clone();
-        rebuilt.last_seen = old.last_seen;
-        if old.first_seen != new.first_seen {
+    ) {
+        let Self { kind, from, to, attributes, sources, first_seen, last_seen, state } = old;
+        if new.is_none() {
+            // The same id has the same kind and ends.
             let mut bytes = Writer::default();
-            bytes.signed(until.as_micros().wrapping_sub(old.first_seen.as_micros()));
-            put(FIRST_SEEN, &bytes.0);
-            rebuilt.first_seen = old.first_seen;
+            bytes.number(u64::from(books.relations.number(kind)));
+            bytes.0.extend_from_slice(from.as_bytes());
+            bytes.0.extend_from_slice(to.as_bytes());
+            put(ENDS, &bytes.0);
+            put(LAST_SEEN, &ago(until, *last_seen));
         }
-        if old.state != new.state {
-            put(STATE, &numbered(books.states.number(&old.state)));
-            rebuilt.state = old.state;
+        if new.map(|new| new.first_seen) != Some(*first_seen) {
+            put(FIRST_SEEN, &ago(until, *first_seen));
         }
-        if old.sources != new.sources {
-            put(SOURCES, &numbered(books.source_sets.number(&old.sources)));
-            rebuilt.sources = Arc::clone(&old.sources);
+        if new.map(|new| new.state) != Some(*state) {
+            put(STATE, &numbered(books.states.number(state)));
         }
-        if old.attributes != new.attributes {
-            put_attributes(&old.attributes, &new.attributes, books, until, put);
-            rebuilt.attributes = Arc::clone(&old.attributes);
+        let same = |new: &Self| Arc::ptr_eq(&new.sources, sources) || new.sources == *sources;
+        if !new.is_some_and(same) {
+            put(SOURCES, &numbered(books.source_sets.number(sources)));
         }
-        rebuilt == *old
+        let same = |new: &Self| Arc::ptr_eq(&new.attributes, attributes) || new.attributes == *attributes;
+        if !new.is_some_and(same) {
+            put_attributes(attributes, new.map(|new| new.attributes.as_ref()), books, until, put);
+        }
     }
 
     fn take_back(&mut self, field: Field, bytes: &[u8], until: Timestamp, books: &Books) -> Option<()> {
-        let mut reader = Reader(bytes);
         match field {
-            FIRST_SEEN => {
-                self.first_seen = Timestamp::from_micros(until.as_micros().wrapping_sub(reader.signed()?));
+            FIRST_SEEN => self.first_seen = back(until, bytes)?,
+            STATE => self.state = *books.states.name(number_in(bytes)?)?,
+            SOURCES => self.sources = Arc::clone(books.source_sets.name(number_in(bytes)?)?),
+            ENDS => {
+                let mut reader = Reader(bytes);
+                self.kind = books.relations.name(reader.number()?)?.clone();
+                let mut ids = ids_in(reader.0);
+                (self.from, self.to) = (ids.next()?, ids.next()?);
             }
-            STATE => self.state = *books.states.name(reader.number()?)?,
-            SOURCES => self.sources = Arc::clone(books.source_sets.name(reader.number()?)?),
             _ => take_back_attribute(Arc::make_mut(&mut self.attributes), field, bytes, until, books)?,
         }
+        Some(())
+    }
+}
+
+fn ids_in(bytes: &[u8]) -> impl Iterator<Item = CiId> {
+    bytes.as_chunks::<16>().0.iter().map(|id| CiId::from_bytes(*id))
+}
+
+/// Where an id led.
+impl Versioned for CiId {
+    type Id = Self;
+    const RENEWED: bool = false;
+
+    fn seen(&self) -> Timestamp {
+        Timestamp::MIN
+    }
+
+    fn set_seen(&mut self, _: Timestamp) {}
+
+    fn blank(id: Self) -> Self {
+        id
+    }
+
+    fn put_changed(
+        old: &Self,
+        _: Option<&Self>,
+        _: &mut Books,
+        _: Timestamp,
+        put: &mut impl FnMut(Field, &[u8]),
+    ) {
+        put(TARGETS, old.as_bytes());
+    }
+
+    fn take_back(&mut self, _: Field, bytes: &[u8], _: Timestamp, _: &Books) -> Option<()> {
+        *self = ids_in(bytes).next()?;
+        Some(())
+    }
+}
+
+/// Who claimed a value.
+impl Versioned for Arc<[CiId]> {
+    type Id = CiId;
+    const RENEWED: bool = false;
+
+    fn seen(&self) -> Timestamp {
+        Timestamp::MIN
+    }
+
+    fn set_seen(&mut self, _: Timestamp) {}
+
+    fn blank(_: CiId) -> Self {
+        Self::from([])
+    }
+
+    fn put_changed(
+        old: &Self,
+        _: Option<&Self>,
+        _: &mut Books,
+        _: Timestamp,
+        put: &mut impl FnMut(Field, &[u8]),
+    ) {
+        put(TARGETS, &old.iter().flat_map(|id| *id.as_bytes()).collect::<Vec<u8>>());
+    }
+
+    fn take_back(&mut self, _: Field, bytes: &[u8], _: Timestamp, _: &Books) -> Option<()> {
+        *self = ids_in(bytes).collect();
         Some(())
     }
 }

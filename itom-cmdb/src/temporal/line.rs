@@ -1,31 +1,71 @@
 //! Every state of a view along one axis of time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use itom_core::{AttrName, CiChange, CiId, Interval, Timestamp, Value};
 
 use super::packed::Books;
-use super::strand::{Change, Strand};
+use super::strand::{Change, Steps, Strand};
+use super::track::Step;
 use crate::history::{ci_changes, relation_changes};
-use crate::view::{Ci, Relation, RelationId, View};
+use crate::view::trie::{Change as Put, Id as _, Trie};
+use crate::view::{Ci, Linked, OfKind, Relation, RelationId, View};
 
-/// What an id led to until a time, oldest first.
-type Led<V> = BTreeMap<CiId, Vec<(Timestamp, Option<V>)>>;
+/// What was different from one state to the next, as hints of ids: what is found by them may be more, never less.
+#[derive(Debug, Clone, Default)]
+struct Touched {
+    steps: Vec<(Step, u32, u32)>,
+    cis: Vec<u32>,
+    relations: Vec<u32>,
+}
 
-/// What was different from one state to the next.
-#[derive(Debug, Clone)]
-struct Step {
-    at: Timestamp,
-    cis: Box<[CiId]>,
-    relations: Box<[RelationId]>,
+impl Touched {
+    /// The hints of the steps after one and up to another.
+    fn between(&self, first: Step, last: Step) -> (&[u32], &[u32]) {
+        let from = self.steps.partition_point(|(step, ..)| *step <= first);
+        let to = self.steps.partition_point(|(step, ..)| *step <= last);
+        let end = |at: usize| {
+            at.checked_sub(1).and_then(|at| self.steps.get(at)).map_or((0, 0), |own| (own.1, own.2))
+        };
+        let ((cis, relations), (cis_end, relations_end)) = (end(from), end(to));
+        (
+            self.cis.get(cis as usize..cis_end as usize).unwrap_or(&[]),
+            self.relations.get(relations as usize..relations_end as usize).unwrap_or(&[]),
+        )
+    }
+
+    fn end_of_step(&mut self, step: Step) {
+        let (cis, relations) = (self.cis.len() as u32, self.relations.len() as u32);
+        if self.steps.last().map_or((0, 0), |own| (own.1, own.2)) != (cis, relations) {
+            self.steps.push((step, cis, relations));
+        }
+    }
+
+    fn forget(&mut self, until: Step) {
+        let gone = self.steps.partition_point(|(step, ..)| *step <= until);
+        let Some((_, cis, relations)) = gone.checked_sub(1).and_then(|at| self.steps.get(at)).copied() else {
+            return;
+        };
+        self.steps.drain(..gone);
+        self.cis.drain(..cis as usize);
+        self.relations.drain(..relations as usize);
+        for own in &mut self.steps {
+            (own.1, own.2) = (own.1 - cis, own.2 - relations);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.steps.capacity() * 12 + (self.cis.capacity() + self.relations.capacity()) * 4
+    }
 }
 
 /// How much a line keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct LineSize {
-    /// Old values of fields (and births, deaths) that are kept.
+    /// Superseded states that are kept: an old value of one field, a time at which something was seen last, something
+    /// gone, or that something was not there yet.
     pub versions: usize,
     /// About how many bytes of memory they take, all indices included; the present view is not counted.
     pub bytes: usize,
@@ -38,12 +78,13 @@ pub(super) struct Line {
     since: Timestamp,
     until: Timestamp,
     now: View,
+    steps: Steps,
     books: Books,
     cis: Strand<Ci>,
     relations: Strand<Relation>,
-    aliases: Led<CiId>,
-    claims: Led<Arc<[CiId]>>,
-    steps: Vec<Step>,
+    leads: Strand<CiId>,
+    claims: Strand<Arc<[CiId]>>,
+    touched: Touched,
 }
 
 impl Line {
@@ -53,12 +94,13 @@ impl Line {
             since,
             until: since,
             now,
+            steps: Steps::default(),
             books: Books::default(),
             cis: Strand::default(),
             relations: Strand::default(),
-            aliases: Led::new(),
-            claims: Led::new(),
-            steps: Vec::new(),
+            leads: Strand::default(),
+            claims: Strand::default(),
+            touched: Touched::default(),
         }
     }
 
@@ -70,6 +112,11 @@ impl Line {
         self.until
     }
 
+    /// The present state in the form of an equal one: what comes next is then found at the cost of what it changes.
+    pub(super) fn share(&mut self, now: View) {
+        self.now = now;
+    }
+
     /// From `at` on it is so. Steps come in the order of their time; of several at one time the last counts.
     pub(super) fn push(&mut self, at: Timestamp, view: View) {
         let before = std::mem::replace(&mut self.now, view);
@@ -79,6 +126,14 @@ impl Line {
         before.changed_cis(&self.now, |id, old, new| cis.push((id, old, new)));
         let mut relations: Vec<Change<'_, Relation>> = Vec::new();
         before.changed_relations(&self.now, |id, old, new| relations.push((id, old, new)));
+        let mut leads: Vec<Change<'_, CiId>> = Vec::new();
+        before.changed_aliases(&self.now, |id, old, new| leads.push((id, old, new)));
+        let mut claims: Vec<Change<'_, Arc<[CiId]>>> = Vec::new();
+        before.changed_claimants(&self.now, |id, old, new| claims.push((id, old, new)));
+        if cis.is_empty() && relations.is_empty() && leads.is_empty() && claims.is_empty() {
+            return;
+        }
+        let step = self.steps.step(at);
         let rewritten = |old: Option<&Ci>, new: Option<&Ci>| match (old, new) {
             (Some(old), Some(new)) => !Arc::ptr_eq(&old.body, &new.body),
             _ => true,
@@ -89,52 +144,46 @@ impl Line {
             }
             _ => true,
         };
-        let step = Step {
-            at,
-            cis: cis.iter().filter(|(_, old, new)| rewritten(*old, *new)).map(|(id, ..)| *id).collect(),
-            relations: relations
-                .iter()
-                .filter(|(_, old, new)| reshaped(*old, *new))
-                .map(|(id, ..)| *id)
-                .collect(),
-        };
-        if !step.cis.is_empty() || !step.relations.is_empty() {
-            self.steps.push(step);
-        }
-        self.cis.push(at, &cis, &mut self.books);
-        self.relations.push(at, &relations, &mut self.books);
-        let (now, strand) = (&self.now, &self.cis);
-        before.changed_aliases(now, |id, old, new| {
-            let implied = |to: &CiId| strand.born(*to) == Some(at);
-            led(&mut self.aliases, id, at, old, new.is_some_and(implied));
+        let own = cis.iter().filter(|(_, old, new)| rewritten(*old, *new)).map(|(id, ..)| id.hint());
+        self.touched.cis.extend(own);
+        let own = relations.iter().filter(|(_, old, new)| reshaped(*old, *new)).map(|(id, ..)| id.hint());
+        self.touched.relations.extend(own);
+        self.touched.end_of_step(step);
+        self.cis.push(step, at, &cis, &mut self.books);
+        self.relations.push(step, at, &relations, &mut self.books);
+        // What leads to an item since the item is there needs no word: before, it led nowhere.
+        let born = |to: CiId| self.cis.born(to) == Some(step);
+        let known = |id: CiId| self.leads.knows(id);
+        leads.retain(|(id, old, new)| old.is_some() || known(*id) || !new.is_some_and(|to| born(*to)));
+        let known = |id: CiId| self.claims.knows(id);
+        claims.retain(|(id, old, new)| {
+            old.is_some() || known(*id) || !new.is_some_and(|to| matches!(to.as_ref(), [one] if born(*one)))
         });
-        before.changed_claimants(now, |id, old, new| {
-            let implied = |to: &Arc<[CiId]>| matches!(to.as_ref(), [one] if strand.born(*one) == Some(at));
-            led(&mut self.claims, id, at, old, new.is_some_and(implied));
-        });
+        self.leads.push(step, at, &leads, &mut self.books);
+        self.claims.push(step, at, &claims, &mut self.books);
     }
 
     /// An item at a time.
     pub(super) fn ci(&self, id: CiId, at: Timestamp) -> Option<Ci> {
-        self.cis.at(id, self.now.ci(id), at, &self.books)
+        self.ci_at(id, self.steps.until(at))
     }
 
-    fn relation(&self, id: RelationId, at: Timestamp) -> Option<Relation> {
-        self.relations.at(id, self.now.relation(id), at, &self.books)
+    fn ci_at(&self, id: CiId, step: Step) -> Option<Ci> {
+        self.cis.at(id, self.now.ci(id), step, &self.steps, &self.books)
     }
 
-    /// Whether an id that leads to an item since the item is there led nowhere yet.
-    fn unborn(&self, to: CiId, at: Timestamp) -> bool {
-        self.cis.born(to).is_some_and(|born| born > at)
-    }
-
-    fn alias(&self, id: CiId, at: Timestamp) -> Option<CiId> {
-        was(&self.aliases, id, at, self.now.alias(id), |to| self.unborn(*to, at))
+    fn relation_at(&self, id: RelationId, step: Step) -> Option<Relation> {
+        self.relations.at(id, self.now.relation(id), step, &self.steps, &self.books)
     }
 
     /// The id under which an item was known at a time.
     pub(super) fn current(&self, id: CiId, at: Timestamp) -> Option<CiId> {
-        if self.ci(id, at).is_some() { Some(id) } else { self.alias(id, at) }
+        let step = self.steps.until(at);
+        if self.ci_at(id, step).is_some() {
+            return Some(id);
+        }
+        let to = self.leads.at(id, self.now.leads().get(id), step, &self.steps, &self.books)?;
+        self.cis.born(to).is_none_or(|born| born <= step).then_some(to)
     }
 
     /// The whole view at a time.
@@ -143,51 +192,59 @@ impl Line {
         if at >= self.until {
             return view;
         }
-        for (id, ci) in self.cis.past(at, |id| self.now.ci(id), &self.books) {
-            match ci {
-                Some(ci) => view.put_ci(&ci),
-                None => view.remove_ci(id),
-            };
-        }
-        for (id, relation) in self.relations.past(at, |id| self.now.relation(id), &self.books) {
-            match relation {
-                Some(relation) => view.put_relation(id, relation),
-                None => view.remove_relation(id),
-            };
-        }
-        let mut aliases: BTreeSet<CiId> = self.aliases.keys().copied().collect();
-        aliases.extend(self.now.aliases().filter(|(_, to)| self.unborn(*to, at)).map(|(id, _)| id));
-        for id in aliases {
-            match self.alias(id, at) {
-                Some(to) => view.set_alias(id, to),
-                None => view.remove_alias(id),
+        let (step, steps, books) = (self.steps.until(at), &self.steps, &self.books);
+        let mut kinds: Vec<OfKind> = Vec::new();
+        // Looked up only.
+        let mut unborn: hashbrown::HashSet<CiId> = hashbrown::HashSet::new();
+        let items = self.cis.past(self.now.items(), step, steps, books, &mut |id, now, then| {
+            if then.is_none() {
+                unborn.insert(id);
             }
-        }
-        let unborn = |to: &Arc<[CiId]>| matches!(to.as_ref(), [one] if self.unborn(*one, at));
-        let mut claims: BTreeSet<CiId> = self.claims.keys().copied().collect();
-        claims.extend(self.now.claims().filter(|(_, to)| unborn(to)).map(|(id, _)| id));
-        for id in claims {
-            view.set_claims(id, was(&self.claims, id, at, self.now.claims_of(id).cloned(), unborn));
-        }
+            let (from, to) = (now.map(Ci::kind), then.map(Ci::kind));
+            if from != to {
+                kinds.push((id, from.cloned(), to.cloned()));
+            }
+        });
+        view.replace_items(items, kinds);
+        let mut linked: Vec<Linked> = Vec::new();
+        let links = self.relations.past(self.now.links(), step, steps, books, &mut |id, now, then| match (
+            now, then,
+        ) {
+            (Some(own), None) => linked.push((id, [own.from, own.to], false)),
+            (None, Some(own)) => linked.push((id, [own.from, own.to], true)),
+            _ => {}
+        });
+        view.replace_links(links, linked);
+        let leads = self.leads.past(self.now.leads(), step, steps, books, &mut |_, _, _| {});
+        let claims = self.claims.past(self.now.claims(), step, steps, books, &mut |_, _, _| {});
+        let (leads, claims) = if unborn.is_empty() {
+            (leads, claims)
+        } else {
+            (
+                without(&leads, |to| unborn.contains(to)),
+                without(&claims, |to| matches!(to.as_ref(), [one] if unborn.contains(one))),
+            )
+        };
+        view.replace_leads(leads, claims);
         view.as_of = Some(at);
         view
     }
 
     /// What is different at `b` against `a`, at the cost of what changed between them.
     pub(super) fn diff(&self, a: Timestamp, b: Timestamp) -> Vec<CiChange> {
-        let (first, last) = (a.min(b), a.max(b));
-        let from = self.steps.partition_point(|step| step.at <= first);
-        let to = self.steps.partition_point(|step| step.at <= last);
-        let steps = self.steps.get(from..to).unwrap_or(&[]);
-        let cis: BTreeSet<CiId> = steps.iter().flat_map(|step| step.cis.iter().copied()).collect();
+        let (one, other) = (self.steps.until(a), self.steps.until(b));
+        let (cis, relations) = self.touched.between(one.min(other), one.max(other));
+        let hints: BTreeSet<u32> = cis.iter().copied().collect();
+        let cis: BTreeSet<CiId> = hints.into_iter().flat_map(|hint| self.cis.hinted(hint)).collect();
+        let hints: BTreeSet<u32> = relations.iter().copied().collect();
         let relations: BTreeSet<RelationId> =
-            steps.iter().flat_map(|step| step.relations.iter().copied()).collect();
+            hints.into_iter().flat_map(|hint| self.relations.hinted(hint)).collect();
         let mut changes = Vec::new();
         for id in cis {
-            ci_changes(b, self.ci(id, a).as_ref(), self.ci(id, b).as_ref(), &mut changes);
+            ci_changes(b, self.ci_at(id, one).as_ref(), self.ci_at(id, other).as_ref(), &mut changes);
         }
         for id in relations {
-            let (before, after) = (self.relation(id, a), self.relation(id, b));
+            let (before, after) = (self.relation_at(id, one), self.relation_at(id, other));
             relation_changes(b, before.as_ref(), after.as_ref(), &mut changes);
         }
         changes.sort();
@@ -197,8 +254,8 @@ impl Line {
     /// What was believed about an attribute, with the time it was, oldest first; times without a value are left out.
     pub(super) fn field(&self, id: CiId, name: &AttrName) -> Vec<(Interval, Value)> {
         let mut times = vec![self.since];
-        times
-            .extend(self.steps.iter().filter(|step| step.cis.binary_search(&id).is_ok()).map(|step| step.at));
+        let steps = self.cis.steps_of(id);
+        times.extend(steps.into_iter().map(|step| self.steps.time(step)).filter(|at| *at > self.since));
         let mut spans: Vec<(Interval, Value)> = Vec::new();
         for at in times {
             let value = self.ci(id, at).and_then(|ci| ci.value(name).cloned());
@@ -224,62 +281,31 @@ impl Line {
             return;
         }
         self.since = before;
-        self.cis.forget(before);
-        self.relations.forget(before);
-        self.steps.retain(|step| step.at > before);
-        forget(&mut self.aliases, before);
-        forget(&mut self.claims, before);
+        let step = self.steps.until(before);
+        self.cis.forget(step);
+        self.relations.forget(step);
+        self.leads.forget(step);
+        self.claims.forget(step);
+        self.touched.forget(step);
+        self.steps.forget(step);
     }
 
     pub(super) fn size(&self) -> LineSize {
-        let steps = self.steps.iter().map(|step| 16 * (step.cis.len() + step.relations.len()) + 40);
-        let led = |count: usize, entries: usize| count * 64 + entries * 40;
-        let aliases = led(self.aliases.len(), self.aliases.values().map(Vec::len).sum());
-        let claims = led(self.claims.len(), self.claims.values().map(Vec::len).sum());
+        let leads = self.leads.versions + self.claims.versions;
         LineSize {
-            versions: self.cis.versions + self.relations.versions,
+            versions: self.cis.versions + self.relations.versions + leads,
             bytes: self.cis.bytes()
                 + self.relations.bytes()
-                + self.books.bytes()
-                + steps.sum::<usize>()
-                + aliases
-                + claims,
+                + self.leads.bytes()
+                + self.claims.bytes()
+                + self.steps.bytes()
+                + self.touched.bytes()
+                + self.books.bytes(),
         }
     }
 }
 
-/// Keeps where an id led until now. What leads to an item since the item is there needs no word.
-fn led<V: Clone>(all: &mut Led<V>, id: CiId, at: Timestamp, old: Option<&V>, implied: bool) {
-    if old.is_none() && implied && !all.contains_key(&id) {
-        return;
-    }
-    let past = all.entry(id).or_default();
-    if past.last().is_none_or(|(until, _)| *until < at) {
-        past.push((at, old.cloned()));
-    }
-}
-
-fn was<V: Clone>(
-    all: &Led<V>,
-    id: CiId,
-    at: Timestamp,
-    now: Option<V>,
-    unborn: impl Fn(&V) -> bool,
-) -> Option<V> {
-    let past = all.get(&id).map_or(&[][..], Vec::as_slice);
-    let index = past.partition_point(|(until, _)| *until <= at);
-    let value = match past.get(index) {
-        Some((_, value)) => value.clone(),
-        None => now,
-    };
-    value.filter(|value| index > 0 || !unborn(value))
-}
-
-fn forget<V>(all: &mut Led<V>, before: Timestamp) {
-    all.retain(|_, past| {
-        // The newest of what goes stays: it says that the id led somewhere before.
-        let gone = past.partition_point(|(until, _)| *until <= before);
-        past.drain(..gone.saturating_sub(1));
-        !past.is_empty()
-    });
+/// The map without the entries that lead where nothing is.
+fn without<V: Clone>(map: &Trie<CiId, V>, gone: impl Fn(&V) -> bool) -> Trie<CiId, V> {
+    map.merged(map, &mut |_, _, to| if gone(to) { Put::Remove } else { Put::Keep })
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use itom_core::{AttrName, CiKind, Key, SourceName, Text, Timestamp, Value};
+use itom_core::{AttrName, CiKind, Key, RelationKind, SourceName, Text, Timestamp, Value};
 
 use crate::view::{Attribute, Claim, ClaimReason, LifeState};
 
@@ -13,6 +13,7 @@ pub(super) struct Books {
     pub(super) attributes: Names<AttrName>,
     pub(super) sources: Names<SourceName>,
     pub(super) kinds: Names<CiKind>,
+    pub(super) relations: Names<RelationKind>,
     pub(super) keys: Names<Arc<BTreeSet<Key>>>,
     pub(super) source_sets: Names<Arc<BTreeSet<SourceName>>>,
     pub(super) states: Names<LifeState>,

@@ -49,3 +49,51 @@ impl Sightings {
         learned
     }
 }
+
+/// What was recorded after a time: the earliest that anything of it speaks of, by when it was recorded.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Since(Vec<(Timestamp, Timestamp)>);
+
+impl Since {
+    pub(super) fn add(&mut self, recorded: Timestamp, observed: Timestamp) {
+        let place = self.0.partition_point(|(own, _)| *own <= recorded);
+        let before = place.checked_sub(1).and_then(|place| self.0.get(place)).map(|(_, earliest)| *earliest);
+        if before.is_some_and(|before| before <= observed) {
+            return;
+        }
+        // Later ones that are no earlier than this say nothing any more.
+        let later = self.0.get(place..).unwrap_or(&[]);
+        let end = place + later.iter().take_while(|(_, earliest)| *earliest >= observed).count();
+        self.0.splice(place..end, [(recorded, observed)]);
+    }
+
+    /// The earliest time that anything recorded up to `recorded` speaks of.
+    pub(super) fn earliest(&self, recorded: Timestamp) -> Option<Timestamp> {
+        let place = self.0.partition_point(|(own, _)| *own <= recorded);
+        place.checked_sub(1).and_then(|place| self.0.get(place)).map(|(_, earliest)| *earliest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn l2_the_earliest_since_is_that_of_a_scan(
+            added in proptest::collection::vec((0_i64..20, 0_i64..20), 0..40),
+        ) {
+            let mut since = Since::default();
+            for (recorded, observed) in &added {
+                since.add(Timestamp::from_secs(*recorded), Timestamp::from_secs(*observed));
+            }
+            for at in -1..21 {
+                let known = added.iter().filter(|(recorded, _)| *recorded <= at);
+                let expected = known.map(|(_, observed)| Timestamp::from_secs(*observed)).min();
+                prop_assert_eq!(since.earliest(Timestamp::from_secs(at)), expected);
+            }
+        }
+    }
+}

@@ -60,25 +60,4 @@ impl View {
     ) {
         self.claimants.changed(&later.claimants, &mut unequal(Arc::eq, found));
     }
-
-    /// Every value that is claimed, with its claimants.
-    pub(crate) fn claims(&self) -> impl Iterator<Item = (CiId, &Arc<[CiId]>)> {
-        self.claimants.iter()
-    }
-
-    /// Sets the claimants of a value, by the id of the value.
-    pub(crate) fn set_claims(&mut self, value: CiId, claimants: Option<Arc<[CiId]>>) {
-        match claimants {
-            Some(claimants) => self.claimants.insert(value, claimants),
-            None => self.claimants.remove(value),
-        };
-    }
-
-    pub(crate) fn claims_of(&self, value: CiId) -> Option<&Arc<[CiId]>> {
-        self.claimants.get(value)
-    }
-
-    pub(crate) fn alias(&self, alias: CiId) -> Option<CiId> {
-        self.aliases.get(alias).copied()
-    }
 }

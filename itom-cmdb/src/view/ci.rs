@@ -98,10 +98,11 @@ impl Attribute {
 pub(crate) struct CiBody {
     pub(crate) kind: CiKind,
     pub(crate) name: Text,
-    pub(crate) keys: BTreeSet<Key>,
-    pub(crate) attributes: BTreeMap<AttrName, Attribute>,
-    pub(crate) objects: Vec<Object>,
-    pub(crate) sources: BTreeSet<SourceName>,
+    // Each shared by itself: a state of the past differs from the present one in few of them.
+    pub(crate) keys: Arc<BTreeSet<Key>>,
+    pub(crate) attributes: Arc<BTreeMap<AttrName, Attribute>>,
+    pub(crate) objects: Arc<[Object]>,
+    pub(crate) sources: Arc<BTreeSet<SourceName>>,
     pub(crate) state: LifeState,
     pub(crate) loose_end: bool,
 }

@@ -10,6 +10,7 @@ mod graph;
 mod hash;
 pub(crate) mod presence;
 pub(crate) mod reconcile;
+mod rewind;
 pub(crate) mod trie;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ pub(crate) use ci::CiBody;
 pub use ci::{Attribute, Ci, Claim, ClaimReason, LifeState, Relation, RelationId};
 pub use difference::Differences;
 pub use presence::{Departure, ProposedRetirement};
+pub(crate) use rewind::{Linked, OfKind};
 use trie::Trie;
 
 /// A snapshot of everything that is believed. See the [module](self).
@@ -209,28 +211,36 @@ impl View {
         let before = self.relations.insert(id, relation);
         if before.is_none() {
             for end in ends {
-                match self.ends.get_mut(end) {
-                    Some(ids) => {
-                        Arc::make_mut(ids).insert(id);
-                    }
-                    None => {
-                        self.ends.insert(end, Arc::new(BTreeSet::from([id])));
-                    }
-                }
+                self.tie(end, id);
             }
         }
         before
     }
 
+    fn tie(&mut self, end: CiId, id: RelationId) {
+        match self.ends.get_mut(end) {
+            Some(ids) => {
+                Arc::make_mut(ids).insert(id);
+            }
+            None => {
+                self.ends.insert(end, Arc::new(BTreeSet::from([id])));
+            }
+        }
+    }
+
+    fn untie(&mut self, end: CiId, id: RelationId) {
+        if let Some(ids) = self.ends.get_mut(end) {
+            Arc::make_mut(ids).remove(&id);
+            if ids.is_empty() {
+                self.ends.remove(end);
+            }
+        }
+    }
+
     pub(crate) fn remove_relation(&mut self, id: RelationId) -> Option<Relation> {
         let before = self.relations.remove(id)?;
         for end in [before.from, before.to] {
-            if let Some(ids) = self.ends.get_mut(end) {
-                Arc::make_mut(ids).remove(&id);
-                if ids.is_empty() {
-                    self.ends.remove(end);
-                }
-            }
+            self.untie(end, id);
         }
         Some(before)
     }

@@ -70,6 +70,9 @@ impl Item {
     }
 
     pub(crate) fn lease(&self, config: &CmdbConfig) -> Option<Duration> {
+        if let Some(own) = config.lease_of_source(self.statement.source()) {
+            return own;
+        }
         match self.statement.body() {
             // What a person holds stays until it ends or is taken back.
             FactBody::Ci(_) if is_lock(self.statement.source()) => None,

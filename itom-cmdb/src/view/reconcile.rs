@@ -239,13 +239,13 @@ pub(crate) fn ci(
     let attributes = attributes(config, Some(&kind), now, &said);
     let body = CiBody {
         name: name_of(&attributes, items),
-        keys: described.iter().flat_map(|(_, _, ci)| ci.keys.iter().cloned()).collect(),
+        keys: Arc::new(described.iter().flat_map(|(_, _, ci)| ci.keys.iter().cloned()).collect()),
         objects: described.iter().map(|(object, _, _)| (*object).clone()).collect(),
-        sources: described.iter().map(|(object, _, _)| object.source.clone()).collect(),
+        sources: Arc::new(described.iter().map(|(object, _, _)| object.source.clone()).collect()),
         state: life(config, now, described.iter().map(|(_, item, _)| *item)),
         loose_end: !mints,
         kind,
-        attributes,
+        attributes: Arc::new(attributes),
     };
     Some(Ci {
         id,
@@ -306,10 +306,10 @@ pub(crate) fn loose_end(
     let body = CiBody {
         kind,
         name: Text::from(key.value()),
-        keys: BTreeSet::from([key]),
-        attributes: BTreeMap::new(),
-        objects: Vec::new(),
-        sources: items.iter().map(|(source, _)| (*source).clone()).collect(),
+        keys: Arc::new(BTreeSet::from([key])),
+        attributes: Arc::default(),
+        objects: Arc::default(),
+        sources: Arc::new(items.iter().map(|(source, _)| (*source).clone()).collect()),
         state: life(config, now, items.iter().map(|(_, item)| *item)),
         loose_end: true,
     };

@@ -9,7 +9,17 @@ use itom_core::CiId;
 use super::RelationId;
 
 pub(crate) trait Id: Copy + Ord {
-    fn nibble(&self, depth: usize) -> usize;
+    fn bytes(&self) -> &[u8; 16];
+
+    fn nibble(&self, depth: usize) -> usize {
+        nibble_of(self.bytes(), depth)
+    }
+
+    /// How the id begins: enough to find it again among some others.
+    fn hint(&self) -> u32 {
+        let [a, b, c, d, ..] = *self.bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
 }
 
 fn nibble_of(bytes: &[u8; 16], depth: usize) -> usize {
@@ -18,14 +28,22 @@ fn nibble_of(bytes: &[u8; 16], depth: usize) -> usize {
 }
 
 impl Id for CiId {
-    fn nibble(&self, depth: usize) -> usize {
-        nibble_of(self.as_bytes(), depth)
+    fn bytes(&self) -> &[u8; 16] {
+        self.as_bytes()
     }
 }
 impl Id for RelationId {
-    fn nibble(&self, depth: usize) -> usize {
-        nibble_of(self.as_bytes(), depth)
+    fn bytes(&self) -> &[u8; 16] {
+        self.as_bytes()
     }
+}
+
+/// What becomes of an entry.
+#[derive(Debug)]
+pub(crate) enum Change<V> {
+    Keep,
+    Put(V),
+    Remove,
 }
 
 /// Entries a leaf holds before it splits.
@@ -36,8 +54,10 @@ const DEEPEST: usize = 32;
 #[derive(Debug, Clone)]
 enum Node<K, V> {
     Leaf(Vec<(K, V)>),
-    Branch(Box<[Arc<Self>; 16]>),
+    Branch(Box<Children<K, V>>),
 }
+
+type Children<K, V> = [Arc<Node<K, V>>; 16];
 
 #[derive(Debug, Clone)]
 pub(crate) struct Trie<K, V> {
@@ -102,6 +122,10 @@ impl<K: Id, V: Clone> Trie<K, V> {
                 match entries.binary_search_by(|(other, _)| other.cmp(&key)) {
                     Ok(at) => return entries.get_mut(at).map(|slot| std::mem::replace(&mut slot.1, value)),
                     Err(at) if entries.len() < LEAF || depth >= DEEPEST => {
+                        if entries.len() == entries.capacity() {
+                            // There are many leaves: doubling each would leave a third of the memory unused.
+                            entries.reserve_exact(4);
+                        }
                         entries.insert(at, (key, value));
                         self.len += 1;
                         return None;
@@ -159,6 +183,161 @@ impl<K: Id, V: Clone> Trie<K, V> {
     pub(crate) fn iter(&self) -> Iter<'_, K, V> {
         Iter::of(&self.root)
     }
+
+    /// The keys with this [hint](Id::hint), and perhaps some that begin alike.
+    pub(crate) fn near(&self, hint: u32) -> impl Iterator<Item = K> {
+        let mut node = &self.root;
+        let mut depth = 0;
+        while let Node::Branch(children) = node.as_ref() {
+            if depth == 8 {
+                break;
+            }
+            node = &children[(hint >> (28 - 4 * depth)) as usize & 15];
+            depth += 1;
+        }
+        Iter::of(node).map(|(key, _)| key).filter(move |key| key.hint() == hint)
+    }
+
+    /// This map with what is said of each entry of another one: one walk over both. What is kept is shared.
+    pub(crate) fn merged<W>(
+        &self,
+        others: &Trie<K, W>,
+        change: &mut impl FnMut(K, Option<&V>, &W) -> Change<V>,
+    ) -> Self {
+        let mut len = self.len;
+        let root = merged(&self.root, Side::Node(&others.root), 0, &mut len, change);
+        Self { root: root.unwrap_or_else(|| Arc::clone(&self.root)), len }
+    }
+
+    /// About how many bytes it takes, without what its values hold.
+    pub(crate) fn bytes(&self) -> usize {
+        bytes_of(&self.root)
+    }
+}
+
+fn bytes_of<K, V>(node: &Node<K, V>) -> usize {
+    let own = size_of::<Node<K, V>>() + 24;
+    match node {
+        Node::Leaf(entries) => own + entries.capacity() * size_of::<(K, V)>() + 8,
+        Node::Branch(children) => own + 136 + children.iter().map(|child| bytes_of(child)).sum::<usize>(),
+    }
+}
+
+/// The part of the other map that belongs to a node.
+enum Side<'a, K, W> {
+    Node(&'a Arc<Node<K, W>>),
+    Entries(&'a [(K, W)]),
+}
+
+impl<K, W> Clone for Side<'_, K, W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<K, W> Copy for Side<'_, K, W> {}
+
+impl<'a, K: Id, W> Side<'a, K, W> {
+    fn is_empty(self) -> bool {
+        match self {
+            Self::Node(node) => matches!(node.as_ref(), Node::Leaf(entries) if entries.is_empty()),
+            Self::Entries(entries) => entries.is_empty(),
+        }
+    }
+
+    /// The parts of each child of a branch at this depth.
+    fn split(self, depth: usize) -> [Self; 16] {
+        let entries: &'a [(K, W)] = match self {
+            Self::Node(node) => match node.as_ref() {
+                Node::Branch(children) => return std::array::from_fn(|at| Self::Node(&children[at])),
+                Node::Leaf(entries) => entries,
+            },
+            Self::Entries(entries) => entries,
+        };
+        let mut rest = entries;
+        std::array::from_fn(|at| {
+            let (own, later) = rest.split_at(rest.partition_point(|(key, _)| key.nibble(depth) <= at));
+            rest = later;
+            Self::Entries(own)
+        })
+    }
+
+    fn each(self, found: &mut impl FnMut(&'a K, &'a W)) {
+        match self {
+            Self::Entries(entries) => entries.iter().for_each(|(key, value)| found(key, value)),
+            Self::Node(node) => match node.as_ref() {
+                Node::Leaf(entries) => entries.iter().for_each(|(key, value)| found(key, value)),
+                Node::Branch(children) => children.iter().for_each(|child| Side::Node(child).each(found)),
+            },
+        }
+    }
+}
+
+/// The node as it becomes; `None` when nothing of it changes.
+fn merged<K: Id, V: Clone, W>(
+    node: &Arc<Node<K, V>>,
+    others: Side<'_, K, W>,
+    depth: usize,
+    len: &mut usize,
+    change: &mut impl FnMut(K, Option<&V>, &W) -> Change<V>,
+) -> Option<Arc<Node<K, V>>> {
+    if others.is_empty() {
+        return None;
+    }
+    let entries = match node.as_ref() {
+        Node::Branch(children) => {
+            let mut new: Option<Box<Children<K, V>>> = None;
+            for (at, part) in others.split(depth).into_iter().enumerate() {
+                if let Some(child) = merged(&children[at], part, depth + 1, len, change) {
+                    new.get_or_insert_with(|| children.clone())[at] = child;
+                }
+            }
+            return new.map(|children| Arc::new(Node::Branch(children)));
+        }
+        Node::Leaf(entries) => entries,
+    };
+    // What goes or comes, by place; most leaves of a view of the recent past are shared as they are.
+    let mut new: Option<Vec<(K, V)>> = None;
+    let mut next = 0;
+    others.each(&mut |key, other| {
+        while entries.get(next).is_some_and(|(own, _)| own < key) {
+            if let Some(new) = &mut new {
+                new.extend(entries.get(next).cloned());
+            }
+            next += 1;
+        }
+        let own = entries.get(next).filter(|(own, _)| own == key);
+        let changed = change(*key, own.map(|(_, value)| value), other);
+        let kept = match (&changed, own) {
+            (Change::Keep, _) | (Change::Remove, None) => own,
+            (Change::Put(_), _) | (Change::Remove, Some(_)) => {
+                new.get_or_insert_with(|| entries.get(..next).unwrap_or(&[]).to_vec());
+                None
+            }
+        };
+        if let Some(new) = &mut new {
+            new.extend(kept.cloned());
+            if let Change::Put(value) = changed {
+                new.push((*key, value));
+            }
+        }
+        next += usize::from(own.is_some());
+    });
+    let mut new = new?;
+    new.extend_from_slice(entries.get(next..).unwrap_or(&[]));
+    *len = *len + new.len() - entries.len();
+    Some(Arc::new(built(new, depth)))
+}
+
+/// A node of sorted entries.
+fn built<K: Id, V>(entries: Vec<(K, V)>, depth: usize) -> Node<K, V> {
+    if entries.len() <= LEAF || depth >= DEEPEST {
+        return Node::Leaf(entries);
+    }
+    let mut parts: [Vec<(K, V)>; 16] = std::array::from_fn(|_| Vec::new());
+    for entry in entries {
+        parts[entry.0.nibble(depth)].push(entry);
+    }
+    Node::Branch(Box::new(parts.map(|part| Arc::new(built(part, depth + 1)))))
 }
 
 fn changed<'a, K: Id, V: Clone>(
@@ -259,8 +438,32 @@ mod tests {
             }
             prop_assert_eq!(trie.len(), model.len());
             prop_assert!(trie.iter().map(|(k, v)| (k, *v)).eq(model.iter().map(|(k, v)| (*k, *v))));
+            for key in model.keys() {
+                prop_assert!(trie.near(key.hint()).any(|own| own == *key));
+            }
             if let Some((before, was)) = snapshot {
                 prop_assert!(before.iter().map(|(k, v)| (k, *v)).eq(was.iter().map(|(k, v)| (*k, *v))));
+                let merged = before.merged(&trie, &mut |key, own, other| {
+                    assert_eq!(own, was.get(&key));
+                    match other % 3 {
+                        0 => Change::Keep,
+                        1 => Change::Put(*other),
+                        _ => Change::Remove,
+                    }
+                });
+                let mut expected = was.clone();
+                for (key, other) in &model {
+                    match other % 3 {
+                        0 => {}
+                        1 => drop(expected.insert(*key, *other)),
+                        _ => drop(expected.remove(key)),
+                    }
+                }
+                prop_assert_eq!(merged.len(), expected.len());
+                prop_assert!(merged.iter().map(|(k, v)| (k, *v)).eq(expected.iter().map(|(k, v)| (*k, *v))));
+                for key in expected.keys() {
+                    prop_assert_eq!(merged.get(*key), expected.get(key));
+                }
                 let mut found = BTreeMap::new();
                 before.changed(&trie, &mut |key, before, after| {
                     if before != after {

@@ -6,21 +6,41 @@ use std::path::Path;
 use itom_core::Key;
 
 use super::read::Reader;
+use crate::CollectError;
 
 /// The key by which every Linux collector refers to the host: machine-id, else D-Bus's copy of it, else the SMBIOS
 /// UUID (not inside a container, where it is the hardware's), else the host name.
-pub(crate) fn host_key(root: &Path) -> Key {
+///
+/// # Errors
+/// When one of them is there and cannot be read just now. Falling back would make it another host, with everything on it;
+/// only what is denied stays so, and is passed over.
+pub(crate) fn host_key(root: &Path) -> io::Result<Key> {
+    let unless_denied = |read: io::Result<Option<Key>>| match read {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        read => read,
+    };
     let mut reader = Reader::new(root);
-    if let Ok(Some(key)) = machine_id(&mut reader) {
-        return key;
+    if let Some(key) = unless_denied(machine_id(&mut reader))? {
+        return Ok(key);
     }
     if container_marker(&mut reader).is_none()
-        && let Ok(Some(key)) = smbios_uuid(&mut reader)
+        && let Some(key) = unless_denied(smbios_uuid(&mut reader))?
     {
-        return key;
+        return Ok(key);
     }
-    let name = host_name(&mut reader).unwrap_or_default();
-    Key::host_name(if name.is_empty() { "localhost" } else { &name })
+    let name = if_present(host_name(&mut reader))?.unwrap_or_default();
+    Ok(Key::host_name(if name.is_empty() { "localhost" } else { &name }))
+}
+
+/// As [`host_key`], for a run that cannot go on without it.
+///
+/// # Errors
+/// [`CollectError::Unavailable`], mostly.
+pub(crate) fn host_of(given: Option<&Key>, root: &Path) -> Result<Key, CollectError> {
+    match given {
+        Some(key) => Ok(key.clone()),
+        None => host_key(root).map_err(|error| CollectError::io("what identifies the machine", error)),
+    }
 }
 
 /// `None` for what does not exist.
@@ -154,7 +174,7 @@ mod tests {
 
     fn check(name: &str, files: &[(&str, &str)], key: &str) {
         let root = tree(name, files);
-        assert_eq!(host_key(&root).to_string(), key, "{name}");
+        assert_eq!(host_key(&root).expect("readable").to_string(), key, "{name}");
         std::fs::remove_dir_all(root).expect("removable");
     }
 

@@ -1,8 +1,11 @@
 //! Collectors for the Linux machine they run on.
 
 mod command;
+mod fault;
 mod host;
 pub(crate) mod identity;
+#[cfg(test)]
+mod l4;
 pub mod package;
 pub mod process;
 mod read;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::fault::may_read;
+
 /// Most bytes read of one file. The longest files of `/proc` that are read here (`stat` of a machine with a thousand
 /// CPUs and many interrupts, `mountinfo` of a container host) are far below.
 const MAX_FILE: usize = 16 << 20;
@@ -50,9 +52,11 @@ impl Reader {
     /// As [`read`](Self::read), for a path put together from parts, so that no string need be built.
     pub(crate) fn read_parts(&mut self, parts: &[&[u8]]) -> io::Result<&[u8]> {
         self.compose(parts);
+        may_read()?;
         let file = rustix::fs::open(self.path.as_slice(), FILE, Mode::empty())?;
         let mut filled = 0;
         loop {
+            may_read()?;
             if filled == self.buffer.len() {
                 if filled >= MAX_FILE {
                     return Err(io::Error::from(io::ErrorKind::FileTooLarge));
@@ -72,12 +76,14 @@ impl Reader {
     /// device is then walked once.
     pub(crate) fn directory(&mut self, parts: &[&[u8]]) -> io::Result<OwnedFd> {
         self.compose(parts);
+        may_read()?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(rustix::fs::open(self.path.as_slice(), flags, Mode::empty())?)
     }
 
     /// The content of an attribute in a directory of `/sys`. Such files give all they have, at most a page, in one read.
     pub(crate) fn attribute(&mut self, directory: &OwnedFd, name: &str) -> io::Result<&[u8]> {
+        may_read()?;
         let file = rustix::fs::openat(directory, name, FILE, Mode::empty())?;
         let count = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut self.buffer[..]))?;
         Ok(&self.buffer[..count])
@@ -102,7 +108,9 @@ impl Reader {
     /// The names in a directory, sorted.
     pub(crate) fn names(&self, relative: &str) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
+        may_read()?;
         for entry in std::fs::read_dir(self.path(relative))? {
+            may_read()?;
             names.push(entry?.file_name().to_string_lossy().into_owned());
         }
         names.sort_unstable();
@@ -116,6 +124,7 @@ impl Reader {
 
     /// Where a symbolic link points, as it is written there.
     pub(crate) fn link(&self, relative: &str) -> io::Result<String> {
+        may_read()?;
         Ok(std::fs::read_link(self.path(relative))?.to_string_lossy().into_owned())
     }
 }

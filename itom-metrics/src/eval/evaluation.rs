@@ -261,7 +261,7 @@ fn length_error(error: LengthError) -> EvalError {
 }
 
 /// The compiled conditions of a selector, the one on the metric's name among them.
-pub(super) fn matchers_of(selector: &VectorSelector) -> Result<Vec<LabelMatcher>, EvalError> {
+pub(crate) fn matchers_of(selector: &VectorSelector) -> Result<Vec<LabelMatcher>, EvalError> {
     let named = selector.name.iter().map(|name| Ok(LabelMatcher::equal(METRIC_NAME, name.clone())));
     named.chain(selector.matchers.iter().map(compiled)).collect()
 }

@@ -6,14 +6,24 @@ pub(super) fn go_g(value: f64) -> String {
 }
 
 /// `strconv.FormatFloat(value, 'f', -1, 64)`: the shortest digits, never an exponent.
-pub(super) fn go_f(value: f64) -> String {
+pub(crate) fn go_f(value: f64) -> String {
     special(value).map_or_else(|| format!("{value}"), str::to_owned)
 }
 
 /// A float as OpenMetrics writes it in a label: whole numbers with `.0`.
-pub(super) fn open_metrics(value: f64) -> String {
+pub(crate) fn open_metrics(value: f64) -> String {
     let text = exponential(value);
     if value.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }
+}
+
+/// A float as Prometheus's API writes it: an exponent only far from one.
+#[cfg(feature = "api")]
+pub(crate) fn go_api(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 || !value.is_finite() || (1e-6..1e21).contains(&size) {
+        return go_f(value);
+    }
+    exponential(value)
 }
 
 fn special(value: f64) -> Option<&'static str> {

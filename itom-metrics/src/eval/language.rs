@@ -11,7 +11,7 @@ use itom_core::{
 
 use super::evaluation::matchers_of;
 use super::{Answer, Engine, EvalError, Plan, QueryValue};
-use crate::promql::{Expr, ParseOptions, parse_with};
+use crate::promql::{Expr, Function, ParseOptions, parse_with};
 use crate::{METRIC_NAME, Queryable, QueryableError};
 
 /// How many sets of expressions are kept planned: as many rule groups find theirs again at the next tick.
@@ -34,6 +34,13 @@ impl PromqlRules {
     pub fn new(engine: Engine, queryable: Arc<dyn Queryable>, options: ParseOptions) -> Self {
         Self { engine, queryable, options, plans: Mutex::new(HashMap::new()) }
     }
+
+    /// An expression that was [built](crate::promql::build) and not written, as [`compile`](RuleLanguage::compile) would
+    /// give it of its text.
+    #[must_use]
+    pub fn compiled(expr: Expr) -> Arc<dyn RuleExpression> {
+        Arc::new(Compiled { source: expr.to_string().into(), expr })
+    }
 }
 
 #[derive(Debug)]
@@ -52,7 +59,8 @@ impl RuleExpression for Compiled {
     }
 
     fn may_read(&self, metric: &str, alertname: Option<&str>) -> bool {
-        let mut may = false;
+        // `info()` reads series that no selector names.
+        let mut may = calls_info(&self.expr);
         self.expr.for_each_selector(&mut |selector| {
             let Ok(matchers) = matchers_of(selector) else {
                 may = true;
@@ -75,8 +83,8 @@ impl RuleExpression for Compiled {
 impl RuleLanguage for PromqlRules {
     fn compile(&self, expression: &str) -> Result<Arc<dyn RuleExpression>, ExpressionError> {
         let expr = parse_with(expression, &self.options).map_err(|error| {
-            let hint = error.suggestion.iter().map(|suggestion| format!("; {suggestion}"));
-            let reason: String = std::iter::once(error.message.clone()).chain(hint).collect();
+            let hint = error.suggestion.as_ref().map(|other| format!("; did you mean `{other}`?"));
+            let reason = format!("{}{}", error.message, hint.unwrap_or_default());
             ExpressionError::at(expression, error.span.start, reason)
         })?;
         Ok(Arc::new(Compiled { source: expression.into(), expr }))
@@ -111,6 +119,10 @@ impl RuleLanguage for PromqlRules {
             .map(|(answer, one)| converted(answer, one.source.as_str()))
             .collect()
     }
+}
+
+fn calls_info(expr: &Expr) -> bool {
+    matches!(expr, Expr::Call(call) if call.function == Function::Info) || expr.children().any(calls_info)
 }
 
 fn invalid(expression: &str, reason: impl Into<String>) -> EvaluateError {

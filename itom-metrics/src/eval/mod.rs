@@ -13,7 +13,7 @@ mod edges;
 mod engine;
 mod error;
 mod evaluation;
-mod format;
+pub(crate) mod format;
 mod info;
 mod language;
 mod operate;
@@ -31,6 +31,8 @@ mod value;
 pub use annotations::{Annotation, Annotations, Level};
 pub use engine::Engine;
 pub use error::{EvalError, Interruption};
+#[cfg(any(feature = "api", feature = "prom-api"))]
+pub(crate) use evaluation::matchers_of;
 pub use language::PromqlRules;
 pub use options::{EngineOptions, Watch};
 pub use plan::Plan;

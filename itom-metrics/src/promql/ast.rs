@@ -273,6 +273,19 @@ impl BinaryOp {
         }
     }
 
+    /// How tightly it binds: a larger number binds tighter. `^` goes from right to left, all others from left to right.
+    #[must_use]
+    pub const fn precedence(self) -> u8 {
+        match self {
+            Self::Or => 1,
+            Self::And | Self::Unless => 2,
+            Self::Add | Self::Sub => 4,
+            Self::Mul | Self::Div | Self::Mod | Self::Atan2 => 5,
+            Self::Pow => 6,
+            _ => 3,
+        }
+    }
+
     /// `==`, `!=`, `<`, `<=`, `>`, `>=`.
     #[must_use]
     pub const fn is_comparison(self) -> bool {

@@ -14,6 +14,7 @@
 //! ```
 
 pub mod ast;
+pub mod build;
 mod duration;
 mod error;
 mod function;

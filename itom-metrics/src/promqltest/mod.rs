@@ -27,6 +27,6 @@ mod script;
 #[cfg(test)]
 mod tests;
 
-pub use notation::{NotationError, SequenceValue, SeriesLine, parse_series};
+pub use notation::{NotationError, SequenceValue, SeriesLine, histogram_notation, parse_series};
 pub use run::CaseReport;
 pub use script::{Script, ScriptError};

@@ -364,3 +364,42 @@ fn histogram(cursor: &mut Cursor<'_>) -> Result<(Histogram, bool), NotationError
     histogram.reset = hint.unwrap_or_default();
     Ok((histogram, hint.is_some()))
 }
+
+/// A histogram as [`parse_series`] reads it, in one form: empty buckets at the ends and what is zero are left out.
+#[must_use]
+pub fn histogram_notation(histogram: &Histogram) -> String {
+    let mut parts = Vec::new();
+    let mut number = |name: &str, value: f64| {
+        if value != 0.0 {
+            parts.push(format!("{name}:{value}"));
+        }
+    };
+    number("schema", f64::from(histogram.schema()));
+    number("count", histogram.count);
+    number("sum", histogram.sum);
+    number("z_bucket", histogram.zero_count);
+    number("z_bucket_w", histogram.zero_threshold);
+    let list = |counts: &[f64]| counts.iter().map(f64::to_string).collect::<Vec<_>>().join(" ");
+    if let Some(bounds) = histogram.custom_bounds() {
+        parts.push(format!("custom_values:[{}]", list(bounds.as_slice())));
+    }
+    if histogram.reset != CounterReset::Unknown {
+        parts.push(format!("counter_reset_hint:{}", histogram.reset.as_str()));
+    }
+    for (prefix, buckets) in [("", &histogram.positive), ("n_", &histogram.negative)] {
+        let mut filled = buckets.iter().filter(|(_, count)| *count != 0.0).map(|(index, _)| index);
+        let Some(first) = filled.next() else { continue };
+        let last = filled.next_back().unwrap_or(first);
+        if first != 0 {
+            parts.push(format!("{prefix}offset:{first}"));
+        }
+        // Spans that are far apart are not filled up with zeros.
+        let counts: Vec<String> = if i64::from(last) - i64::from(first) < 10_000 {
+            (first..=last).map(|index| buckets.get(index).unwrap_or(0.0).to_string()).collect()
+        } else {
+            buckets.iter().map(|(index, count)| format!("{index}={count}")).collect()
+        };
+        parts.push(format!("{prefix}buckets:[{}]", counts.join(" ")));
+    }
+    format!("{{{{{}}}}}", parts.join(" "))
+}

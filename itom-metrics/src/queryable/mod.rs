@@ -14,6 +14,8 @@ use itom_core::{BoxError, Classify, ErrorKind, Histogram, is_stale_nan};
 pub use labels::{LabelSet, METRIC_NAME};
 pub use matcher::LabelMatcher;
 pub use memory::{AppendError, MemorySeries};
+#[cfg(feature = "api")]
+pub(crate) use stored::conditions;
 
 /// A float at a time.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -14,7 +14,7 @@ use crate::selector::Condition;
 use crate::store::Scanned;
 
 /// The conditions of matchers; `None` when nothing can fit, because a label is asked for that none can have.
-fn conditions(matchers: &[LabelMatcher]) -> Option<Vec<Condition>> {
+pub(crate) fn conditions(matchers: &[LabelMatcher]) -> Option<Vec<Condition>> {
     let mut all = Vec::with_capacity(matchers.len());
     for matcher in matchers {
         match matcher.condition() {

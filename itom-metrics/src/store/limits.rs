@@ -172,7 +172,7 @@ impl AppendReport {
         self.refused.values().map(|refused| refused.count).sum()
     }
 
-    pub(super) fn refuse(&mut self, reason: Refusal, metric: &MetricName, labels: &Labels) {
+    pub(crate) fn refuse(&mut self, reason: Refusal, metric: &MetricName, labels: &Labels) {
         match self.refused.get_mut(&reason) {
             Some(refused) => refused.count += 1,
             None => {

@@ -1,9 +1,11 @@
 //! Every metric at once: reads and deletes by matchers, with or without a name.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use itom_core::{
-    CiId, EvaluateError, Histogram, Interval, Labels, Matcher, MetricName, SampleKind, Timestamp,
+    CiId, EvaluateError, Histogram, Interval, LabelName, Labels, MatchOp, Matcher, MetricName, SampleKind,
+    Text, Timestamp,
 };
 
 use super::Encoded;
@@ -94,6 +96,54 @@ impl SeriesStore {
             }
         }
         Ok(())
+    }
+
+    /// Labels of each series that fits and has samples in the range; none is decoded that need not be.
+    #[cfg(feature = "api")]
+    pub(crate) fn labels_within(
+        &self,
+        matchers: &[crate::LabelMatcher],
+        range: crate::TimeRange,
+    ) -> Vec<crate::LabelSet> {
+        let from = range.from.max(self.floor.load(std::sync::atomic::Ordering::Relaxed));
+        let Some(conditions) = crate::queryable::conditions(matchers) else { return Vec::new() };
+        let mut found = self.series_matching(&conditions);
+        found.retain(|series| {
+            let state = series.lock();
+            state.body.latest(from, range.to).is_some() || !state.histograms_within(from, range.to).is_empty()
+        });
+        found.iter().map(|series| crate::LabelSet::of_metric(series.metric(), series.labels())).collect()
+    }
+
+    /// The items that the series with all of these labels are about, each with how few labels (beside the metric's name)
+    /// a series of it has. `__name__` is the metric's name.
+    ///
+    /// ```
+    /// use itom_core::{CiId, Labels, MetricName, SampleKind, Timestamp};
+    /// use itom_metrics::{NewSample, Samples, SeriesStore, StoreConfig};
+    /// let store = SeriesStore::new(StoreConfig::default());
+    /// let (at, host) = (Timestamp::from_secs(60), CiId::from_bytes([1; 16]));
+    /// let labels = Labels::from_pairs([("instance", "web-1"), ("cpu", "0")])?;
+    /// let metric = MetricName::new("node_cpu_seconds_total")?;
+    /// store.append(at, &[NewSample { metric, labels, kind: SampleKind::Counter, subject: Some(host), at, value: 1.0 }]);
+    /// let found = store.subjects(&Labels::from_pairs([("instance", "web-1")])?);
+    /// assert_eq!(found.into_iter().collect::<Vec<_>>(), [(host, 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn subjects(&self, labels: &Labels) -> BTreeMap<CiId, usize> {
+        let equal = |(name, value): (&LabelName, &Text)| {
+            let matcher = Matcher { name: name.clone(), op: MatchOp::Equal, value: value.clone() };
+            Condition::new(&matcher).ok()
+        };
+        let conditions: Vec<Condition> = labels.iter().filter_map(equal).collect();
+        let mut found: BTreeMap<CiId, usize> = BTreeMap::new();
+        for series in self.series_matching(&conditions) {
+            let Some(subject) = series.lock().subject else { continue };
+            let count = series.labels().len();
+            found.entry(subject).and_modify(|least| *least = count.min(*least)).or_insert(count);
+        }
+        found
     }
 
     /// Metric and labels of each series that fits.

@@ -182,6 +182,12 @@ impl Alerting {
         self.engine.handle(now, input);
     }
 
+    /// Has something remembered that is not the alert engine's.
+    #[cfg(feature = "prometheus")]
+    pub(super) fn remember(&mut self, record: Record) {
+        self.sort_in(AlertOutput::Persist(record));
+    }
+
     pub(super) fn explain(&self, alert: AlertId) -> Option<Explanation> {
         self.engine.explain(alert)
     }

@@ -137,6 +137,12 @@ impl EngineBuilder {
         self
     }
 
+    /// Adds rule packs that come with the SDK: `.rule_packs(itom::alert::prometheus::packs::ALL)` for all of them.
+    #[cfg(feature = "prometheus")]
+    pub fn rule_packs(self, packs: impl IntoIterator<Item = itom_alert::prometheus::packs::Pack>) -> Self {
+        packs.into_iter().fold(self, |builder, pack| builder.rule_groups(pack.file(), pack.rules()))
+    }
+
     /// Sets the language of rule groups, made for the store that they read; PromQL if not set.
     #[cfg(feature = "prometheus")]
     pub fn rule_language(

@@ -4,18 +4,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use itom_alert::AlertInput;
 use itom_alert::prometheus::{
     FileOptions, GroupAlerts, GroupConfig, GroupInput, GroupKey, GroupPorts, GroupStatus, RuleFile,
-    RuleGroup, RuleGroups, carry_out,
+    RuleGroup, RuleGroups, Subjects, carry_out,
 };
+use itom_alert::{AlertInput, Record};
 use itom_core::{
-    Deadline, Labels, Machine as _, MetricName, RefusedSample, RuleLanguage, RuleSink, SampleKind,
-    SampleValue, Text, Timestamp, WrittenSample,
+    CiId, Deadline, LabelName, Labels, Machine as _, MetricName, RefusedSample, RuleLanguage, RuleSink,
+    SampleKind, SampleValue, Text, Timestamp, WrittenSample,
 };
 use itom_metrics::{NewHistogram, NewSample, Queryable, Samples as _, SeriesStore};
 
 use super::BuildError;
+use super::remember::{Memory, Stored};
 use super::run::Loop;
 use crate::promql::PromQl;
 
@@ -49,6 +50,7 @@ pub(super) struct Grouping {
     sink: StoreSink,
     external_labels: Labels,
     external_url: Text,
+    pub(super) memory: Memory,
 }
 
 impl GroupParts {
@@ -74,9 +76,16 @@ impl GroupParts {
         }
         let groups = RuleGroups::new(self.config);
         let sink = StoreSink(Arc::clone(samples));
-        let (external_labels, external_url) = (self.external_labels, self.external_url);
-        let (handed, unloaded) = (GroupAlerts::new(), Some(loaded));
-        Ok(Some(Grouping { groups, unloaded, handed, language, sink, external_labels, external_url }))
+        Ok(Some(Grouping {
+            groups,
+            unloaded: Some(loaded),
+            handed: GroupAlerts::new(),
+            language,
+            sink,
+            external_labels: self.external_labels,
+            external_url: self.external_url,
+            memory: Memory::default(),
+        }))
     }
 }
 
@@ -89,10 +98,14 @@ impl Grouping {
         self.groups.status()
     }
 
-    /// Evaluates what is due (or everything, for one look) and says what the alert engine is to be told.
-    fn evaluate(&mut self, now: Timestamp, everything: bool) -> Vec<AlertInput> {
+    /// Evaluates what is due (or everything, for one look) and says what the alert engine is to be told, and what is to
+    /// be remembered.
+    fn evaluate(&mut self, now: Timestamp, everything: bool) -> (Vec<AlertInput>, Vec<Record>) {
+        let stored = Stored { memory: &self.memory, series: self.sink.0.as_ref() };
+        let subjects = StoreSubjects(&self.sink.0);
         let mut ports = GroupPorts::new(Arc::clone(&self.language), &self.sink);
-        ports.stored = Some(self.sink.0.as_ref());
+        ports.stored = Some(&stored);
+        ports.subjects = Some(&subjects);
         ports.external_labels = self.external_labels.clone();
         ports.external_url = self.external_url.clone();
         let mut news = Vec::new();
@@ -105,7 +118,9 @@ impl Grouping {
             self.groups.handle_deadline(now);
             news.extend(carry_out(&mut self.groups, now, &ports));
         }
-        news.into_iter().flat_map(|news| self.handed.inputs(&self.groups, news)).collect()
+        let records = self.memory.follow(&self.groups, &news);
+        let inputs = news.into_iter().flat_map(|news| self.handed.inputs(&self.groups, news)).collect();
+        (inputs, records)
     }
 }
 
@@ -117,14 +132,45 @@ impl Loop {
         if let Some(groups) = grouping.unloaded.take() {
             grouping.groups.handle(now, GroupInput::Load(groups));
             self.alerts.external(now, GroupAlerts::rules(&grouping.groups));
+            for record in grouping.memory.forget_others(&grouping.groups) {
+                self.alerts.remember(record);
+            }
         }
         if !everything && grouping.poll_deadline().is_none_or(|due| due.at > now) {
             return;
         }
-        for input in grouping.evaluate(now, everything) {
+        let (inputs, records) = grouping.evaluate(now, everything);
+        for input in inputs {
             self.alerts.external(now, input);
         }
+        for record in records {
+            self.alerts.remember(record);
+        }
         self.shared.publish_groups(grouping.status().into());
+    }
+}
+
+/// Knows the items by the series that collectors stored.
+#[derive(Debug)]
+struct StoreSubjects<'a>(&'a SeriesStore);
+
+impl Subjects for StoreSubjects<'_> {
+    fn subject_of(&self, labels: &Labels) -> Option<CiId> {
+        const INSTANCE: LabelName = LabelName::literal("instance");
+        if labels.is_empty() {
+            return None;
+        }
+        let mut found = self.0.subjects(labels);
+        // No series has these labels: the expression made some of them. The instance is still what it was.
+        if found.is_empty() {
+            let instance = labels.get("instance").filter(|instance| !instance.is_empty())?;
+            found = self.0.subjects(&Labels::empty().to_builder().set(INSTANCE, instance).build());
+        }
+        // Of a machine and its parts it is the machine, whose series have the fewest labels.
+        let fewest = *found.values().min()?;
+        let mut most_general =
+            found.into_iter().filter(|(_, labels)| *labels == fewest).map(|(item, _)| item);
+        most_general.next().filter(|_| most_general.next().is_none())
     }
 }
 

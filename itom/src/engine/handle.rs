@@ -1,14 +1,16 @@
 //! Asking a running engine, from any thread.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::channel::{mpsc, oneshot};
 use itom_alert::{AlertView, Explanation};
-use itom_cmdb::View;
 use itom_cmdb::graph::RelationGraph;
-use itom_cmdb::history::ChangeFeed;
+use itom_cmdb::history::{ChangeFeed, FieldVersion};
+use itom_cmdb::temporal::Point;
+use itom_cmdb::{Cmdb, View};
 use itom_collect::{BatchSink as _, Offer};
-use itom_core::{AlertId, Batch, SourceName, Text, Timestamp};
+use itom_core::{AlertId, AttrName, Batch, CiChange, CiId, SourceName, Text, Timestamp};
 use itom_metrics::SeriesStore;
 
 use super::event::Subscription;
@@ -29,9 +31,25 @@ pub struct EngineHandle {
 pub(super) enum Command {
     Acknowledge { alert: AlertId, by: Text, reply: oneshot::Sender<bool> },
     Explain { alert: AlertId, reply: oneshot::Sender<Option<Explanation>> },
+    Past(Question),
     RunNow(SourceName),
     Pause(SourceName),
     Resume(SourceName),
+}
+
+/// Something to ask the items and their past, answered by the loop between two of its steps.
+pub(super) struct Question(Box<dyn FnOnce(&Cmdb) + Send>);
+
+impl Question {
+    pub(super) fn answer(self, cmdb: &Cmdb) {
+        (self.0)(cmdb);
+    }
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Question")
+    }
 }
 
 impl EngineHandle {
@@ -145,6 +163,46 @@ impl EngineHandle {
             Ok(None) => Err(HandleError::NotFound { what: "alert", name: Text::from(alert.to_string()) }),
             Err(_) => Err(HandleError::Ended),
         }
+    }
+
+    async fn past<R: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Cmdb) -> R + Send + 'static,
+    ) -> Result<R, HandleError> {
+        let (reply, answer) = oneshot::channel();
+        // A requester that has gone away needs no answer.
+        let question = Question(Box::new(move |cmdb| drop(reply.send(ask(cmdb)))));
+        self.command(Command::Past(question))?;
+        answer.await.map_err(|_| HandleError::Ended)
+    }
+
+    /// What was believed at one time about another. The first question about the past takes as long as reading every
+    /// fact again, and the loop waits for it; later ones cost what changed since.
+    ///
+    /// # Errors
+    /// Those of every request.
+    pub async fn view_at(&self, point: Point) -> Result<View, HandleError> {
+        self.past(move |cmdb| cmdb.past().view(point)).await
+    }
+
+    /// What is different at `b` against `a`; costs as [`view_at`](Self::view_at).
+    ///
+    /// # Errors
+    /// Those of every request.
+    pub async fn changed(&self, a: Point, b: Point) -> Result<Vec<CiChange>, HandleError> {
+        self.past(move |cmdb| cmdb.past().diff(a, b)).await
+    }
+
+    /// Everything that any source ever said about an attribute of an item, by time.
+    ///
+    /// # Errors
+    /// Those of every request.
+    pub async fn field_history(
+        &self,
+        ci: CiId,
+        attribute: AttrName,
+    ) -> Result<Vec<FieldVersion>, HandleError> {
+        self.past(move |cmdb| cmdb.field_history(ci, &attribute)).await
     }
 
     /// Runs a collector as soon as the limits allow.

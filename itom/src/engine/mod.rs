@@ -11,6 +11,8 @@ mod handle;
 mod ingest;
 mod limits;
 mod listeners;
+#[cfg(feature = "prometheus")]
+mod remember;
 mod run;
 mod samples;
 mod shared;

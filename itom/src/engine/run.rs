@@ -17,6 +17,8 @@ use super::event::EndOfEvents;
 use super::handle::Command;
 use super::ingest::Writing;
 use super::listeners::Listening;
+#[cfg(feature = "prometheus")]
+use super::remember;
 use super::samples::Taken;
 use super::wake::{Ran, Room, Waits, Wake};
 use super::{Engine, EngineSummary, Parts, RunError, alerting, ingest};
@@ -72,7 +74,7 @@ impl Loop {
             mut cmdb,
             mut alerts,
             #[cfg(feature = "prometheus")]
-            grouping,
+            mut grouping,
             shared,
             commands,
             submitted,
@@ -106,6 +108,8 @@ impl Loop {
         };
         if once.is_none() {
             let kept = parts.journal.load().await.map_err(RunError::Journal)?;
+            #[cfg(feature = "prometheus")]
+            let kept = remember::recall(grouping.as_mut(), kept);
             alerts.restore(now, kept);
         }
         info!(facts = loaded, collectors = parts.collectors.len(), "engine opened");
@@ -325,6 +329,7 @@ impl Loop {
             Command::Explain { alert, reply } => {
                 let _ = reply.send(self.alerts.explain(alert));
             }
+            Command::Past(question) => question.answer(&self.cmdb),
             // One look runs each collector once, whatever is asked for.
             Command::RunNow(_) | Command::Pause(_) | Command::Resume(_) if self.once.is_some() => {}
             Command::RunNow(target) => self.scheduler.handle(now, Schedule::RunNow { target }),

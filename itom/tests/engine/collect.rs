@@ -186,3 +186,50 @@ fn five_hundred_collectors_for_an_hour_are_quick_and_bounded() {
         status.facts, stats.memory_bytes
     );
 }
+
+/// An agent on a cloned machine is asked for what would tell which of two it is, reads it, and is one of them.
+#[test]
+fn an_open_question_reaches_the_collector_that_can_settle_it() {
+    use itom::core::{Key, key_kind};
+
+    let machine = || Key::machine_id("0123456789abcdef0123456789abcdef").unwrap();
+    let manager = move |name: &'static str, serial: &'static str| {
+        collector_fn(Descriptor::new(name).every(secs(600)), move |_, batch| {
+            Box::pin(async move {
+                batch.ci(name, kind::HOST).key(machine()).key(Key::serial(serial).unwrap());
+                Ok(Coverage::new())
+            })
+        })
+    };
+    let asked = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&asked);
+    let agent = collector_fn(Descriptor::new("agent").every(secs(60)), move |cx, batch| {
+        let serial = cx.questions().iter().any(|question| question.wanted.contains(&key_kind::SERIAL));
+        let known = counter.fetch_add(u64::from(serial), Ordering::SeqCst) > 0;
+        Box::pin(async move {
+            let ci = batch.ci("me", kind::HOST);
+            ci.key(machine());
+            if serial || known {
+                ci.key(Key::serial("SERIAL-0002").unwrap());
+            }
+            Ok(Coverage::new())
+        })
+    });
+    let clock = VirtualClock::new(START);
+    let engine = builder(&clock)
+        .collector(manager("one", "SERIAL-0001"))
+        .collector(manager("two", "SERIAL-0002"))
+        .collector(agent)
+        .build()
+        .unwrap();
+    let mut simulation = Simulation::new(clock, engine);
+    let mut counts = Vec::new();
+    for _ in 0..1_800 {
+        simulation.advance(secs(1));
+        counts.push(simulation.handle().view().cis().count());
+    }
+    counts.dedup();
+    assert!(counts.ends_with(&[3, 2]), "it may be either, then it is one of them: {counts:?}");
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "asked once, then it is settled");
+    assert_eq!(simulation.handle().view().cis().count(), 2);
+}

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use itom::alert::notify::NoticeKind;
-use itom::alert::prometheus::Health;
+use itom::alert::prometheus::{AlertState, Health};
 use itom::core::{
     EvaluateError, ExpressionError, LabelName, RuleEvaluation, RuleExpression, RuleLanguage, RuleSample,
     SampleValue, Selector, VirtualClock,
@@ -153,4 +153,101 @@ fn a_bad_rule_file_is_refused_when_the_engine_is_built() {
         .expect_err("the expression is wrong");
     assert!(matches!(error, BuildError::RuleFiles(_)));
     assert!(error.to_string().contains("a.yml:1:"), "{error}");
+}
+
+/// Since when the alert is active and whether it fires, in seconds after [`START`].
+fn active(simulation: &Simulation) -> Option<(u64, bool)> {
+    let groups = simulation.handle().rule_groups();
+    let alert = groups.first()?.rules.first()?.alerts.first()?.clone();
+    Some((alert.active_at.since(START).as_secs(), alert.state == AlertState::Firing))
+}
+
+#[test]
+fn a_pending_time_goes_on_after_a_crash() {
+    const FILE: &str =
+        "groups: [{name: g, interval: 1m, rules: [{alert: Trouble, expr: test_trouble > 0, for: 30m}]}]";
+    // How long it was pending and how long nobody ran it, both in minutes; then how long it still waits.
+    for (pending, outage, left) in [
+        // As much as before: the outage does not count.
+        (15, 5, 15),
+        // Not less than the grace period of ten minutes.
+        (26, 5, 10),
+        // It fired before: it fires again as soon as that is known.
+        (40, 5, 0),
+        // An outage of more than an hour: it begins anew.
+        (15, 70, 30),
+    ] {
+        let clock = VirtualClock::new(START);
+        let journal = TestJournal::new();
+        let make = || {
+            builder(&clock)
+                .collector(host("db-1", 15, |_| 1.0))
+                .rule_groups("f.yml", FILE)
+                .journal(journal.clone())
+                .build()
+                .unwrap()
+        };
+        let mut simulation = Simulation::new(clock.clone(), make());
+        simulation.advance(secs(60 * pending + 150));
+        let (since, firing) = active(&simulation).expect("it is active");
+        assert!(since < 150, "{since}");
+        assert_eq!(firing, pending >= 30);
+        simulation.crash();
+        clock.advance_to(clock.now() + secs(60 * outage));
+        let back = clock.now().since(START).as_secs();
+        let mut simulation = Simulation::new(clock.clone(), make());
+        // It takes two evaluations until what was remembered is taken up.
+        simulation.advance(secs(190));
+        let waited = |simulation: &Simulation| active(simulation).expect("it is active").1;
+        if left == 0 {
+            assert_eq!(active(&simulation), Some((since, true)), "pending {pending} outage {outage}");
+            simulation.crash();
+            continue;
+        }
+        assert!(!waited(&simulation), "pending {pending} outage {outage}");
+        while !waited(&simulation) {
+            simulation.advance(secs(60));
+        }
+        let minutes = (clock.now().since(START).as_secs() - back) / 60;
+        assert!((left..=left + 5).contains(&minutes), "pending {pending} outage {outage}: {minutes} minutes");
+        // Once it is over nothing is remembered.
+        simulation.crash();
+        let calm = builder(&clock)
+            .collector(host("db-1", 15, |_| 0.0))
+            .rule_groups("f.yml", FILE)
+            .journal(journal.clone())
+            .build()
+            .unwrap();
+        let mut simulation = Simulation::new(clock.clone(), calm);
+        simulation.advance(secs(300));
+        simulation.stop().unwrap();
+        assert!(journal.records().keys().all(|key| !key.starts_with("group/")), "{:?}", journal.records());
+    }
+}
+
+#[test]
+fn an_alert_of_promql_is_about_the_item_its_labels_tell_of() {
+    let clock = VirtualClock::new(START);
+    let engine = builder(&clock)
+        .collector(host("db-1", 15, |_| 1.0))
+        .rule_groups(
+            "f.yml",
+            "groups: [{name: g, interval: 15s, rules: [{alert: Same, expr: test_trouble > 0}, \
+             {alert: Sum, expr: sum by (instance) (test_trouble) > 0}, \
+             {alert: Made, expr: 'label_replace(test_trouble, \"to\", \"x\", \"\", \"\") > 0'}, {alert: All, expr: sum(test_trouble) > 0}]}]",
+        )
+        .build()
+        .unwrap();
+    let mut simulation = Simulation::new(clock, engine);
+    simulation.advance(secs(60));
+    let item = simulation.handle().view().by_kind(&kind::HOST)[0].id();
+    let alerts = simulation.handle().alerts();
+    let about: Vec<_> =
+        alerts.iter().map(|view| (view.alert.rule.as_str(), view.alert.instance.ci)).collect();
+    let about = |name: &str| about.iter().find(|(rule, _)| rule.ends_with(name)).expect("it fires").1;
+    assert_eq!(about("Same"), Some(item));
+    assert_eq!(about("Sum"), Some(item));
+    assert_eq!(about("Made"), Some(item));
+    assert_eq!(about("All"), None);
+    simulation.stop().unwrap();
 }

@@ -153,3 +153,40 @@ fn what_a_source_reports_reaches_those_who_watch() {
     }
     assert_eq!(seen, [(Some(host), "db-1 came up".to_owned())]);
 }
+
+/// The name of a host changes each minute; the past can be asked while the engine runs, on both axes.
+#[test]
+fn the_past_can_be_asked_while_the_engine_runs() {
+    use itom::cmdb::temporal::Point;
+
+    let clock = VirtualClock::new(START);
+    let renamed = collector_fn(Descriptor::new("names").every(secs(60)), |cx, batch| {
+        let minute = cx.now().since(START).as_secs() / 60;
+        Box::pin(async move {
+            batch.ci("h", kind::HOST).attr(attr::HOST_NAME, format!("name-{minute}"));
+            Ok(Coverage::new())
+        })
+    });
+    let engine = builder(&clock).collector(renamed).build().unwrap();
+    let mut simulation = Simulation::new(clock, engine);
+    let handle = simulation.handle().clone();
+    simulation.advance(secs(150));
+    let name = |view: &itom::cmdb::View| view.cis().next().map(|ci| ci.name().to_string());
+    let then = simulation.ask(handle.view_at(Point::believed(START + secs(30)))).unwrap();
+    assert_eq!(name(&then).as_deref(), Some("name-0"));
+    assert_eq!(name(&simulation.ask(handle.view_at(Point::was(START - secs(1)))).unwrap()), None);
+    // What comes in after the first question is part of the past, too.
+    simulation.advance(secs(120));
+    let then = simulation.ask(handle.view_at(Point::believed(START + secs(190)))).unwrap();
+    let now = name(&handle.view());
+    assert!(name(&then).is_some() && name(&then) != now, "{now:?}");
+    let (a, b) = (Point::believed(START + secs(30)), Point::believed(START + secs(190)));
+    let changes = simulation.ask(handle.changed(a, b)).unwrap();
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    let id = handle.view().cis().next().map(|ci| ci.id()).unwrap();
+    let said = simulation.ask(handle.field_history(id, attr::HOST_NAME)).unwrap();
+    assert!(said.len() > 3, "{said:?}");
+    assert_eq!(said.last().and_then(|own| own.value.as_ref()?.as_text().map(str::to_owned)), now);
+    simulation.stop().unwrap();
+    assert!(matches!(handle.view_at(a).now_or_never(), Some(Err(HandleError::Ended))));
+}

@@ -63,6 +63,14 @@ impl RuleGroups {
         }
     }
 
+    /// For which slot a rule was last evaluated, if it is to be remembered across a restart since when its alerts are
+    /// active: it waits at least as long as the grace period, and what was remembered before has been taken up.
+    #[must_use]
+    pub fn to_remember(&self, key: &GroupKey, rule: usize) -> Option<Timestamp> {
+        let state = self.groups.get(key)?.rules.get(rule).filter(|state| state.restored)?;
+        state.last.filter(|_| state.rule.alerting().is_some_and(|one| one.hold >= self.config.grace_period))
+    }
+
     /// The names and expressions of a group's rules.
     pub(crate) fn rules(&self, key: &GroupKey) -> Option<Vec<(itom_core::Text, itom_core::Text)>> {
         let named = |rule: &RuleState| (rule.rule.name.clone(), rule.rule.expression.source().into());

@@ -38,7 +38,7 @@ impl Facts {
         self.faults.iter().all(|fault| matches!(fault.kind.retry(), Retry::Never))
     }
 
-    pub(super) fn read(reader: &mut Reader, live: bool) -> Self {
+    pub(super) fn read(reader: &mut Reader, live: bool, host: Key) -> Self {
         let mut notes = Batch::new(SourceName::literal("facts"), Timestamp::EPOCH);
         let cpu =
             read(reader, &mut notes, "proc/cpuinfo", Need::Always).map(parse_cpuinfo).unwrap_or_default();
@@ -92,7 +92,6 @@ impl Facts {
         if cpu.count == 0 && notes.faults().iter().all(|fault| &*fault.what != "/proc/cpuinfo") {
             garbled(&mut notes, "proc/cpuinfo");
         }
-        let host = identity::host_key(reader.root());
         Self {
             realm: machine_realm(&host),
             host,

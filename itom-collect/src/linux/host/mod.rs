@@ -10,7 +10,7 @@ mod parse;
 mod scan;
 mod storage;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod virtualization;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ use itom_core::{Batch, Coverage, Realm, kind};
 
 use self::facts::Facts;
 use self::output::{Output, Series};
+use super::identity::host_of;
 use super::read::Reader;
 use crate::{CollectContext, CollectError, Collector, Descriptor};
 
@@ -138,19 +139,19 @@ impl HostCollector {
         self.root == Path::new("/")
     }
 
-    fn take_state(&self) -> State {
+    fn take_state(&self) -> Result<State, CollectError> {
         let kept = self.state.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut reader = Reader::new(&self.root);
         // Where there is no boot id (a fixture without one) caches live as long as the collector.
         let boot_id = reader.line("proc/sys/kernel/random/boot_id").unwrap_or_default();
         match kept {
-            Some(state) if state.boot_id == boot_id => state,
+            Some(state) if state.boot_id == boot_id => Ok(state),
             _ => {
                 let series = match self.part {
-                    Part::Metrics => Series::named_by_keys(&super::identity::host_key(&self.root)),
+                    Part::Metrics => Series::named_by_keys(&host_of(None, &self.root)?),
                     Part::Both | Part::Inventory => Series::named_natively(),
                 };
-                State { boot_id, reader, series, facts: None }
+                Ok(State { boot_id, reader, series, facts: None })
             }
         }
     }
@@ -180,7 +181,7 @@ impl HostCollector {
         let State { reader, facts, boot_id, .. } = state;
         let known = match facts.take() {
             Some(known) => known,
-            None => Facts::read(reader, self.is_live()),
+            None => Facts::read(reader, self.is_live(), host_of(None, &self.root)?),
         };
         cx.checkpoint().await?;
         let network = links::Network::read(reader, batch, self.is_live());
@@ -224,7 +225,7 @@ impl Collector for HostCollector {
         if let Err(error) = std::fs::metadata(self.root.join("proc")) {
             return Err(CollectError::io(self.root.join("proc").display().to_string(), error));
         }
-        let mut state = self.take_state();
+        let mut state = self.take_state()?;
         let mut coverage = Coverage::new();
         if self.part != Part::Inventory {
             self.collect_metrics(cx, &mut state, batch).await?;

@@ -1,6 +1,7 @@
 //! Disks and file systems as configuration items.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use itom_core::{
     AttrName, Batch, Coverage, ErrorKind, Key, KeyKind, Realm, Scope, Strength, Text, attr, key_kind, kind,
@@ -33,8 +34,9 @@ const BLOCK: &str = "sys/block";
 
 /// Items and relations of disks and file systems.
 pub(super) fn report(reader: &mut Reader, batch: &mut Batch, seen: &Seen<'_>, coverage: &mut Coverage) {
-    let (disks, disks_problem) = disks(reader, batch, seen);
-    let file_systems_problem = file_systems(reader, batch, seen, &disks);
+    let mut below = None;
+    let (disks, disks_problem) = disks(reader, batch, seen, &mut below);
+    let file_systems_problem = file_systems(reader, batch, seen, &disks, &mut below);
     let mut add = |scope: Scope, problem: Option<&(ErrorKind, String)>| match problem {
         None => coverage.add_complete(scope),
         Some((kind, reason)) => coverage.add_partial(scope, *kind, reason.as_str()),
@@ -43,12 +45,32 @@ pub(super) fn report(reader: &mut Reader, batch: &mut Batch, seen: &Seen<'_>, co
     add(Scope::relations(relation::CONTAINS).within(DISKS), disks_problem.as_ref());
     add(Scope::cis(kind::FILESYSTEM), file_systems_problem.as_ref());
     add(Scope::relations(relation::CONTAINS).within(FILE_SYSTEMS), file_systems_problem.as_ref());
-    add(Scope::relations(relation::STORED_ON), disks_problem.as_ref().or(file_systems_problem.as_ref()));
+    let stored = disks_problem.as_ref().or(file_systems_problem.as_ref()).or(below.as_ref());
+    add(Scope::relations(relation::STORED_ON), stored);
 }
 
 type Problem = Option<(ErrorKind, String)>;
 
-fn disks(reader: &mut Reader, batch: &mut Batch, seen: &Seen<'_>) -> (BTreeSet<String>, Problem) {
+/// The disk below something, unless that cannot be read: then it is said, and why it keeps relations from being complete.
+fn below(
+    found: io::Result<Option<String>>,
+    of: &str,
+    batch: &mut Batch,
+    problem: &mut Problem,
+) -> Option<String> {
+    found.unwrap_or_else(|error| {
+        unreadable(batch, of, &error);
+        *problem = Some((ErrorKind::of_io(&error), format!("the disk below /{of} cannot be read")));
+        None
+    })
+}
+
+fn disks(
+    reader: &mut Reader,
+    batch: &mut Batch,
+    seen: &Seen<'_>,
+    unknown: &mut Problem,
+) -> (BTreeSet<String>, Problem) {
     // Where there is no `/sys` there may well be disks.
     let names = match reader.names(BLOCK) {
         Ok(names) => names,
@@ -106,9 +128,14 @@ fn disks(reader: &mut Reader, batch: &mut Batch, seen: &Seen<'_>) -> (BTreeSet<S
         match if_present(reader.names(&format!("{BLOCK}/{name}/slaves"))) {
             Ok(parts) => {
                 // Two partitions of one disk are one relation.
-                let below: BTreeSet<String> =
-                    parts.unwrap_or_default().iter().filter_map(|part| disk_of(reader, part)).collect();
-                for disk in below.into_iter().filter(|disk| known.contains(disk)) {
+                let disks: BTreeSet<String> = parts
+                    .unwrap_or_default()
+                    .iter()
+                    .filter_map(|part| {
+                        below(disk_of(reader, part), &format!("sys/class/block/{part}"), batch, unknown)
+                    })
+                    .collect();
+                for disk in disks.into_iter().filter(|disk| known.contains(disk)) {
                     batch.relation(relation::STORED_ON, native.as_str(), format!("disk:{disk}"));
                 }
             }
@@ -128,11 +155,12 @@ fn is_emulated(model: Option<&str>) -> bool {
 }
 
 /// The disk that a block device is or is a partition of: `/sys/class/block/sda1` points to `…/block/sda/sda1`.
-fn disk_of(reader: &Reader, device: &str) -> Option<String> {
+fn disk_of(reader: &Reader, device: &str) -> io::Result<Option<String>> {
     if !is_component(device.as_bytes()) {
-        return None;
+        return Ok(None);
     }
-    disk_in(&reader.link(&format!("sys/class/block/{device}")).ok()?)
+    let target = if_present(reader.link(&format!("sys/class/block/{device}")))?;
+    Ok(target.as_deref().and_then(disk_in))
 }
 
 fn disk_in(target: &str) -> Option<String> {
@@ -145,6 +173,7 @@ fn file_systems(
     batch: &mut Batch,
     seen: &Seen<'_>,
     disks: &BTreeSet<String>,
+    unknown: &mut Problem,
 ) -> Problem {
     let mut problem = None;
     // What is mounted last on a mount point hides what was there.
@@ -179,7 +208,8 @@ fn file_systems(
             .attr(attr::SYSTEM_DEVICE, mount.source.as_str())
             .attr(READ_ONLY, mount.read_only);
         batch.relation(relation::CONTAINS, HOST, native.as_str()).within(FILE_SYSTEMS);
-        if let Some(disk) = mount.disk(reader).filter(|disk| disks.contains(disk)) {
+        let disk = below(mount.disk(reader), &format!("sys/dev/block of {mountpoint}"), batch, unknown);
+        if let Some(disk) = disk.filter(|disk| disks.contains(disk)) {
             batch.relation(relation::STORED_ON, native, format!("disk:{disk}"));
         }
     }
@@ -206,16 +236,17 @@ impl Mounted {
     }
 
     /// By device number; file systems over several devices (btrfs) have none, so by the name of what is mounted.
-    fn disk(&self, reader: &Reader) -> Option<String> {
+    fn disk(&self, reader: &Reader) -> io::Result<Option<String>> {
         let (major, minor) = self.device;
         if major != 0 {
-            return disk_in(&reader.link(&format!("sys/dev/block/{major}:{minor}")).ok()?);
+            let target = if_present(reader.link(&format!("sys/dev/block/{major}:{minor}")))?;
+            return Ok(target.as_deref().and_then(disk_in));
         }
-        let device = self.source.strip_prefix("/dev/")?;
-        if let Ok(target) = reader.link(&format!("dev/{device}")) {
-            return disk_of(reader, target.rsplit('/').next()?);
+        let Some(device) = self.source.strip_prefix("/dev/") else { return Ok(None) };
+        match if_present(reader.link(&format!("dev/{device}")))? {
+            Some(target) => disk_of(reader, target.rsplit('/').next().unwrap_or(&target)),
+            None => disk_of(reader, device),
         }
-        disk_of(reader, device)
     }
 }
 

@@ -17,6 +17,8 @@ use super::purl::purl;
 use super::record::{Garbage, Held, Manager, Package};
 use super::stanza::{Format, Stanza, Stanzas};
 use super::{apk, dpkg, rpm};
+use crate::linux::fault::may_read;
+use crate::linux::identity::if_present;
 use crate::linux::{command, identity};
 use crate::{CollectContext, CollectError, Collector, Descriptor};
 
@@ -108,9 +110,13 @@ impl PackageCollector {
         let directory = self.root.join("var/lib/dpkg/status.d");
         if directory.try_exists()? {
             let mut parts = Vec::new();
+            may_read()?;
             for entry in std::fs::read_dir(directory)? {
+                may_read()?;
                 let path = entry?.path();
-                if path.extension() != Some(OsStr::new("md5sums")) && path.is_file() {
+                // What cannot be asked is taken for a list, so that reading it tells why.
+                let list = path.metadata().map_or(true, |data| data.is_file());
+                if path.extension() != Some(OsStr::new("md5sums")) && list {
                     parts.push(path);
                 }
             }
@@ -181,7 +187,7 @@ impl Collector for PackageCollector {
 
     async fn collect(&self, cx: &CollectContext, batch: &mut Batch) -> Result<Coverage, CollectError> {
         cx.checkpoint().await?;
-        let mut run = Run::new(self, batch);
+        let mut run = Run::new(self, batch)?;
         read_lists(cx, &mut run, Manager::Dpkg, self.dpkg_files(), dpkg::FORMAT, dpkg::package).await?;
         read_lists(cx, &mut run, Manager::Apk, self.apk_files(), apk::FORMAT, apk::package).await?;
         self.read_rpm(cx, &mut run).await?;
@@ -232,14 +238,14 @@ async fn read_list(
     understand: Understand,
 ) -> Result<io::Result<()>, CollectError> {
     let what = path.display().to_string();
-    let mut file = match File::open(path) {
+    let mut file = match may_read().map_err(io::Error::from).and_then(|()| File::open(path)) {
         Ok(file) => file,
         Err(error) => return Ok(Err(error)),
     };
     let mut stanzas = Stanzas::new(format);
     let mut chunk = vec![0; CHUNK];
     loop {
-        match file.read(&mut chunk) {
+        match may_read().map_err(io::Error::from).and_then(|()| file.read(&mut chunk)) {
             Ok(0) => break,
             Ok(read) => stanzas.feed(&chunk[..read], |found| {
                 run.found(found.and_then(|stanza| understand(&stanza)), &what);
@@ -266,13 +272,22 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(collector: &PackageCollector, batch: &'a mut Batch) -> Self {
+    fn new(collector: &PackageCollector, batch: &'a mut Batch) -> Result<Self, CollectError> {
         let root = &collector.root;
-        let host = collector.host.clone().unwrap_or_else(|| identity::host_key(root));
-        let os_release = ["etc/os-release", "usr/lib/os-release"];
-        let os = os_release.iter().find_map(|path| os_id(&std::fs::read_to_string(root.join(path)).ok()?));
+        let host = identity::host_of(collector.host.as_ref(), root)?;
+        let mut os = None;
+        for path in ["etc/os-release", "usr/lib/os-release"].map(|path| root.join(path)) {
+            let read = may_read().map_err(io::Error::from).and_then(|()| std::fs::read_to_string(&path));
+            // It is part of every package's id: without it, each would be another one.
+            let text =
+                if_present(read).map_err(|error| CollectError::io(path.display().to_string(), error))?;
+            os = text.as_deref().and_then(os_id);
+            if os.is_some() {
+                break;
+            }
+        }
         let (realm, manager) = (realm_of(&host), Manager::Dpkg);
-        Self { batch, host, realm, os, manager, managers: Vec::new(), seen: BTreeSet::new() }
+        Ok(Self { batch, host, realm, os, manager, managers: Vec::new(), seen: BTreeSet::new() })
     }
 
     fn begin(&mut self, manager: Manager) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use itom_core::{Batch, Coverage, ErrorKind, Key, Scope, kind};
 
-use super::{Arguments, Faults, KernelThreads, Process, ProcessReader, ProcessTable, emit};
+use super::{Arguments, Faults, KernelThreads, PROCESS, Process, ProcessReader, ProcessTable, emit};
 use crate::linux::identity;
 use crate::{CollectContext, CollectError, Collector, Descriptor};
 
@@ -91,7 +91,7 @@ impl Collector for ProcessCollector {
     async fn collect(&self, cx: &CollectContext, batch: &mut Batch) -> Result<Coverage, CollectError> {
         let mut faults = Faults::default();
         let table = read_table(&self.root, self.kernel_threads, cx, &mut faults).await?;
-        let host = self.host.clone().unwrap_or_else(|| identity::host_key(&self.root));
+        let host = identity::host_of(self.host.as_ref(), &self.root)?;
         let chosen: BTreeSet<u32> = table.processes.keys().copied().collect();
         emit::processes(batch, &table, &chosen, &host, self.arguments, "all");
         cx.checkpoint().await?;
@@ -100,14 +100,27 @@ impl Collector for ProcessCollector {
         busiest.truncate(self.samples);
         emit::samples(batch, &table, busiest);
         faults.report(batch);
-        let scopes = [kind::PROCESS, kind::CONTAINER].map(Scope::cis);
-        Ok(scopes.into_iter().fold(Coverage::new(), |coverage, scope| {
+        let limits = |groups: bool| {
             if table.hidden {
-                coverage.partial(scope, ErrorKind::Denied, "/proc hides the processes of others (hidepid)")
+                Some((ErrorKind::Denied, "/proc hides the processes of others (hidepid)"))
+            } else if faults.has(PROCESS) {
+                Some((ErrorKind::Unavailable, "some processes are there and could not be read"))
+            } else if groups && faults.has("/proc/PID/cgroup") {
+                Some((ErrorKind::Unavailable, "the control groups of some processes could not be read"))
             } else {
-                coverage.complete(scope)
+                None
             }
-        }))
+        };
+        let mut coverage = Coverage::new();
+        for (scope, limit) in
+            [(Scope::cis(kind::PROCESS), limits(false)), (Scope::cis(kind::CONTAINER), limits(true))]
+        {
+            match limit {
+                Some((kind, reason)) => coverage.add_partial(scope, kind, reason),
+                None => coverage.add_complete(scope),
+            }
+        }
+        Ok(coverage)
     }
 }
 

@@ -17,4 +17,4 @@ pub use redact::Arguments;
 
 pub(crate) use cgroup::Cgroup;
 pub use table::KernelThreads;
-pub(crate) use table::{Faults, Process, ProcessReader, ProcessTable, open_net_namespace};
+pub(crate) use table::{Faults, PROCESS, Process, ProcessReader, ProcessTable, open_net_namespace};

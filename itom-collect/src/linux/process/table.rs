@@ -11,6 +11,8 @@ use itom_core::{Batch, ErrorKind, Text};
 use rustix::fs::{Mode, OFlags, RawDir};
 
 use super::{Cgroup, cgroup, parse};
+use crate::linux::fault::may_read;
+use crate::linux::identity::if_present;
 
 /// User-visible clock ticks per second. The kernel shows times to programs in units of `USER_HZ`, which is 100 on every
 /// architecture Rust's Linux targets have, whatever its own tick is.
@@ -85,6 +87,9 @@ pub(crate) struct ProcessTable {
     pub(crate) hidden: bool,
 }
 
+/// Whole processes, in [`Faults`]: they are there, and nothing is known of them.
+pub(crate) const PROCESS: &str = "/proc/PID";
+
 /// What could not be read, one line for each kind of file.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(BTreeMap<(&'static str, ErrorKind), u64>);
@@ -152,20 +157,29 @@ impl ProcessReader {
     /// When there is no `/proc`.
     pub(crate) fn begin(&self) -> io::Result<(ProcessTable, Vec<u32>)> {
         let proc = self.root.join("proc");
-        let mut pids: Vec<u32> = std::fs::read_dir(&proc)?
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .collect();
+        let mut pids: Vec<u32> = Vec::new();
+        may_read()?;
+        for entry in std::fs::read_dir(&proc)? {
+            may_read()?;
+            pids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+        }
         pids.sort_unstable();
-        let text = |path: &str| std::fs::read_to_string(proc.join(path)).ok();
+        let text = |path: &str| {
+            may_read()?;
+            std::fs::read_to_string(proc.join(path))
+        };
         let own = |name: &str| {
+            may_read().ok()?;
             let link = std::fs::read_link(proc.join("self/ns").join(name)).ok()?;
             parse::inode(link.as_os_str().as_encoded_bytes(), name.as_bytes())
         };
         let mounts = text("self/mountinfo").unwrap_or_default();
+        // It is part of what identifies a process: without it, each would be another one.
+        let boot_id = if_present(text("sys/kernel/random/boot_id"))?;
         let table = ProcessTable {
             processes: BTreeMap::new(),
-            boot_id: text("sys/kernel/random/boot_id").map(|id| id.trim().to_owned()),
-            boot_time: text("stat").and_then(|stat| parse::boot_time(stat.as_bytes())),
+            boot_id: boot_id.map(|id| id.trim().to_owned()),
+            boot_time: text("stat").ok().and_then(|stat| parse::boot_time(stat.as_bytes())),
             users: std::fs::read(self.root.join("etc/passwd"))
                 .map(|bytes| parse::passwd(&bytes))
                 .unwrap_or_default(),
@@ -184,9 +198,10 @@ impl ProcessReader {
         // All files are opened below this descriptor: should the pid be used again meanwhile, reads fail and do not
         // mix two processes.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(&path, flags, Mode::empty()).ok()?;
+        let opened = may_read().and_then(|()| rustix::fs::open(&path, flags, Mode::empty()));
+        let directory = there(opened, faults)?;
         let directory = directory.as_fd();
-        self.fill(directory, "stat").ok()?;
+        there(self.fill(directory, "stat"), faults)?;
         let stat = parse::stat(&self.buffer)?;
         if stat.kernel_thread && self.kernel_threads == KernelThreads::Skip {
             return None;
@@ -251,12 +266,14 @@ impl ProcessReader {
     /// Counts the descriptors and lists the inodes of sockets among them.
     fn descriptors(&mut self, directory: BorrowedFd<'_>) -> rustix::io::Result<(u64, Vec<u64>)> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        may_read()?;
         let fds: OwnedFd = rustix::fs::openat(directory, "fd", flags, Mode::empty())?;
         let mut count = 0_usize;
         let mut sockets = Vec::new();
         let mut link = [0_u8; 64];
         let mut entries = RawDir::new(&fds, &mut self.entries);
         while let Some(entry) = entries.next() {
+            may_read()?;
             let entry = entry?;
             if entry.file_name().to_bytes().first() == Some(&b'.') {
                 continue;
@@ -265,9 +282,15 @@ impl ProcessReader {
             if count > MAX_FDS {
                 break;
             }
-            if let Ok(length) = rustix::fs::readlinkat_raw(&fds, entry.file_name(), &mut link[..])
-                && let Some(inode) = link.get(..length).and_then(|text| parse::inode(text, b"socket"))
+            let length = match may_read()
+                .and_then(|()| rustix::fs::readlinkat_raw(&fds, entry.file_name(), &mut link[..]))
             {
+                Ok(length) => length,
+                // It was closed meanwhile.
+                Err(rustix::io::Errno::NOENT) => continue,
+                Err(error) => return Err(error),
+            };
+            if let Some(inode) = link.get(..length).and_then(|text| parse::inode(text, b"socket")) {
                 sockets.push(inode);
             }
         }
@@ -298,7 +321,7 @@ impl ProcessReader {
         faults: &mut Faults,
     ) -> Option<bool> {
         self.buffer.resize(4096, 0);
-        match rustix::fs::readlinkat_raw(directory, file, &mut self.buffer[..]) {
+        match may_read().and_then(|()| rustix::fs::readlinkat_raw(directory, file, &mut self.buffer[..])) {
             Ok(length) => {
                 self.buffer.truncate(length);
                 Some(true)
@@ -310,6 +333,7 @@ impl ProcessReader {
     }
 
     fn fill(&mut self, directory: BorrowedFd<'_>, file: &str) -> rustix::io::Result<()> {
+        may_read()?;
         let descriptor =
             rustix::fs::openat(directory, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         self.buffer.clear();
@@ -318,6 +342,7 @@ impl ProcessReader {
             let room = (used + 4096).max(self.buffer.capacity()).min(MAX_FILE);
             self.buffer.resize(room, 0);
             let Some(space) = self.buffer.get_mut(used..) else { break };
+            may_read()?;
             let got = rustix::io::retry_on_intr(|| rustix::io::read(&descriptor, &mut *space))?;
             if got == 0 {
                 break;
@@ -331,6 +356,19 @@ impl ProcessReader {
 
 fn gone(error: rustix::io::Errno) -> bool {
     matches!(error, rustix::io::Errno::NOENT | rustix::io::Errno::SRCH)
+}
+
+/// What of a process tells that it is there. `None`: it is gone, or it is not known, which was noted.
+fn there<T>(read: rustix::io::Result<T>, faults: &mut Faults) -> Option<T> {
+    match read {
+        Ok(value) => Some(value),
+        Err(error) => {
+            if !gone(error) {
+                faults.note(PROCESS, ErrorKind::of_io(&error.into()));
+            }
+            None
+        }
+    }
 }
 
 fn noted(error: rustix::io::Errno, what: &'static str, faults: &mut Faults) -> Option<bool> {

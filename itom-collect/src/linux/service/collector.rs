@@ -13,7 +13,7 @@ use super::group::Services;
 use super::version::Versions;
 use crate::linux::identity;
 use crate::linux::process::collector::read_table;
-use crate::linux::process::{self, Arguments, Faults, KernelThreads, ProcessTable};
+use crate::linux::process::{self, Arguments, Faults, KernelThreads, PROCESS, ProcessTable};
 use crate::linux::socket::{DestroyEvents, Namespaces, SocketSource, SocketTable};
 use crate::{CollectContext, CollectError, Collector, Descriptor};
 
@@ -173,8 +173,8 @@ impl ServiceCollector {
         sockets: &SocketTable,
         services: &Services,
         found: &edge::Dependencies,
+        host: &Key,
     ) {
-        let host = self.host.clone().unwrap_or_else(|| identity::host_key(&self.root));
         let in_use: BTreeSet<u32> = services
             .list
             .iter()
@@ -187,17 +187,17 @@ impl ServiceCollector {
         match self.processes {
             Processes::None => {}
             Processes::InUse => {
-                process::emit::processes(batch, processes, &in_use, &host, self.arguments, LISTENERS)
+                process::emit::processes(batch, processes, &in_use, host, self.arguments, LISTENERS)
             }
             Processes::All => {
-                process::emit::processes(batch, processes, &all(), &host, self.arguments, LISTENERS)
+                process::emit::processes(batch, processes, &all(), host, self.arguments, LISTENERS)
             }
         }
         if self.processes != Processes::None {
             let sampled = in_use.iter().filter_map(|pid| processes.processes.get(pid));
             process::emit::samples(batch, processes, sampled);
         }
-        let naming = Naming { host: &host, realm: &self.realm, containers: self.containers };
+        let naming = Naming { host, realm: &self.realm, containers: self.containers };
         let with_processes = self.processes != Processes::None;
         let mut kept = self.lock();
         let executables: Vec<&str> = services
@@ -221,6 +221,13 @@ impl ServiceCollector {
     fn coverage(&self, processes: &ProcessTable, sockets: &SocketTable, faults: &Faults) -> Coverage {
         let limits = [
             (processes.hidden, "/proc hides the processes of others (hidepid)"),
+            (faults.has(PROCESS), "some processes are there and could not be read"),
+            (
+                ["status", "cmdline", "cgroup", "exe"]
+                    .iter()
+                    .any(|file| faults.has(&format!("{PROCESS}/{file}"))),
+                "what some processes run could not be read, and services are named after it",
+            ),
             (faults.has("/proc/PID/fd"), "the descriptors of some processes are not readable"),
             (faults.has("/proc/PID/ns"), "the namespaces of some processes are not known"),
             (
@@ -252,6 +259,7 @@ impl Collector for ServiceCollector {
 
     async fn collect(&self, cx: &CollectContext, batch: &mut Batch) -> Result<Coverage, CollectError> {
         let mut faults = Faults::default();
+        let host = identity::host_of(self.host.as_ref(), &self.root)?;
         // Processes before sockets: a socket found in both was there for a while, and its owner is certain.
         let processes = read_table(&self.root, KernelThreads::Skip, cx, &mut faults).await?;
         let mut sockets = SocketTable::default();
@@ -272,7 +280,7 @@ impl Collector for ServiceCollector {
             std::mem::take(&mut found.unknown)
         };
         self.source.watch(watched, &processes);
-        self.push(batch, &processes, &sockets, &services, &found);
+        self.push(batch, &processes, &sockets, &services, &found, &host);
         let coverage = self.coverage(&processes, &sockets, &faults);
         faults.report(batch);
         Ok(coverage)

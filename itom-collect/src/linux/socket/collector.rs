@@ -57,7 +57,7 @@ impl Collector for SocketCollector {
             self.source.read(id, pid, &mut table, &mut faults);
         }
         cx.check()?;
-        let host = self.host.clone().unwrap_or_else(|| identity::host_key(Path::new("/")));
+        let host = identity::host_of(self.host.as_ref(), Path::new("/"))?;
         let mut states: BTreeMap<&'static str, u64> = BTreeMap::new();
         let mut queues: BTreeMap<u16, u64> = BTreeMap::new();
         for socket in table.sockets.iter().filter(|socket| socket.transport == Transport::Tcp) {

@@ -11,6 +11,7 @@ use itom_core::ErrorKind;
 
 use super::destroy::DestroyListener;
 use super::{Caught, Socket, Transport, Watch, address, netlink, procnet};
+use crate::linux::fault::may_read;
 use crate::linux::process::{Faults, ProcessTable, open_net_namespace};
 
 /// Most namespaces looked into.
@@ -215,7 +216,7 @@ fn read_files(net: &Path, id: u64, sockets: &mut Vec<Socket>, faults: &mut Fault
         ("udp6", Transport::Udp),
     ];
     for (name, transport) in tables {
-        match std::fs::read(net.join(name)) {
+        match may_read().map_err(io::Error::from).and_then(|()| std::fs::read(net.join(name))) {
             Ok(bytes) => {
                 let skipped = procnet::parse(&bytes, id, transport, |socket| sockets.push(socket));
                 complete &= skipped == 0;

@@ -122,7 +122,7 @@ impl Collector for SystemdCollector {
             .await?
             .map_err(|error| CollectError::io(what.clone(), error))?;
 
-        let mut run = Run::new(self, batch);
+        let mut run = Run::new(self, batch)?;
         if finished.cut {
             run.fault(&what, ErrorKind::Exhausted, format!("it printed more than {MAX_OUTPUT} bytes"));
         } else if !finished.status.success() {
@@ -160,13 +160,15 @@ struct Run<'a> {
     batch: &'a mut Batch,
     host: Key,
     processes: Option<Processes<'a>>,
+    /// Some unit's process is there and could not be read.
+    untied: bool,
     seen: BTreeSet<Text>,
     partial: Option<(ErrorKind, String)>,
 }
 
 impl<'a> Run<'a> {
-    fn new(collector: &'a SystemdCollector, batch: &'a mut Batch) -> Self {
-        let host = collector.host.clone().unwrap_or_else(|| identity::host_key(&collector.root));
+    fn new(collector: &'a SystemdCollector, batch: &'a mut Batch) -> Result<Self, CollectError> {
+        let host = identity::host_of(collector.host.as_ref(), &collector.root)?;
         let processes = Processes::new(&collector.root);
         if processes.is_none() {
             let path = collector.root.join("proc/sys/kernel/random/boot_id").display().to_string();
@@ -176,7 +178,7 @@ impl<'a> Run<'a> {
                 "it cannot be read: units are not tied to their processes",
             );
         }
-        Self { batch, host, processes, seen: BTreeSet::new(), partial: None }
+        Ok(Self { batch, host, processes, untied: false, seen: BTreeSet::new(), partial: None })
     }
 
     fn fault(&mut self, what: &str, kind: ErrorKind, message: String) {
@@ -214,10 +216,17 @@ impl<'a> Run<'a> {
         }
         self.batch.relation(relation::RUNS_ON, id.clone(), self.host.clone());
         let main = unit.count("MainPID").filter(|pid| *pid > 0);
-        if let (Some(processes), Some(pid)) = (&self.processes, main)
-            && let Some(process) = processes.key(pid)
-        {
-            self.batch.relation(relation::MANAGED_BY, process, id.clone());
+        if let (Some(processes), Some(pid)) = (&self.processes, main) {
+            match processes.key(pid) {
+                Ok(Some(process)) => _ = self.batch.relation(relation::MANAGED_BY, process, id.clone()),
+                Ok(None) => {}
+                Err(error) => {
+                    self.untied = true;
+                    let what = "the process of a unit";
+                    let message = format!("it cannot be read ({error}): the unit is not tied to it");
+                    self.batch.fault(what, ErrorKind::of_io(&error), message);
+                }
+            }
         }
         if suffix != "mount" && unit.get("LoadState") == Some("loaded") {
             self.samples(unit, name, suffix, &id);
@@ -272,6 +281,10 @@ impl<'a> Run<'a> {
                 Some((kind, reason)) => coverage.add_partial(scope, *kind, reason.as_str()),
                 None if scope == managed && self.processes.is_none() => {
                     coverage.add_partial(scope, ErrorKind::Unavailable, "the boot id cannot be read");
+                }
+                None if scope == managed && self.untied => {
+                    let reason = "the processes of some units could not be read";
+                    coverage.add_partial(scope, ErrorKind::Unavailable, reason);
                 }
                 None => coverage.add_complete(scope),
             }

@@ -1,8 +1,12 @@
 //! The key of a process, in the form the process collector gives it.
 
+use std::io;
 use std::path::Path;
 
 use itom_core::{Key, Realm, Strength, key_kind};
+
+use crate::linux::fault::may_read;
+use crate::linux::identity::if_present;
 
 /// What the keys of all processes share.
 #[derive(Debug, Clone)]
@@ -15,28 +19,40 @@ pub(super) struct Processes<'a> {
 impl<'a> Processes<'a> {
     /// None when the kernel's boot id cannot be read.
     pub(super) fn new(root: &'a Path) -> Option<Self> {
-        let boot_id = std::fs::read_to_string(root.join("proc/sys/kernel/random/boot_id")).ok()?;
-        Some(Self {
-            root,
-            boot_id: boot_id.trim().to_owned(),
-            own_namespace: namespace(&root.join("proc/self/ns/pid")),
-        })
+        let boot_id = text(&root.join("proc/sys/kernel/random/boot_id")).ok()??;
+        let own_namespace = namespace(&root.join("proc/self/ns/pid")).ok()?;
+        Some(Self { root, boot_id: boot_id.trim().to_owned(), own_namespace })
     }
 
     /// Boot id, pid namespace, pid in it, and start time in clock ticks since the boot; none if the process is gone.
     /// Whose namespace may not be seen (it takes privileges) is taken to share ours.
-    pub(super) fn key(&self, pid: u64) -> Option<Key> {
+    ///
+    /// # Errors
+    /// When the process is there and cannot be read.
+    pub(super) fn key(&self, pid: u64) -> io::Result<Option<Key>> {
         let directory = self.root.join("proc").join(pid.to_string());
-        let start = start_ticks(&std::fs::read_to_string(directory.join("stat")).ok()?)?;
-        let (namespace, pid) = match namespace(&directory.join("ns/pid")) {
+        let Some(start) = text(&directory.join("stat"))?.and_then(|stat| start_ticks(&stat)) else {
+            return Ok(None);
+        };
+        let (namespace, pid) = match namespace(&directory.join("ns/pid"))? {
             Some(own) => {
-                let status = std::fs::read_to_string(directory.join("status")).ok();
+                let status = text(&directory.join("status"))?;
                 (own, status.and_then(|status| inner_pid(&status)).unwrap_or(pid))
             }
             None => (self.own_namespace.unwrap_or(0), pid),
         };
         let value = format!("{}:{namespace}:{pid}:{start}", self.boot_id);
-        Key::new(key_kind::PROCESS, Realm::GLOBAL, &value, Strength::Issued).ok()
+        Ok(Key::new(key_kind::PROCESS, Realm::GLOBAL, &value, Strength::Issued).ok())
+    }
+}
+
+/// The text of a file; none if it is gone.
+fn text(path: &Path) -> io::Result<Option<String>> {
+    may_read()?;
+    match std::fs::read_to_string(path) {
+        // A process that ended between opening and reading.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => Ok(None),
+        read => if_present(read),
     }
 }
 
@@ -52,9 +68,14 @@ fn inner_pid(status: &str) -> Option<u64> {
 }
 
 /// `pid:[4026531836]` → 4026531836.
-fn namespace(link: &Path) -> Option<u64> {
-    let target = std::fs::read_link(link).ok()?;
-    target.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok()
+fn namespace(link: &Path) -> io::Result<Option<u64>> {
+    let target = match may_read().map_err(io::Error::from).and_then(|()| std::fs::read_link(link)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+        read => if_present(read)?,
+    };
+    let number =
+        |target: &Path| target.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?.parse::<u64>().ok();
+    Ok(target.as_deref().and_then(number))
 }
 
 #[cfg(test)]
@@ -74,9 +95,9 @@ mod tests {
         let root = Path::new("/");
         let processes = Processes::new(root).expect("a boot id");
         let own = u64::from(std::process::id());
-        let key = processes.key(own).expect("this process is there");
+        let key = processes.key(own).expect("readable").expect("this process is there");
         assert_eq!(key.value().split(':').count(), 4);
-        assert_eq!(Some(&key), processes.key(own).as_ref());
-        assert_eq!(processes.key(u64::MAX), None);
+        assert_eq!(Some(key), processes.key(own).expect("readable"));
+        assert_eq!(processes.key(u64::MAX).expect("none is no error"), None);
     }
 }

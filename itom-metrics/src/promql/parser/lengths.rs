@@ -4,7 +4,7 @@ use super::super::ast::{BinaryOp, DurationExpr, DurationKind, Length, Real};
 use super::super::duration::MAX_SECONDS;
 use super::super::token::{Keyword, Kind};
 use super::super::{ParseError, Span};
-use super::{ABOVE_SIGN, Parser, negate, precedence};
+use super::{ABOVE_SIGN, Parser, negate};
 
 /// An expression with the height of its tree.
 struct Tree {
@@ -62,7 +62,7 @@ impl Parser<'_> {
         };
         while let Kind::Op(op) = self.peek().kind {
             use BinaryOp::{Add, Div, Mod, Mul, Pow, Sub};
-            let level = precedence(op);
+            let level = op.precedence();
             if !matches!(op, Add | Sub | Mul | Div | Mod | Pow) || level < least {
                 break;
             }

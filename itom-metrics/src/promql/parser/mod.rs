@@ -49,18 +49,6 @@ pub(super) fn selector(text: &str, options: &ParseOptions) -> Result<VectorSelec
     Ok(selector)
 }
 
-/// How tightly an operator binds.
-const fn precedence(op: BinaryOp) -> u8 {
-    match op {
-        BinaryOp::Or => 1,
-        BinaryOp::And | BinaryOp::Unless => 2,
-        BinaryOp::Add | BinaryOp::Sub => 4,
-        BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Atan2 => 5,
-        BinaryOp::Pow => 6,
-        _ => 3,
-    }
-}
-
 /// What binds tighter than a sign does: `-x ^ 2` is `-(x ^ 2)`.
 const ABOVE_SIGN: u8 = 6;
 
@@ -159,7 +147,7 @@ impl<'a> Parser<'a> {
     fn binary(&mut self, least: u8) -> Result<Tree, ParseError> {
         let mut left = self.unary()?;
         while let Kind::Op(op) = self.peek().kind {
-            let level = precedence(op);
+            let level = op.precedence();
             if level < least {
                 break;
             }

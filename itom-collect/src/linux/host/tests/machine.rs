@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A tree that is removed when the test is over.
-pub(super) struct Tree(pub(super) PathBuf);
+pub(crate) struct Tree(pub(crate) PathBuf);
 
 impl Tree {
     pub(super) fn new() -> Self {
@@ -29,7 +29,7 @@ impl Tree {
         self
     }
 
-    pub(super) fn machine() -> Self {
+    pub(crate) fn machine() -> Self {
         let tree = Self::new();
         for (path, content) in MACHINE {
             tree.file(path, content);
