@@ -133,7 +133,8 @@ impl Cmdb {
         work.idents.dedup();
         for ident in &work.idents {
             // Whole crowds claim what identifies nobody.
-            let claimants = self.resolver.claimants(*ident).take_while(|_| self.resolver.identifies_some(*ident));
+            let claimants =
+                self.resolver.claimants(*ident).take_while(|_| self.resolver.identifies_some(*ident));
             let mut candidates: Vec<CiId> = claimants
                 .filter(|object| {
                     let row = self.resolver.row(*object);

@@ -383,7 +383,11 @@ impl Forest<'_> {
             .map(|at| {
                 let near = (0..count).filter(|other| fits[at * count + other]);
                 let near: Vec<u32> = near.map(|other| contenders[other].0).collect();
-                if near.is_empty() { Some(near) } else { self.choose(claims, contenders[at].0, near, by, live_only) }
+                if near.is_empty() {
+                    Some(near)
+                } else {
+                    self.choose(claims, contenders[at].0, near, by, live_only)
+                }
             })
             .collect();
         for at in 0..count {
@@ -423,14 +427,17 @@ impl Forest<'_> {
     ) -> Option<Vec<u32>> {
         let mut candidates = near;
         let mut apart: Vec<(usize, usize)> = Vec::new();
-        let members = |root: u32| self.groups[root as usize].iter().flat_map(|group| group.members.iter().copied());
+        let members =
+            |root: u32| self.groups[root as usize].iter().flat_map(|group| group.members.iter().copied());
         let object = |at: u32| self.members[at as usize];
         let counts = |at: u32| !live_only || self.resolver.row(object(at)).live;
         if let Some((by, tier @ Strength::Administrative)) = by {
             for at in members(root).filter(|at| counts(*at)) {
                 let others = |claim: &Claim| claim.number() != by && !self.resolver.is_within(claim.number());
                 for claim in self.resolver.joining(object(at)).filter(others) {
-                    for other in claims.claimants(self.resolver, claim.number(), tier).filter(|at| counts(*at)) {
+                    for other in
+                        claims.claimants(self.resolver, claim.number(), tier).filter(|at| counts(*at))
+                    {
                         let rival = self.root(other);
                         let by = Some((claim.number(), tier));
                         if rival != root

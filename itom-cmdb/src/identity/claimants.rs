@@ -162,19 +162,16 @@ impl Claimants {
                 }
                 Heat { crowded, sorts }
             }
-            Self::Many(crowd) => Heat {
-                crowded: crowd.claims.len() > limits.most,
-                sorts: crowd.hot.keys().copied().collect(),
-            },
+            Self::Many(crowd) => {
+                Heat { crowded: crowd.claims.len() > limits.most, sorts: crowd.hot.keys().copied().collect() }
+            }
         }
     }
 
     /// As [`heat`](Self::heat), when it is known without asking about the claimants.
     pub(crate) fn crowd_heat(&self, limits: Limits<'_>) -> Option<Heat> {
         match self {
-            Self::Few(count, _) => {
-                (usize::from(*count) <= limits.least.min(limits.most)).then(Heat::default)
-            }
+            Self::Few(count, _) => (usize::from(*count) <= limits.least.min(limits.most)).then(Heat::default),
             Self::Many(_) => Some(self.heat(limits, |_| (Sort { things: 0, family: 0 }, false))),
         }
     }

@@ -105,7 +105,9 @@ impl Apart {
         match self {
             Self::Stated { fact } => vec![*fact],
             Self::SameSource { left, right } | Self::Kinds { left, right } => vec![left.1, right.1],
-            Self::Differs { left, right, .. } | Self::TooFewShared { left, right, .. } => vec![left.1, right.1],
+            Self::Differs { left, right, .. } | Self::TooFewShared { left, right, .. } => {
+                vec![left.1, right.1]
+            }
         }
     }
 }
@@ -309,7 +311,9 @@ impl Resolver {
             if !few(values, others) {
                 continue;
             }
-            let Some(ident) = values.keys().next().map(|ident| self.names.ident_name(*ident)) else { continue };
+            let Some(ident) = values.keys().next().map(|ident| self.names.ident_name(*ident)) else {
+                continue;
+            };
             for one in a {
                 for other in b {
                     let (mine, yours) = (self.values(&[*one]), self.values(&[*other]));

@@ -99,7 +99,9 @@ impl Proof {
         let Rule::Key { ident, .. } = &self.rule else { return None };
         let spelled = |cited: &(Object, FactId)| -> Option<BTreeSet<Text>> {
             let keys = &described(facts, cited).ok()?.keys;
-            Some(keys.iter().filter(|key| Ident::from(*key) == *ident).map(|key| key.text().clone()).collect())
+            Some(
+                keys.iter().filter(|key| Ident::from(*key) == *ident).map(|key| key.text().clone()).collect(),
+            )
         };
         let (left, right) = (spelled(&self.left)?, spelled(&self.right)?);
         if left.is_disjoint(&right) { left.into_iter().next().zip(right.into_iter().next()) } else { None }

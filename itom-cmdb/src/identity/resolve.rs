@@ -238,7 +238,8 @@ impl Resolver {
     /// The values that realms rest on and somebody in a component claims, as claimed by one item.
     fn bases_of(&self, component: &[u32], whole: &mut Vec<(u32, bool)>) {
         let claims = component.iter().flat_map(|object| self.joining(*object));
-        whole.extend(claims.map(Claim::number).filter(|ident| self.is_base(*ident)).map(|base| (base, false)));
+        whole
+            .extend(claims.map(Claim::number).filter(|ident| self.is_base(*ident)).map(|base| (base, false)));
         whole.sort_unstable();
         whole.dedup();
     }

@@ -87,27 +87,27 @@ const JUNK: &[&str] = &[
 /// Prefixes of MAC addresses that belong to a role or to a piece of software, not to a device: the same on everything
 /// that plays the role or runs it.
 const SHARED_MACS: &[&str] = &[
-    "00:00:00:00:00:",    // nothing
-    "00:00:0c:07:ac:",    // HSRP
-    "00:00:0c:9f:f",      // HSRP version 2
-    "00:00:5e:00:01:",    // VRRP and CARP
-    "00:00:5e:00:02:",    // VRRP over IPv6
-    "00:05:73:a0:0",      // HSRP over IPv6
-    "00:05:9a:3c:7",      // the adapter of a VPN client
-    "00:07:b4:",          // GLBP
-    "00:09:0f:aa:00:",    // the adapter of a VPN client
-    "00:09:0f:fe:00:",    // the adapter of a VPN client
-    "00:1c:42:00:00:0",   // host-only networks of a desktop virtualization
-    "00:50:56:c0:00:",    // host-only networks of a desktop virtualization
-    "02:42:",             // container bridges
-    "0a:00:27:00:00:",    // host-only networks of a desktop virtualization
-    "20:41:53:59:4e:",    // dial-up adapters
-    "33:50:6f:45:30:",    // dial-up adapters
-    "44:45:53:54:",       // dial-up adapters
-    "50:50:54:50:30:",    // dial-up adapters
-    "54:55:43:44:52:",    // tunnel adapters
-    "80:00:60:0f:e8:00",  // handheld devices on a cable
-    "ac:de:48:00:11:22",  // the service interface of a laptop's security processor
+    "00:00:00:00:00:",   // nothing
+    "00:00:0c:07:ac:",   // HSRP
+    "00:00:0c:9f:f",     // HSRP version 2
+    "00:00:5e:00:01:",   // VRRP and CARP
+    "00:00:5e:00:02:",   // VRRP over IPv6
+    "00:05:73:a0:0",     // HSRP over IPv6
+    "00:05:9a:3c:7",     // the adapter of a VPN client
+    "00:07:b4:",         // GLBP
+    "00:09:0f:aa:00:",   // the adapter of a VPN client
+    "00:09:0f:fe:00:",   // the adapter of a VPN client
+    "00:1c:42:00:00:0",  // host-only networks of a desktop virtualization
+    "00:50:56:c0:00:",   // host-only networks of a desktop virtualization
+    "02:42:",            // container bridges
+    "0a:00:27:00:00:",   // host-only networks of a desktop virtualization
+    "20:41:53:59:4e:",   // dial-up adapters
+    "33:50:6f:45:30:",   // dial-up adapters
+    "44:45:53:54:",      // dial-up adapters
+    "50:50:54:50:30:",   // dial-up adapters
+    "54:55:43:44:52:",   // tunnel adapters
+    "80:00:60:0f:e8:00", // handheld devices on a cable
+    "ac:de:48:00:11:22", // the service interface of a laptop's security processor
 ];
 
 /// How large a part of two sets must be common: `2` out of `3`, measured on the smaller set.
@@ -340,7 +340,8 @@ impl IdentityRules {
     pub fn base_of(&self, realm: &Realm) -> Option<Key> {
         // What is unique everywhere rests on nothing.
         let name = Some(realm.as_str()).filter(|_| *realm != Realm::GLOBAL)?;
-        let (prefix, kind) = self.realms.iter().rev().find(|(prefix, _)| name.starts_with(prefix.as_str()))?;
+        let (prefix, kind) =
+            self.realms.iter().rev().find(|(prefix, _)| name.starts_with(prefix.as_str()))?;
         Key::new(kind.clone(), Realm::GLOBAL, name.get(prefix.len()..)?, Strength::Issued).ok()
     }
 

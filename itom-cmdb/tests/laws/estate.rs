@@ -1,8 +1,8 @@
 //! Random small estates: few sources, few natives, few keys, so that everything collides with everything.
 
 use itom_core::{
-    AttrName, Batch, CiKind, Coverage, ErrorKind, Key, Realm, RelationKind, Retraction, Scope, SourceName, Strength,
-    Subject, Timestamp, attr, key_kind, kind, relation,
+    AttrName, Batch, CiKind, Coverage, ErrorKind, Key, Realm, RelationKind, Retraction, Scope, SourceName,
+    Strength, Subject, Timestamp, attr, key_kind, kind, relation,
 };
 use proptest::prelude::*;
 
@@ -35,8 +35,7 @@ pub(crate) fn kind_of(index: u8) -> CiKind {
 pub(crate) const KEYS: u8 = 21;
 
 pub(crate) fn key_of(index: u8) -> Key {
-    let own =
-        |kind, value: &str, strength| Key::new(kind, Realm::GLOBAL, value, strength).unwrap();
+    let own = |kind, value: &str, strength| Key::new(kind, Realm::GLOBAL, value, strength).unwrap();
     match index % KEYS {
         0 => own(key_kind::SERIAL, "SN-0001", Strength::Hardware),
         1 => own(key_kind::SERIAL, "SN-0002", Strength::Hardware),

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use itom_cmdb::identity::Object;
-use itom_core::{Batch, CiKind, CiObservation, Coverage, Observation, Retraction, SourceName, Timestamp, kind};
+use itom_core::{
+    Batch, CiKind, CiObservation, Coverage, Observation, Retraction, SourceName, Timestamp, kind,
+};
 
 use crate::estate::Run;
 use crate::parts::parts;

@@ -89,7 +89,9 @@ impl Naive<'_> {
         for (x, y) in pairs() {
             let (ours, theirs) = (self.joining(x), self.joining(y));
             for one in ours.keys() {
-                let Some(rule) = self.rules.rule_of(&one.kind).filter(|rule| rule.single_valued) else { continue };
+                let Some(rule) = self.rules.rule_of(&one.kind).filter(|rule| rule.single_valued) else {
+                    continue;
+                };
                 let of = |own: &BTreeMap<&Ident, Strength>| -> BTreeMap<Ident, Strength> {
                     let same = own.iter().filter(|(other, _)| slot(other) == slot(one));
                     same.map(|(ident, strength)| ((*ident).clone(), *strength)).collect()
@@ -105,12 +107,15 @@ impl Naive<'_> {
             }
         }
         let all = |group: &Set, of: &Ident| -> BTreeSet<Ident> {
-            let own = group.iter().flat_map(|index| self.joining(*index).into_keys().cloned().collect::<Vec<_>>());
+            let own =
+                group.iter().flat_map(|index| self.joining(*index).into_keys().cloned().collect::<Vec<_>>());
             own.filter(|ident| slot(ident) == slot(of)).collect()
         };
         for index in a {
             for own in self.joining(*index).into_keys() {
-                let Some(least) = self.rules.rule_of(&own.kind).and_then(|rule| rule.apart_below) else { continue };
+                let Some(least) = self.rules.rule_of(&own.kind).and_then(|rule| rule.apart_below) else {
+                    continue;
+                };
                 let (ours, theirs) = (all(a, own), all(b, own));
                 if !least.holds(ours.intersection(&theirs).count(), ours.len().min(theirs.len())) {
                     return false;
@@ -119,7 +124,8 @@ impl Naive<'_> {
         }
         let share = self.rules.rule_of(&ident.kind).and_then(|rule| rule.overlap);
         let (ours, theirs) = (all(a, ident), all(b, ident));
-        share.is_none_or(|share| share.holds(ours.intersection(&theirs).count(), ours.len().min(theirs.len())))
+        share
+            .is_none_or(|share| share.holds(ours.intersection(&theirs).count(), ours.len().min(theirs.len())))
     }
 
     fn unite(&mut self, a: usize, b: usize, by: Option<(&Ident, Strength)>) {
@@ -134,7 +140,9 @@ impl Naive<'_> {
     fn shared(&self, a: usize, b: usize) -> BTreeSet<Ident> {
         let said = |group: usize| -> BTreeSet<Ident> {
             let own = self.groups[group].iter().flat_map(|index| {
-                self.claims[*index].keys().filter(|ident| self.identifies(ident, *index) && !self.within(ident))
+                self.claims[*index]
+                    .keys()
+                    .filter(|ident| self.identifies(ident, *index) && !self.within(ident))
             });
             own.cloned().collect()
         };
@@ -142,16 +150,26 @@ impl Naive<'_> {
     }
 
     /// Which of the groups that it fits a group may join.
-    fn choice(&self, of: usize, near: &Set, (ident, tier): (&Ident, Strength), live_only: bool) -> Option<Set> {
+    fn choice(
+        &self,
+        of: usize,
+        near: &Set,
+        (ident, tier): (&Ident, Strength),
+        live_only: bool,
+    ) -> Option<Set> {
         let mut candidates = near.clone();
         let counts = |index: &&usize| !live_only || self.things[**index].live;
         if tier == Strength::Administrative && !near.is_empty() {
             for index in self.groups[of].iter().filter(counts) {
-                for other in self.joining(*index).into_keys().filter(|own| *own != ident && !self.within(own)) {
+                for other in self.joining(*index).into_keys().filter(|own| *own != ident && !self.within(own))
+                {
                     for (at, thing) in self.things.iter().enumerate() {
                         let claims = self.joining(at).contains_key(other) && (!live_only || thing.live);
                         let group = self.group(at);
-                        if claims && group != of && self.fits(of, group, Some((other, tier)), Strength::Issued) {
+                        if claims
+                            && group != of
+                            && self.fits(of, group, Some((other, tier)), Strength::Issued)
+                        {
                             candidates.insert(group);
                         }
                     }
@@ -201,9 +219,8 @@ impl Naive<'_> {
                     .collect();
                 ordered.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)).then_with(|| a.2.cmp(&b.2)));
                 for (_, _, ident, mut claimants) in ordered {
-                    claimants.sort_by_key(|index| {
-                        (!self.things[*index].live, self.things[*index].first, *index)
-                    });
+                    claimants
+                        .sort_by_key(|index| (!self.things[*index].live, self.things[*index].first, *index));
                     self.apply(&ident, tier, &claimants, live_only);
                 }
             }
@@ -224,7 +241,8 @@ impl Naive<'_> {
         let chosen: Vec<Option<Set>> = contenders
             .iter()
             .map(|(own, _)| {
-                let near = contenders.iter().map(|other| other.0).filter(|other| fits(*own, *other)).collect();
+                let near =
+                    contenders.iter().map(|other| other.0).filter(|other| fits(*own, *other)).collect();
                 self.choice(*own, &near, by, live_only)
             })
             .collect();
@@ -247,7 +265,9 @@ impl Naive<'_> {
     }
 
     fn is_groundless(&self, ident: &Ident) -> bool {
-        let Some(base) = self.rules.base_of(&ident.realm).map(|base| Ident::from(&base)) else { return false };
+        let Some(base) = self.rules.base_of(&ident.realm).map(|base| Ident::from(&base)) else {
+            return false;
+        };
         let claimants = (0..self.things.len()).filter(|index| self.joining(*index).contains_key(&base));
         let holders: Set = claimants.map(|index| self.group(index)).collect();
         self.rules.is_junk(&base) || self.is_hot_at_all(&base) || holders.len() > 1
@@ -270,14 +290,8 @@ pub(crate) fn parts(things: &[Thing], runs: &[Run]) -> BTreeSet<BTreeSet<Object>
         })
         .collect();
     let groups = (0..things.len()).map(|index| BTreeSet::from([index])).collect();
-    let mut naive = Naive {
-        things,
-        rules: &rules,
-        claims,
-        apart: Pairs::new(),
-        groups,
-        groundless: BTreeSet::new(),
-    };
+    let mut naive =
+        Naive { things, rules: &rules, claims, apart: Pairs::new(), groups, groundless: BTreeSet::new() };
     let (same, apart) = stated(&naive, runs);
     naive.apart = apart;
     for (a, b) in same {
@@ -309,7 +323,9 @@ fn stated(naive: &Naive<'_>, runs: &[Run]) -> (Vec<(usize, usize)>, Pairs) {
                     let claims =
                         |index: &usize| things[*index].ci.keys.iter().any(|key| Ident::from(key) == ident);
                     let claimants = (0..things.len()).filter(claims);
-                    claimants.min_by_key(|index| (!things[*index].live, *index)).filter(|_| !naive.is_hot_at_all(&ident))
+                    claimants
+                        .min_by_key(|index| (!things[*index].live, *index))
+                        .filter(|_| !naive.is_hot_at_all(&ident))
                 }
             };
             if let (Some(a), Some(b)) = (meant(&said.a), meant(&said.b))
