@@ -208,7 +208,6 @@ pub struct KindIdentity {
 pub struct IdentityRules {
     version: u32,
     hot_above: usize,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     hot_kinds: BTreeMap<CiKind, usize>,
     crowd_above: usize,
     keys: BTreeMap<KeyKind, KeyRule>,
