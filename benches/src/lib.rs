@@ -1,5 +1,9 @@
 //! What the benchmarks share: peers written by hand for one question, measured in the same run.
 
+pub mod fleet;
+pub mod peer;
+pub mod process;
+
 use std::collections::BTreeMap;
 
 use itom::cmdb::graph::{Flow, RelationModel, RelationSpec};

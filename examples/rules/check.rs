@@ -44,8 +44,8 @@ pub(crate) fn run(
                     println!("  FAILED:\n{} duplicate rule(s) found.", duplicates.len());
                     for (name, labels) in duplicates {
                         let labels: Vec<String> =
-                            labels.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-                        println!("rule: {name}\n  labels: {}", labels.join(", "));
+                            labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+                        println!("rule: {name}{{{}}}", labels.join(", "));
                     }
                     println!("They may give the same series, or the same alert, twice.");
                 }

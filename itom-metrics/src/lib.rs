@@ -39,8 +39,9 @@ mod selector;
 mod store;
 
 pub use queryable::{
-    AppendError, FloatPoint, Followable, Followed, HistogramPoint, LabelMatcher, LabelSet, METRIC_NAME,
-    MemorySeries, Points, Queryable, QueryableError, SelectHints, SelectedSeries, SeriesNumber, TimeRange,
+    AppendError, FloatPoint, Followable, Followed, FollowedSeries, HistogramPoint, LabelMatcher, LabelSet,
+    METRIC_NAME, MemorySeries, Points, Queryable, QueryableError, SelectHints, SelectedSeries, SeriesHandle,
+    TimeRange,
 };
 pub use selector::CompiledSelector;
 pub use store::{

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use itom_core::{EvaluateError, ExpressionError, RuleEvaluation, RuleExpression, RuleLanguage, Timestamp};
 use itom_metrics::Queryable;
 use itom_metrics::eval::{Engine, EngineOptions, PromqlRules};
-use itom_metrics::promql::ParseOptions;
+use itom_metrics::promql::{Expr, ParseOptions};
 
 /// PromQL over a store of series. What is evaluated together is planned together: what expressions share is evaluated
 /// once, and of a store that can be followed each tick reads only what came since the one before.
@@ -38,6 +38,30 @@ impl PromQl {
     pub fn with(series: Arc<dyn Queryable>, options: EngineOptions, parse: ParseOptions) -> Self {
         Self(PromqlRules::new(Engine::new(options), series, parse))
     }
+}
+
+/// An expression that was [built](itom_metrics::promql::build) in Rust, for a rule group that is.
+///
+/// ```
+/// use std::time::Duration;
+/// use itom::alert::prometheus::{GroupRule, RuleGroup};
+/// use itom::core::LabelName;
+/// use itom::metrics::promql::build::{Vector as _, rate};
+/// use itom::prelude::*;
+/// use itom::promql::compiled;
+///
+/// let busy = rate("http_requests_total").by(["job"]).gt(100).build()?;
+/// let rule = GroupRule::alert("Busy", compiled(busy))
+///     .hold(Duration::from_secs(300))
+///     .label(LabelName::literal("severity"), "warning")?
+///     .annotation(LabelName::literal("summary"), "{{ $labels.job }} answers {{ $value | humanize }} requests a second")?;
+/// let engine = Engine::builder().rule_group(RuleGroup::new("mine", "load").rule(rule)).build()?;
+/// # drop(engine);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn compiled(expr: Expr) -> Arc<dyn RuleExpression> {
+    PromqlRules::compiled(expr)
 }
 
 impl RuleLanguage for PromQl {

@@ -8,6 +8,7 @@ pub(crate) mod duration;
 mod file;
 mod groups;
 mod life;
+mod made;
 pub mod packs;
 pub(crate) mod template;
 #[cfg(test)]

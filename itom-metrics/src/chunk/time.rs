@@ -17,6 +17,11 @@ impl TimeState {
         self.last
     }
 
+    /// The time before the last; the last itself when there is but one.
+    pub(crate) const fn before_last(self) -> i64 {
+        self.last.wrapping_sub(self.delta)
+    }
+
     pub(crate) fn write(&mut self, out: &mut BitWriter, at: i64, first: bool) {
         if first {
             out.write(at as u64, 64);

@@ -64,6 +64,12 @@ impl Head {
         (self.count > 0).then(|| (self.time.last(), self.last))
     }
 
+    /// The newest sample, if all others are no later than `after`.
+    pub(crate) fn only_after(&self, after: i64) -> Option<Raw> {
+        let alone = self.count == 1 || self.time.before_last() <= after;
+        self.last().filter(|(at, _)| alone && *at > after)
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         self.out.bytes()
     }

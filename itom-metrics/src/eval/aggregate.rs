@@ -4,44 +4,31 @@ use hashbrown::HashMap;
 use itom_core::Histogram;
 
 use super::block::{Block, Cell, Head, Steps};
+use super::derive::Derivation;
 use super::error::{EvalError, fail};
-use super::evaluation::Evaluation;
+use super::evaluation::{Evaluation, Source};
 use super::format::go_f;
 use super::over_time::{Hints, HistogramMean, quantile};
 use super::sum::{Mean, Sum};
 use super::{Annotations, topk};
+use crate::LabelSet;
 use crate::histogram::{CompensatedHistogram, compact};
 use crate::promql::Span;
 use crate::promql::ast::{Aggregate, AggregateOp, Expr, Grouping};
-use crate::{LabelSet, METRIC_NAME};
-
-/// The labels of the group that a series belongs to.
-pub(super) fn group_of(labels: &LabelSet, grouping: &Grouping) -> LabelSet {
-    match grouping {
-        Grouping::By(names) if names.is_empty() => LabelSet::empty(),
-        Grouping::By(names) => labels.filtered(|name| names.iter().any(|one| one.as_str() == name)),
-        Grouping::Without(names) => {
-            labels.filtered(|name| name != METRIC_NAME && !names.iter().any(|one| one.as_str() == name))
-        }
-    }
-}
 
 /// The labels of the groups, and the number of each row's group.
-pub(super) fn groups(block: &Block, grouping: &Grouping) -> (Vec<LabelSet>, Vec<usize>) {
+pub(super) fn groups(block: &Block, grouping: &Grouping, source: &dyn Source) -> (Vec<LabelSet>, Vec<usize>) {
     // Only looked up, never iterated.
     let mut numbers: HashMap<LabelSet, usize> = HashMap::new();
     let mut found = Vec::new();
-    let rows = block
-        .heads
-        .iter()
-        .map(|head| {
-            let labels = group_of(&head.labels, grouping);
-            *numbers.entry(labels).or_insert_with_key(|labels| {
-                found.push(labels.clone());
-                found.len() - 1
-            })
+    let labels = source.derive(&Derivation::of_group(grouping), &block.heads);
+    let rows = labels.into_iter().map(|labels| {
+        *numbers.entry(labels).or_insert_with_key(|labels| {
+            found.push(labels.clone());
+            found.len() - 1
         })
-        .collect();
+    });
+    let rows = rows.collect();
     (found, rows)
 }
 
@@ -70,7 +57,7 @@ pub(super) fn eval(
             }
         }
     }
-    let (labels, rows) = groups(&block, &node.grouping);
+    let (labels, rows) = groups(&block, &node.grouping, evaluation.source);
     let heads = labels.into_iter().map(|labels| Head { labels, drop_name: false }).collect::<Vec<_>>();
     let mut out = Block { cells: vec![Cell::Absent; heads.len() * block.steps], heads, steps: block.steps };
     let mut running: Vec<Group> = Vec::new();
@@ -262,6 +249,7 @@ fn count_values(
         }
         Grouping::Without(names) => Grouping::Without(names.clone()),
     };
+    let how = Derivation::of_group(&grouping);
     // Only looked up, never iterated.
     let mut numbers: HashMap<LabelSet, usize> = HashMap::new();
     let mut out = Block::new(block.steps);
@@ -272,7 +260,7 @@ fn count_values(
                 Cell::Float(v) => go_f(*v),
                 Cell::Histogram(h) => h.to_string(),
             };
-            let labels = group_of(&head.labels.with(name, value), &grouping);
+            let labels = how.of(&head.labels.with(name, value));
             let place = match numbers.get(&labels) {
                 Some(place) => *place,
                 None => {

@@ -3,12 +3,13 @@
 use hashbrown::HashMap;
 
 use super::block::{Block, Cell, Head, Steps, Value};
+use super::derive::Derivation;
 use super::error::{EvalError, fail, same_labels};
-use super::evaluation::Evaluation;
+use super::evaluation::{Evaluation, Source};
 use super::operate;
+use crate::LabelSet;
 use crate::histogram::mul;
 use crate::promql::ast::{Binary, BinaryOp, Cardinality, MatchLabels, VectorMatching};
-use crate::{LabelSet, METRIC_NAME};
 
 /// `-x`.
 pub(super) fn negated(evaluation: &Evaluation<'_>, value: Value) -> Result<Value, EvalError> {
@@ -25,7 +26,7 @@ pub(super) fn negated(evaluation: &Evaluation<'_>, value: Value) -> Result<Value
                 }
                 Cell::Absent => Cell::Absent,
             });
-            Value::Vector(block.drop_names(evaluation.options.delayed_name_removal)?)
+            Value::Vector(block.drop_names(evaluation)?)
         }
     })
 }
@@ -55,7 +56,7 @@ pub(super) fn eval(
         (Value::Vector(lhs), Value::Vector(rhs)) => {
             let Some(matching) = &node.matching else { return fail("vectors are joined without matching") };
             if node.op.is_set() {
-                return set(node.op, matching, lhs, rhs).map(Value::Vector);
+                return set(node.op, matching, evaluation.source, lhs, rhs).map(Value::Vector);
             }
             matched(evaluation, node, matching, lhs, rhs).map(Value::Vector)
         }
@@ -85,18 +86,13 @@ fn with_number(
         }
     });
     if changes_meaning(op) || node.return_bool {
-        return block.drop_names(evaluation.options.delayed_name_removal).map(Value::Vector);
+        return block.drop_names(evaluation).map(Value::Vector);
     }
     Ok(Value::Vector(block))
 }
 
 fn signature(labels: &LabelSet, matching: &MatchLabels) -> LabelSet {
-    match matching {
-        MatchLabels::On(names) => labels.filtered(|name| names.iter().any(|one| one.as_str() == name)),
-        MatchLabels::Ignoring(names) => {
-            labels.filtered(|name| name != METRIC_NAME && !names.iter().any(|one| one.as_str() == name))
-        }
-    }
+    Derivation::of_match(matching).of(labels)
 }
 
 /// Numbers for the signatures of rows, and how many there are.
@@ -106,19 +102,26 @@ struct Signatures {
 }
 
 impl Signatures {
-    fn of(&mut self, block: &Block, matching: &VectorMatching) -> Vec<usize> {
-        let number = |head: &Head| {
+    fn of(&mut self, block: &Block, how: &Derivation, source: &dyn Source) -> Vec<usize> {
+        let number = |signature: LabelSet| {
             let next = self.numbers.len();
-            *self.numbers.entry(signature(&head.labels, &matching.labels)).or_insert(next)
+            *self.numbers.entry(signature).or_insert(next)
         };
-        block.heads.iter().map(number).collect()
+        source.derive(how, &block.heads).into_iter().map(number).collect()
     }
 }
 
-fn set(op: BinaryOp, matching: &VectorMatching, lhs: Block, rhs: Block) -> Result<Block, EvalError> {
+fn set(
+    op: BinaryOp,
+    matching: &VectorMatching,
+    source: &dyn Source,
+    lhs: Block,
+    rhs: Block,
+) -> Result<Block, EvalError> {
     let mut signatures = Signatures { numbers: HashMap::new() };
-    let left = signatures.of(&lhs, matching);
-    let right = signatures.of(&rhs, matching);
+    let how = Derivation::of_match(&matching.labels);
+    let left = signatures.of(&lhs, &how, source);
+    let right = signatures.of(&rhs, &how, source);
     let steps = lhs.steps.max(rhs.steps);
     let count = signatures.numbers.len();
     let present = |block: &Block, rows: &[usize]| {
@@ -256,8 +259,9 @@ fn matched(
     let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
     let (fill_many, fill_one) = if swapped { (fill_one, fill_many) } else { (fill_many, fill_one) };
     let mut signatures = Signatures { numbers: HashMap::new() };
-    let many_numbers = signatures.of(&many, matching);
-    let one_numbers = signatures.of(&one, matching);
+    let how = Derivation::of_match(&matching.labels);
+    let many_numbers = signatures.of(&many, &how, evaluation.source);
+    let one_numbers = signatures.of(&one, &how, evaluation.source);
     let steps = many.steps.max(one.steps);
     let mut joining = Joining {
         node,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use itom_core::Histogram;
 
+use super::derive::Derivation;
 use super::error::{EvalError, same_labels};
+use super::evaluation::{Evaluation, Source};
 use crate::LabelSet;
 use crate::promql::RawText;
 
@@ -170,15 +172,31 @@ impl Block {
     }
 
     /// Drops the metric's name: a mark with delayed removal, else at once, and series that become the same are joined.
-    pub(super) fn drop_names(self, delayed: bool) -> Result<Self, EvalError> {
+    pub(super) fn drop_names(self, evaluation: &Evaluation<'_>) -> Result<Self, EvalError> {
         let mut block = self;
         for head in &mut block.heads {
-            if !delayed {
-                head.labels = head.labels.without_metadata();
-            }
             head.drop_name = true;
         }
-        if delayed { Ok(block) } else { block.joined() }
+        if evaluation.options.delayed_name_removal {
+            return Ok(block);
+        }
+        block.without_names(evaluation.source)
+    }
+
+    /// Rows without the metric's name; those that become the same are joined.
+    ///
+    /// Fails when two of them have a value at the same step.
+    pub(super) fn without_names(mut self, source: &dyn Source) -> Result<Self, EvalError> {
+        let bare = source.derive(&Derivation::Bare, &self.heads);
+        // Rows of one metric that lose its name only are as different as before.
+        let metric = self.heads.first().map_or("", |head| head.labels.metric()).to_owned();
+        let mut distinct = true;
+        for (head, labels) in self.heads.iter_mut().zip(bare) {
+            distinct &= head.labels.len() == labels.len() + usize::from(!metric.is_empty())
+                && head.labels.metric() == metric;
+            head.labels = labels;
+        }
+        if distinct { Ok(self) } else { self.joined() }
     }
 
     /// Series with the same labels become one.

@@ -4,12 +4,13 @@ use super::block::{Block, Cell, Head, Steps, Value};
 use super::calendar::Civil;
 use super::error::{EvalError, fail, same_labels};
 use super::evaluation::{Evaluation, labels_of_absent};
-use super::over_time::{self, Window};
-use super::select::{self, advance};
+use super::over_time;
+use super::range::{Sliding, ranges};
+use super::select;
 use super::{classic, info, relabel};
 use crate::promql::ast::{Call, Edges, Expr};
 use crate::promql::{Function, Span};
-use crate::{LabelSet, SelectHints, SelectedSeries, TimeRange};
+use crate::{LabelSet, SelectedSeries};
 
 /// The value of a call.
 pub(super) fn eval(evaluation: &mut Evaluation<'_>, call: &Call, steps: &Steps) -> Result<Value, EvalError> {
@@ -159,7 +160,7 @@ fn times(
             block
         }
     };
-    block.drop_names(evaluation.options.delayed_name_removal)
+    block.drop_names(evaluation)
 }
 
 /// Functions of each value by itself.
@@ -209,7 +210,7 @@ fn elementwise(
         },
         Cell::Absent => Cell::Absent,
     });
-    block.drop_names(evaluation.options.delayed_name_removal)
+    block.drop_names(evaluation)
 }
 
 /// The smaller; NaN if either is.
@@ -252,55 +253,6 @@ fn simple(function: Function, v: f64) -> Option<f64> {
         F::Sgn => v,
         _ => return date_part(function, v),
     })
-}
-
-/// What a range vector is made of.
-struct Ranges {
-    series: std::sync::Arc<Vec<SelectedSeries>>,
-    range: i64,
-    offset: i64,
-    fixed: Option<i64>,
-    edges: Option<Edges>,
-    span: Span,
-}
-
-fn ranges(
-    evaluation: &mut Evaluation<'_>,
-    arg: &Expr,
-    function: Function,
-    steps: &Steps,
-) -> Result<Ranges, EvalError> {
-    match arg.within_parens() {
-        Expr::Matrix(matrix) => {
-            let selector = &matrix.selector;
-            let range = evaluation.positive_length(&matrix.range)?;
-            let (offset, fixed) = evaluation.shift(&selector.shift)?;
-            let lookback = evaluation.options.lookback_millis();
-            let (before, after) = match selector.edges {
-                None => (0, 0),
-                Some(Edges::Anchored) => (lookback, 0),
-                Some(Edges::Smoothed) => (lookback, lookback),
-            };
-            let first = fixed.unwrap_or(steps.start).saturating_sub(offset);
-            let last = fixed.unwrap_or(steps.end()).saturating_sub(offset);
-            let times = TimeRange {
-                from: first.saturating_sub(range).saturating_sub(before).saturating_add(1),
-                to: last.saturating_add(after),
-            };
-            let step = if steps.count > 1 { steps.step } else { 0 };
-            let hints = SelectHints { step, range, function: Some(function.name()), max_samples: None };
-            let series = evaluation.source.series(selector, times, &hints)?;
-            let series = evaluation.decided.mark(selector, series);
-            let span = matrix.at.0;
-            Ok(Ranges { series, range, offset, fixed, edges: selector.edges, span })
-        }
-        Expr::Subquery(subquery) => {
-            let (series, range, offset, fixed) = evaluation.subquery(subquery, steps)?;
-            let series = std::sync::Arc::new(series);
-            Ok(Ranges { series, range, offset, fixed, edges: None, span: subquery.at.0 })
-        }
-        _ => fail("expected a range vector"),
-    }
 }
 
 const ANCHORED: [Function; 5] =
@@ -380,8 +332,7 @@ fn over_range(
         {
             might_not_count(evaluation, &one.labels, first_span, &mut notes);
         }
-        let labels = if delayed || keeps_name { one.labels.clone() } else { one.labels.without_metadata() };
-        block.heads.push(Head { labels, drop_name: !keeps_name });
+        block.heads.push(Head { labels: one.labels.clone(), drop_name: !keeps_name });
     }
     evaluation.annotations = notes;
     if function == Function::AbsentOverTime {
@@ -389,7 +340,7 @@ fn over_range(
     }
     if !delayed && !keeps_name {
         let before = block.heads.len();
-        let joined = block.joined()?;
+        let joined = block.without_names(evaluation.source)?;
         return if joined.heads.len() == before { Ok(joined) } else { same_labels() };
     }
     Ok(block)
@@ -415,105 +366,21 @@ fn might_not_count(
     if metric.is_empty() {
         return;
     }
-    let quoted = super::annotations::quoted(metric);
+    let quoted = || super::annotations::quoted(metric);
     if evaluation.options.type_and_unit_labels {
         let kind = labels.get("__type__");
         if kind != "counter" && kind != "histogram" {
             let kind = super::annotations::quoted(kind);
-            notes.info(span, format!("metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {kind}: {quoted}"));
+            notes.info(span, format!("metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {kind}: {}", quoted()));
         }
     } else if !["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| metric.ends_with(suffix)) {
         notes.info(
             span,
             format!(
-                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {quoted}"
+                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}",
+                quoted()
             ),
         );
-    }
-}
-
-/// The window of one series, moved from step to step.
-struct Sliding<'a> {
-    samples: std::borrow::Cow<'a, crate::Points>,
-    metric: &'a str,
-    ranges: &'a Ranges,
-    lookback: i64,
-    use_starts: bool,
-    first_span: Span,
-    /// First and end of the window among the floats, and among the histograms.
-    floats: (usize, usize),
-    histograms: (usize, usize),
-}
-
-impl<'a> Sliding<'a> {
-    fn new(
-        evaluation: &Evaluation<'_>,
-        series: &'a SelectedSeries,
-        ranges: &'a Ranges,
-        first_span: Span,
-    ) -> Result<Self, EvalError> {
-        let stale = series.samples.floats.iter().any(|point| itom_core::is_stale_nan(point.v))
-            || series.samples.histograms.iter().any(|point| point.h.is_stale());
-        let samples = if stale {
-            std::borrow::Cow::Owned(series.samples.clone().without_stale())
-        } else {
-            std::borrow::Cow::Borrowed(&series.samples)
-        };
-        Ok(Self {
-            samples,
-            metric: series.labels.metric(),
-            ranges,
-            lookback: evaluation.options.lookback_millis(),
-            use_starts: evaluation.options.start_timestamps,
-            first_span,
-            floats: (0, 0),
-            histograms: (0, 0),
-        })
-    }
-
-    /// The window of an evaluation at `now` that looks from `time`; times never go back.
-    fn window(&mut self, time: i64, now: i64) -> Window<'_> {
-        let to = time.saturating_sub(self.ranges.offset);
-        let from = to.saturating_sub(self.ranges.range);
-        let (before, after) = match self.ranges.edges {
-            None => (0, 0),
-            Some(Edges::Anchored) => (self.lookback, 0),
-            Some(Edges::Smoothed) => (self.lookback, self.lookback),
-        };
-        let (first, last) = (from.saturating_sub(before), to.saturating_add(after));
-        let (floats, histograms) = (&self.samples.floats, &self.samples.histograms);
-        self.floats.0 += advance(floats.get(self.floats.0..).unwrap_or(&[]), first, |point| point.t);
-        self.floats.1 += advance(floats.get(self.floats.1..).unwrap_or(&[]), last, |point| point.t);
-        self.histograms.0 +=
-            advance(histograms.get(self.histograms.0..).unwrap_or(&[]), first, |point| point.t);
-        self.histograms.1 +=
-            advance(histograms.get(self.histograms.1..).unwrap_or(&[]), last, |point| point.t);
-        let float_range = self.floats.0..self.floats.1.max(self.floats.0);
-        let histogram_range = self.histograms.0..self.histograms.1.max(self.histograms.0);
-        let starts = |starts: &'_ Vec<i64>| self.use_starts && !starts.is_empty();
-        let float_starts = if starts(&self.samples.float_starts) {
-            self.samples.float_starts.get(float_range.clone())
-        } else {
-            None
-        };
-        let histogram_starts = if starts(&self.samples.histogram_starts) {
-            self.samples.histogram_starts.get(histogram_range.clone())
-        } else {
-            None
-        };
-        Window {
-            floats: floats.get(float_range).unwrap_or(&[]),
-            float_starts: float_starts.unwrap_or(&[]),
-            histograms: histograms.get(histogram_range).unwrap_or(&[]),
-            histogram_starts: histogram_starts.unwrap_or(&[]),
-            from,
-            to,
-            now,
-            edges: self.ranges.edges,
-            metric: self.metric,
-            span: self.ranges.span,
-            first_span: self.first_span,
-        }
     }
 }
 

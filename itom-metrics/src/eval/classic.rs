@@ -8,13 +8,14 @@ use itom_core::Histogram;
 use super::Annotations;
 use super::annotations::{Forced, for_metric, quoted};
 use super::block::{Block, Cell, Head, Steps};
+use super::derive::Derivation;
 use super::error::{EvalError, fail};
 use super::evaluation::Evaluation;
 use super::format::open_metrics;
+use crate::LabelSet;
 use crate::histogram::{Share, fraction, quantile};
 use crate::promql::ast::{Call, Expr};
 use crate::promql::{Function, Span};
-use crate::{LabelSet, METRIC_NAME};
 
 #[derive(Debug, Clone, Copy)]
 enum Question {
@@ -49,7 +50,7 @@ pub(super) fn eval(evaluation: &mut Evaluation<'_>, call: &Call, steps: &Steps) 
     let block = evaluation.vector(argument, steps)?;
     let span = argument.within_parens().span();
     let delayed = evaluation.options.delayed_name_removal;
-    let mut asking = Asking::new(&block, delayed);
+    let mut asking = Asking::new(&block, evaluation);
     for step in 0..steps.count {
         evaluation.check()?;
         let value = |index: usize| {
@@ -75,7 +76,7 @@ pub(super) fn eval(evaluation: &mut Evaluation<'_>, call: &Call, steps: &Steps) 
         )?;
     }
     asking.out.drop_empty_rows();
-    if delayed { Ok(asking.out) } else { asking.out.drop_names(false) }
+    if delayed { Ok(asking.out) } else { asking.out.drop_names(evaluation) }
 }
 
 /// Collects the answers for all steps.
@@ -89,16 +90,20 @@ struct Asking {
 }
 
 impl Asking {
-    fn new(block: &Block, delayed: bool) -> Self {
+    fn new(block: &Block, evaluation: &Evaluation<'_>) -> Self {
+        let delayed = evaluation.options.delayed_name_removal;
         let mut numbers: HashMap<LabelSet, usize> = HashMap::new();
         let mut groups = Vec::new();
-        let classic = block
-            .heads
-            .iter()
-            .map(|head| {
-                let labels = head.labels.filtered(|name| name != "le");
-                // Series that only differ in name belong together once names are gone.
-                let key = if delayed { labels.clone() } else { labels.filtered(|name| name != METRIC_NAME) };
+        let labels = evaluation.source.derive(&Derivation::WithoutBound, &block.heads);
+        // Series that only differ in name belong together once names are gone.
+        let keys = if delayed {
+            labels.clone()
+        } else {
+            evaluation.source.derive(&Derivation::Without(vec!["le".into()]), &block.heads)
+        };
+        let all = block.heads.iter().zip(labels).zip(keys);
+        let classic = all
+            .map(|((head, labels), key)| {
                 let number = *numbers.entry(key).or_insert_with(|| {
                     groups.push(labels);
                     groups.len() - 1

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use itom_core::MatchOp;
 
-use super::block::{Block, Steps, Value};
+use super::block::{Block, Head, Steps, Value};
+use super::derive::Derivation;
 use super::error::{EvalError, fail};
 use super::options::{EngineOptions, Watch};
 use super::{Annotations, aggregate, binary, call, select};
 use crate::promql::ast::{Expr, Length, Matcher, Moment, Shift, Subquery, VectorSelector};
 use crate::promql::{Evaluated, Function, LengthError};
-use crate::{LabelMatcher, METRIC_NAME, SelectHints, SelectedSeries, TimeRange};
+use crate::{LabelMatcher, LabelSet, METRIC_NAME, SelectHints, SelectedSeries, TimeRange};
 
 /// Where an evaluation finds series and, perhaps, parts that were evaluated before.
 pub(super) trait Source {
@@ -29,6 +30,11 @@ pub(super) trait Source {
         range: TimeRange,
         hints: &SelectHints,
     ) -> Result<Arc<Vec<SelectedSeries>>, EvalError>;
+
+    /// Labels made of those of each row.
+    fn derive(&self, how: &Derivation, heads: &[Head]) -> Vec<LabelSet> {
+        heads.iter().map(|head| how.of(&head.labels)).collect()
+    }
 
     /// The value of a part, if it is known for these steps.
     fn known(&self, _expr: &Expr, _steps: &Steps) -> Option<(Value, Annotations)> {
@@ -196,7 +202,7 @@ impl Evaluation<'_> {
             Value::Vector(block) => block,
             Value::Scalar(values) => {
                 let mut block = Block::new(inner.count);
-                let head = super::block::Head { labels: crate::LabelSet::empty(), drop_name: false };
+                let head = Head { labels: LabelSet::empty(), drop_name: false };
                 block.push_row(head, values.into_iter().map(super::block::Cell::Float));
                 block
             }
@@ -272,13 +278,13 @@ pub(super) fn compiled(matcher: &Matcher) -> Result<LabelMatcher, EvalError> {
 }
 
 /// The labels that an absent result of a selector has: those that the selector says exactly.
-pub(super) fn labels_of_absent(expr: &Expr) -> crate::LabelSet {
+pub(super) fn labels_of_absent(expr: &Expr) -> LabelSet {
     let selector = match expr {
         Expr::Vector(selector) => selector,
         Expr::Matrix(matrix) => &matrix.selector,
-        _ => return crate::LabelSet::empty(),
+        _ => return LabelSet::empty(),
     };
-    let mut labels = crate::LabelSet::empty();
+    let mut labels = LabelSet::empty();
     let mut said: Vec<&str> = Vec::new();
     for matcher in selector.matchers.iter().filter(|matcher| matcher.name.as_str() != METRIC_NAME) {
         let name = matcher.name.as_str();

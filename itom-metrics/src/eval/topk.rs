@@ -46,7 +46,7 @@ pub(super) fn eval(
             return fail(format!("Scalar value {} overflows int64", go_g(most)));
         }
     }
-    let (labels, rows) = groups(block, &node.grouping);
+    let (labels, rows) = groups(block, &node.grouping, evaluation.source);
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); labels.len()];
     for (row, number) in rows.iter().enumerate() {
         if let Some(group) = members.get_mut(*number) {

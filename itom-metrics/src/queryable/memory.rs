@@ -6,8 +6,8 @@ use std::sync::Arc;
 use itom_core::{Buckets, Classify, CounterReset, ErrorKind, Histogram, is_stale_nan};
 
 use super::{
-    FloatPoint, Followable, Followed, LabelMatcher, LabelSet, Points, Queryable, QueryableError, SelectHints,
-    SelectedSeries, SeriesNumber, TimeRange,
+    FloatPoint, Followable, Followed, FollowedSeries, LabelMatcher, LabelSet, Points, Queryable,
+    QueryableError, SelectHints, SelectedSeries, SeriesHandle, TimeRange,
 };
 
 /// Why a sample was not added.
@@ -56,12 +56,16 @@ impl Classify for AppendError {
 #[derive(Debug, Clone, Default)]
 pub struct MemorySeries {
     series: BTreeMap<LabelSet, Arc<Held>>,
-    numbers: Vec<LabelSet>,
 }
+
+/// The labels of a series, as a handle.
+#[derive(Debug, Default)]
+struct Key(LabelSet);
 
 #[derive(Debug, Clone, Default)]
 struct Held {
-    number: u64,
+    /// What the series is followed by: samples are copied when they are added while somebody reads, this is not.
+    key: Arc<Key>,
     points: Points,
     /// The newest sample is a histogram (and no marker), not a float.
     after_histogram: bool,
@@ -136,12 +140,8 @@ impl MemorySeries {
     }
 
     fn held(&mut self, labels: &LabelSet) -> &mut Held {
-        if !self.series.contains_key(labels) {
-            let number = self.numbers.len() as u64;
-            self.numbers.push(labels.clone());
-            self.series.insert(labels.clone(), Arc::new(Held { number, ..Held::default() }));
-        }
-        Arc::make_mut(self.series.entry(labels.clone()).or_default())
+        let fresh = || Arc::new(Held { key: Arc::new(Key(labels.clone())), ..Held::default() });
+        Arc::make_mut(self.series.entry(labels.clone()).or_insert_with(fresh))
     }
 
     fn matching<'a>(
@@ -229,27 +229,39 @@ impl Queryable for MemorySeries {
 
 impl Followable for MemorySeries {
     fn series_generation(&self) -> u64 {
-        self.numbers.len() as u64
+        self.series.len() as u64
     }
 
-    fn resolve(&self, matchers: &[LabelMatcher]) -> Vec<(SeriesNumber, LabelSet)> {
-        self.matching(matchers).map(|(labels, held)| (SeriesNumber(held.number), labels.clone())).collect()
+    fn past_generation(&self) -> u64 {
+        0
+    }
+
+    fn floor(&self) -> i64 {
+        i64::MIN
+    }
+
+    fn resolve(&self, matchers: &[LabelMatcher]) -> Vec<FollowedSeries> {
+        let series = self.matching(matchers).map(|(labels, held)| FollowedSeries {
+            labels: labels.clone(),
+            handle: SeriesHandle::new(held.key.clone()),
+            revision: 0,
+        });
+        series.collect()
     }
 
     fn follow(
         &self,
-        series: SeriesNumber,
+        series: &SeriesHandle,
         after: i64,
         through: i64,
         _revision: &mut u64,
         out: &mut Points,
-    ) -> Followed {
-        let labels = usize::try_from(series.0).ok().and_then(|number| self.numbers.get(number));
-        if let Some(held) = labels.and_then(|labels| self.series.get(labels)) {
+    ) -> Result<Followed, QueryableError> {
+        if let Some(held) = series.get::<Key>().and_then(|key| self.series.get(&key.0)) {
             copy_range(&held.points, TimeRange { from: after.saturating_add(1), to: through }, out);
         }
         // Samples are only ever added at the end.
-        Followed::Continued
+        Ok(Followed::Continued)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the query engine reads from: any store of series.
 
+mod followable;
 mod labels;
 mod matcher;
 mod memory;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use itom_core::{BoxError, Classify, ErrorKind, Histogram, is_stale_nan};
 
+pub use followable::{Followable, Followed, FollowedSeries, SeriesHandle};
 pub use labels::{LabelSet, METRIC_NAME};
 pub use matcher::LabelMatcher;
 pub use memory::{AppendError, MemorySeries};
@@ -193,41 +195,6 @@ pub trait Queryable: Send + Sync + fmt::Debug {
     fn as_followable(&self) -> Option<&dyn Followable> {
         None
     }
-}
-
-/// A series of a [`Followable`] store: the number stays the series's own while the store lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "a number that only its store understands")]
-pub struct SeriesNumber(pub u64);
-
-/// What happened to a series since a reader last looked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a reader must handle both")]
-pub enum Followed {
-    /// Only newer samples came; they were added.
-    Continued,
-    /// Older samples came or went: what the reader has is void, and nothing was added.
-    Revised,
-}
-
-/// A store whose series can be followed.
-pub trait Followable: Queryable {
-    /// Changes whenever a series came or went.
-    fn series_generation(&self) -> u64;
-
-    /// The series that fit, sorted by labels, whether they have samples or not.
-    fn resolve(&self, matchers: &[LabelMatcher]) -> Vec<(SeriesNumber, LabelSet)>;
-
-    /// Adds the samples of a series with `after < t <= through` to `out`. `revision` is what this call left there the
-    /// last time for the series (0 the first time).
-    fn follow(
-        &self,
-        series: SeriesNumber,
-        after: i64,
-        through: i64,
-        revision: &mut u64,
-        out: &mut Points,
-    ) -> Followed;
 }
 
 const _: Option<&dyn Queryable> = None;

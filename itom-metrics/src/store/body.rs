@@ -179,6 +179,12 @@ impl Body {
         Snapshot { sealed: self.sealed[start..end].to_vec(), head }
     }
 
+    /// The newest sample, if it is the only one after a time.
+    pub(super) fn only_after(&self, after: i64) -> Option<Raw> {
+        let older = self.head.count() > 1 || self.sealed.last().is_none_or(|run| run.max() <= after);
+        self.head.only_after(after).filter(|_| older)
+    }
+
     /// The newest sample with `from <= time <= to`.
     pub(super) fn latest(&self, from: i64, to: i64) -> Option<Raw> {
         let newest = self.newest()?;

@@ -170,7 +170,11 @@ impl SeriesStore {
             release(&self.counts.memory, cost);
             return Err(Refusal::SampleLimit);
         }
+        let late = state.newest().is_some_and(|newest| at < newest);
         let inserted = state.histograms.get_or_insert_default().insert(at, Arc::clone(bytes));
+        if late && inserted == Inserted::Stored {
+            state.revised = state.revised.wrapping_add(1);
+        }
         drop(state);
         if inserted == Inserted::Stored {
             add(&self.counts.appended, 1);

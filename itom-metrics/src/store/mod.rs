@@ -3,6 +3,7 @@
 mod annotate;
 mod body;
 mod distributions;
+mod follow;
 mod index;
 mod intern;
 mod limits;
@@ -14,7 +15,7 @@ mod stats;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use self::stats::{Counts, add, release, reserve};
 pub use self::annotate::{Exemplar, ExemplarSeries, MetricMetadata};
 pub(crate) use self::distributions::Encoded;
 pub use self::distributions::NewHistogram;
+pub(crate) use self::follow::News;
 pub use self::limits::{AppendReport, Appended, Refusal, Refused, StoreConfig};
 pub use self::read::{InstantSample, MetricInfo, SeriesInfo};
 pub use self::scan::HistogramSeries;
@@ -134,6 +136,8 @@ pub struct SeriesStore {
     annotations: Mutex<Annotations>,
     /// Milliseconds; samples before it are gone for readers, whatever is still in memory.
     pub(crate) floor: AtomicI64,
+    /// How often samples were deleted.
+    deletions: AtomicU64,
 }
 
 impl fmt::Debug for SeriesStore {
@@ -168,6 +172,7 @@ impl SeriesStore {
             counts: Counts::default(),
             annotations: Mutex::default(),
             floor: AtomicI64::new(i64::MIN),
+            deletions: AtomicU64::new(0),
         }
     }
 
@@ -277,7 +282,11 @@ impl SeriesStore {
             release(&self.counts.memory, worst);
             return Err(Refusal::SampleLimit);
         }
+        let late = state.newest().is_some_and(|newest| at < newest);
         let inserted = state.body.insert((at, value.to_bits()));
+        if late && inserted == Inserted::Stored {
+            state.revised = state.revised.wrapping_add(1);
+        }
         // Sealing compresses, so the series may even have become smaller.
         add(&self.counts.memory, state.body.heap_bytes());
         release(&self.counts.memory, before + worst);

@@ -66,7 +66,7 @@ impl SeriesStore {
     }
 
     /// The series that fit, sorted by metric and labels.
-    fn series_matching(&self, conditions: &[Condition]) -> Vec<Arc<Series>> {
+    pub(super) fn series_matching(&self, conditions: &[Condition]) -> Vec<Arc<Series>> {
         let on_labels: Vec<&Condition> = conditions.iter().filter(|one| !one.is_on_metric()).collect();
         let mut all = Vec::new();
         for metric in self.metrics_matching(conditions) {
@@ -246,6 +246,8 @@ impl SeriesStore {
     ) -> Result<u64, EvaluateError> {
         let conditions = matchers.iter().map(Condition::new).collect::<Result<Vec<_>, _>>()?;
         let series = self.series_matching(&conditions);
-        Ok(series.iter().map(|one| self.cut(one, from, to, None) as u64).sum())
+        let removed = series.iter().map(|one| self.cut(one, from, to, None) as u64).sum();
+        self.deletions.fetch_add(1, std::sync::atomic::Ordering::Release);
+        Ok(removed)
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct State {
     pub(super) subject: Option<CiId>,
     /// Set when the series was taken out of the store: whoever still holds it asks the store again.
     pub(super) retired: bool,
+    /// How often a sample came that was older than the newest.
+    pub(super) revised: u32,
 }
 
 impl State {

@@ -137,6 +137,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Adds a rule group that was made in Rust; see [`promql::compiled`](crate::promql::compiled) for its expressions.
+    #[cfg(feature = "prometheus")]
+    pub fn rule_group(mut self, group: itom_alert::prometheus::RuleGroup) -> Self {
+        self.groups.made.push(group);
+        self
+    }
+
     /// Adds rule packs that come with the SDK: `.rule_packs(itom::alert::prometheus::packs::ALL)` for all of them.
     #[cfg(feature = "prometheus")]
     pub fn rule_packs(self, packs: impl IntoIterator<Item = itom_alert::prometheus::packs::Pack>) -> Self {

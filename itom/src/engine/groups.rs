@@ -28,6 +28,8 @@ pub(super) type MakeLanguage = Box<dyn FnOnce(Arc<SeriesStore>) -> Arc<dyn RuleL
 pub(super) struct GroupParts {
     /// Name and text of each file.
     pub(super) files: Vec<(Text, Text)>,
+    /// Groups that were made in Rust.
+    pub(super) made: Vec<RuleGroup>,
     pub(super) language: Option<MakeLanguage>,
     pub(super) config: GroupConfig,
     pub(super) external_labels: Labels,
@@ -54,16 +56,16 @@ pub(super) struct Grouping {
 }
 
 impl GroupParts {
-    /// Reads the files; `None` when there are none.
+    /// Reads the files; `None` when there are no groups.
     pub(super) fn assemble(self, samples: &Arc<SeriesStore>) -> Result<Option<Grouping>, BuildError> {
-        if self.files.is_empty() {
+        if self.files.is_empty() && self.made.is_empty() {
             return Ok(None);
         }
         let language = match self.language {
             Some(make) => make(Arc::clone(samples)),
             None => Arc::new(PromQl::over(Arc::clone(samples) as Arc<dyn Queryable>)),
         };
-        let mut loaded = Vec::new();
+        let mut loaded = self.made;
         let mut errors = Vec::new();
         for (file, text) in self.files {
             match RuleFile::parse(&text, file, language.as_ref(), FileOptions::default()) {

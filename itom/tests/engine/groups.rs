@@ -251,3 +251,41 @@ fn an_alert_of_promql_is_about_the_item_its_labels_tell_of() {
     assert_eq!(about("All"), None);
     simulation.stop().unwrap();
 }
+
+#[test]
+fn a_group_made_in_rust_is_the_group_of_the_text() {
+    use itom::alert::prometheus::{FileOptions, GroupRule, RuleFile, RuleGroup};
+    use itom::metrics::promql::build::{Vector as _, max_over_time};
+    use itom::promql::{PromQl, compiled};
+
+    let expr = max_over_time("test_trouble").range(secs(60)).max_by(["instance"]).gt(0).build().unwrap();
+    let rule = GroupRule::alert("Trouble", compiled(expr))
+        .hold(secs(60))
+        .label(LabelName::literal("severity"), "critical")
+        .and_then(|rule| {
+            rule.annotation(LabelName::literal("summary"), "{{ $labels.instance }}: {{ $value }}")
+        })
+        .unwrap();
+    let made = RuleGroup::new("f.yml", "g").every(secs(15)).rule(rule);
+    let text = "groups: [{name: g, interval: 15s, rules: [{alert: Trouble, for: 1m, labels: {severity: critical}, \
+                expr: 'max by (instance) (max_over_time(test_trouble[1m])) > 0', \
+                annotations: {summary: '{{ $labels.instance }}: {{ $value }}'}}]}]";
+    let language = PromQl::over(Arc::new(itom::metrics::MemorySeries::new()));
+    let written = RuleFile::parse(text, "f.yml", &language, FileOptions::default()).unwrap();
+    assert_eq!(made.rules, written.groups[0].rules);
+    assert_eq!(made.interval, written.groups[0].interval);
+
+    let clock = VirtualClock::new(START);
+    let notifier = TestNotifier::new();
+    let engine = builder(&clock)
+        .collector(host("db-1", 15, |_| 1.0))
+        .rule_group(made)
+        .notifier("pager", notifier.clone())
+        .build()
+        .unwrap();
+    let mut simulation = Simulation::new(clock, engine);
+    simulation.advance(secs(180));
+    let notices = notifier.inner.notices();
+    assert_eq!((notices.len(), notices[0].summary.as_str()), (1, "db-1: 1"));
+    simulation.stop().unwrap();
+}

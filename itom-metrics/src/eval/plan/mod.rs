@@ -6,6 +6,7 @@
 //! when series came or went. Results are those of plain evaluation to the bit: values are computed from the same
 //! samples in the same order, nothing is added to and taken from a running sum.
 
+mod derived;
 mod window;
 
 use std::cell::RefCell;
@@ -13,12 +14,14 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::block::{Steps, Value};
+use super::block::{Head, Steps, Value};
+use super::derive::Derivation;
 use super::evaluation::{Source, matchers_of};
 use super::options::{Patient, Watch};
 use super::{Annotations, Answer, Engine, EvalError};
 use crate::promql::ast::{Expr, VectorSelector};
-use crate::{LabelMatcher, Queryable, SelectHints, SelectedSeries, TimeRange};
+use crate::{LabelMatcher, LabelSet, Queryable, SelectHints, SelectedSeries, TimeRange};
+use derived::Derived;
 use window::{Kept, Which};
 
 /// Expressions that are evaluated together.
@@ -41,6 +44,7 @@ pub struct Plan {
     shared: HashMap<Expr, ()>,
     /// Only looked up, never iterated but to be trimmed.
     kept: HashMap<Which, Kept>,
+    derived: Derived,
 }
 
 impl Plan {
@@ -53,7 +57,7 @@ impl Plan {
             count(expression, &mut counts, &mut shared);
         }
         drop(counts);
-        Self { expressions, shared, kept: HashMap::new() }
+        Self { expressions, shared, kept: HashMap::new(), derived: Derived::default() }
     }
 
     /// The expressions.
@@ -94,6 +98,7 @@ impl Plan {
             values: RefCell::new(HashMap::new()),
             kept: RefCell::new(std::mem::take(&mut self.kept)),
             selected: RefCell::new(HashMap::new()),
+            derived: RefCell::new(std::mem::take(&mut self.derived)),
         };
         let answers = self
             .expressions
@@ -101,6 +106,8 @@ impl Plan {
             .map(|expression| engine.instant_from(expression, &tick, t, watch))
             .collect();
         self.kept = tick.kept.into_inner();
+        self.derived = tick.derived.into_inner();
+        self.derived.end_tick();
         self.kept.retain(|_, kept| kept.end_tick(t));
         answers
     }
@@ -137,6 +144,7 @@ struct Tick<'a> {
     kept: RefCell<HashMap<Which, Kept>>,
     /// What was read from a store that cannot be followed.
     selected: RefCell<Selected>,
+    derived: RefCell<Derived>,
 }
 
 impl Tick<'_> {
@@ -163,7 +171,7 @@ impl Source for Tick<'_> {
                 all.insert(which.clone(), Kept::new(matchers_of(selector)?));
             }
             return match all.get_mut(&which) {
-                Some(kept) => self.limited(kept.covering(followable, range, self.steps.start)),
+                Some(kept) => self.limited(kept.covering(followable, range, self.steps.start)?),
                 None => Ok(Arc::new(Vec::new())),
             };
         }
@@ -183,6 +191,10 @@ impl Source for Tick<'_> {
         hints: &SelectHints,
     ) -> Result<Arc<Vec<SelectedSeries>>, EvalError> {
         self.limited(Arc::new(self.queryable.select(matchers, range, hints)?))
+    }
+
+    fn derive(&self, how: &Derivation, heads: &[Head]) -> Vec<LabelSet> {
+        self.derived.borrow_mut().all(how, heads.iter().map(|head| &head.labels))
     }
 
     fn known(&self, expr: &Expr, steps: &Steps) -> Option<(Value, Annotations)> {

@@ -9,7 +9,7 @@
 //! use itom_metrics::promql::build::{Vector as _, metric, rate};
 //! use itom_metrics::promql::parse;
 //!
-//! let minutes = |count| Duration::from_secs(60 * count);
+//! let minutes = |count: u64| Duration::from_secs(60 * count);
 //! let busy = rate("http_requests_total").range(minutes(2)).by(["job"]).gt(3.0);
 //! assert_eq!(busy.build()?, parse("sum by (job) (rate(http_requests_total[2m])) > 3")?);
 //!

@@ -13,7 +13,7 @@ use super::{Query, Window, length};
 /// ```
 /// use itom_metrics::promql::build::{Vector as _, metric};
 /// let up = metric("up").with("job", "web").not_matches("instance", "test-.*");
-/// assert_eq!(up.build()?.to_string(), r#"up{instance!~"test-.*",job="web"}"#);
+/// assert_eq!(up.build()?.to_string(), r#"up{job="web",instance!~"test-.*"}"#);
 /// # Ok::<(), itom_metrics::promql::ParseError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,185 @@
+//! The series store and its rules beside Prometheus and VictoriaMetrics, on the same samples in one run.
+//!
+//! `cargo run --release -p itom-benches --bin metrics_peers [INSTANCES [ROUNDS]]` makes 100 series for each instance
+//! (default 1,000: 100,000 series) with an hour at 15 s, gives them to all, and lets each evaluate ten typical rules.
+//! Every figure is CPU seconds of the process that does the work, from `/proc`, and the median of interleaved rounds.
+//! Peers that are not installed are left out. The answers of all are compared.
+
+use std::error::Error;
+
+use itom::core::{MetricName, Timestamp};
+use itom::metrics::eval::{Engine, EngineOptions, Plan};
+use itom::metrics::promql;
+use itom::metrics::{SeriesRef, SeriesStore, StoreConfig};
+use itom_benches::fleet::Fleet;
+use itom_benches::peer::{Peer, Sort};
+use itom_benches::process::{cpu_seconds, resident_bytes};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+const STEP: i64 = 15_000;
+const SAMPLES: i64 = 240;
+
+/// Ten rules as a fleet has them: ratios, quantiles, sums, a forecast, plain thresholds.
+const RULES: [&str; 10] = [
+    "sum by (instance) (rate(http_requests_total[5m]))",
+    r#"sum by (job) (rate(http_requests_total{code="500"}[5m])) / sum by (job) (rate(http_requests_total[5m])) > 0.001"#,
+    "histogram_quantile(0.99, sum by (job, le) (rate(http_request_duration_seconds_bucket[5m])))",
+    "histogram_quantile(0.5, sum by (instance, le) (rate(http_request_duration_seconds_bucket[5m])))",
+    r#"1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[5m])) > 0.1"#,
+    "node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes < 0.5",
+    "predict_linear(node_filesystem_avail_bytes[1h], 4 * 3600) < 0",
+    // A Prometheus has an `up` of its own for whoever gave it the samples.
+    r#"up{job!="load"} == 0"#,
+    "max_over_time(node_load1[10m]) > 1",
+    "sum by (job) (increase(http_requests_total[1h]))",
+];
+
+fn median(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// How many samples an answer has, and their sum: enough to see that all computed the same.
+type Sums = Vec<(usize, f64)>;
+
+fn differ(ours: &Sums, theirs: &Sums) -> Vec<usize> {
+    let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs());
+    let all = ours.iter().zip(theirs).enumerate();
+    all.filter(|(_, (a, b))| a.0 != b.0 || !near(a.1, b.1)).map(|(rule, _)| rule + 1).collect()
+}
+
+fn sums(answers: &[Result<itom::metrics::eval::Answer, itom::metrics::eval::EvalError>]) -> Outcome<Sums> {
+    let mut out = Vec::new();
+    for answer in answers {
+        let answer = answer.as_ref().map_err(ToString::to_string)?;
+        let itom::metrics::eval::QueryValue::Vector(samples) = &answer.value else {
+            return Err("a rule gave no vector".into());
+        };
+        let values = samples.iter().filter_map(|sample| sample.value.as_float());
+        out.push((samples.len(), values.filter(|value| value.is_finite()).sum()));
+    }
+    Ok(out)
+}
+
+fn main() -> Outcome<()> {
+    let mut arguments = std::env::args().skip(1);
+    let instances: usize = arguments.next().map_or(Ok(1_000), |text| text.parse())?;
+    let rounds: i64 = arguments.next().map_or(Ok(11), |text| text.parse())?;
+    // Peers take samples of the last hour only, so the hour ends now.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis();
+    let end = i64::try_from(now)? / STEP * STEP - 60_000;
+    let start = end - (SAMPLES - 1) * STEP;
+    let fleet = Fleet::new(instances);
+    println!("{} series, {SAMPLES} samples each", fleet.len());
+
+    let mut config = StoreConfig::default();
+    config.max_memory_bytes = 4 << 30;
+    config.max_series = 4_000_000;
+    config.max_series_per_metric = 2_000_000;
+    let before = resident_bytes(std::process::id())?;
+    let store = SeriesStore::new(config);
+    let mut handles = Vec::with_capacity(fleet.len());
+    for (metric, labels, kind) in fleet.series() {
+        handles.push(store.series(&MetricName::new(metric)?, &labels, kind, None)?);
+    }
+    let append = |handles: &mut [SeriesRef], tick: i64| -> Outcome<()> {
+        let at = Timestamp::from_millis(start + tick * STEP);
+        for (number, handle) in handles.iter_mut().enumerate() {
+            store.append_to(at, handle, at, fleet.value(number, tick))?;
+        }
+        Ok(())
+    };
+    let used = cpu_seconds(std::process::id())?;
+    for tick in 0..SAMPLES - rounds {
+        append(&mut handles, tick)?;
+    }
+    let used = cpu_seconds(std::process::id())? - used;
+    let per_million = used / (handles.len() as f64 * (SAMPLES - rounds) as f64 / 1e6);
+    let resident = (resident_bytes(std::process::id())? - before) / fleet.len() as u64;
+    println!("itom: append by handle {per_million:.3} CPU s per M samples; {resident} B resident a series");
+
+    let mut peers = Vec::new();
+    for sort in [Sort::Prometheus, Sort::VictoriaMetrics] {
+        match Peer::start(sort)? {
+            Some(mut peer) => {
+                let (used, resident) = peer.load(&fleet, start, STEP, SAMPLES)?;
+                let samples = fleet.len() as f64 * SAMPLES as f64 / 1e6;
+                println!(
+                    "{}: text to stored {:.3} CPU s per M samples; {} B resident a series",
+                    peer.name(),
+                    used / samples,
+                    resident / fleet.len() as u64
+                );
+                peers.push(peer);
+            }
+            None => println!("{sort:?}: not installed, left out"),
+        }
+    }
+
+    let expressions = RULES.iter().map(|rule| promql::parse(rule)).collect::<Result<Vec<_>, _>>()?;
+    let engine = Engine::new(EngineOptions::default());
+    let mut plan = Plan::new(expressions.clone());
+    let (mut steady, mut cold) = (Vec::new(), Vec::new());
+    let mut theirs = vec![Vec::new(); peers.len()];
+    for tick in SAMPLES - rounds..SAMPLES {
+        append(&mut handles, tick)?;
+        let at = start + tick * STEP + 1_000;
+        let used = cpu_seconds(std::process::id())?;
+        let planned = plan.evaluate(&engine, &store, at);
+        let planned_used = cpu_seconds(std::process::id())? - used;
+        // The first evaluation has to read everything once.
+        if tick > SAMPLES - rounds {
+            steady.push(planned_used);
+        } else {
+            println!("itom: first planned evaluation {planned_used:.3} CPU s");
+        }
+        let used = cpu_seconds(std::process::id())?;
+        let plain: Vec<_> = expressions.iter().map(|expr| engine.instant(expr, &store, at)).collect();
+        cold.push(cpu_seconds(std::process::id())? - used);
+        let ours = sums(&planned)?;
+        let alone = sums(&plain)?;
+        if ours.iter().zip(&alone).any(|(a, b)| a.0 != b.0 || a.1.to_bits() != b.1.to_bits()) {
+            return Err(format!("planned {ours:?} is not plain {alone:?}").into());
+        }
+        for (peer, figures) in peers.iter_mut().zip(&mut theirs) {
+            let (used, answer) = peer.evaluate(&RULES, at)?;
+            figures.push(used);
+            let wrong = differ(&ours, &answer);
+            if tick == SAMPLES - 1 && !wrong.is_empty() {
+                println!("{} differs in rules {wrong:?}: ours {ours:?}, theirs {answer:?}", peer.name());
+            }
+        }
+    }
+    let (steady, cold) = (median(&mut steady), median(&mut cold));
+    println!("itom: planned rules, steady {steady:.4} CPU s an evaluation; cold {cold:.4}");
+    for (peer, figures) in peers.iter().zip(&mut theirs) {
+        let figure = median(figures);
+        println!(
+            "{}: {figure:.4} CPU s an evaluation; itom takes 1/{:.1} of it steady, 1/{:.1} cold",
+            peer.name(),
+            figure / steady,
+            figure / cold
+        );
+    }
+    if std::env::var_os("ITOM_EACH_RULE").is_some() {
+        let at = end + 1_000;
+        for (rule, expr) in RULES.iter().zip(&expressions) {
+            let mut alone = Plan::new(vec![expr.clone()]);
+            let _ = alone.evaluate(&engine, &store, at - STEP);
+            let used = cpu_seconds(std::process::id())?;
+            for round in 0..5 {
+                let _ = alone.evaluate(&engine, &store, at + round);
+            }
+            let planned = (cpu_seconds(std::process::id())? - used) / 5.0;
+            let used = cpu_seconds(std::process::id())?;
+            let _ = engine.instant(expr, &store, at);
+            println!("{planned:.4} steady, {:.4} cold: {rule}", cpu_seconds(std::process::id())? - used);
+        }
+    }
+    println!("itom: {} B resident a series with the windows of the plan", {
+        (resident_bytes(std::process::id())? - before) / fleet.len() as u64
+    });
+    drop(peers);
+    Ok(())
+}
