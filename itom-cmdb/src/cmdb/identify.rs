@@ -63,6 +63,7 @@ impl Cmdb {
     /// Resolves what is touched and gives its items ids.
     pub(super) fn reidentify(&mut self, work: &mut Work, applied: &mut Applied) {
         let resolved = self.resolver.resolve();
+        work.idents.extend(&resolved.touched);
         self.cis.resize(self.resolver.len(), None);
         let mut old: BTreeMap<CiId, ClusterRecord> = BTreeMap::new();
         for id in resolved.objects.iter().filter_map(|object| self.cis[*object as usize]) {

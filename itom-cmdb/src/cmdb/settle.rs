@@ -134,15 +134,16 @@ impl Cmdb {
         work.idents.sort_unstable();
         work.idents.dedup();
         for ident in &work.idents {
-            let mut candidates: Vec<CiId> = if self.resolver.is_usable(*ident) {
-                self.resolver
-                    .claimants(*ident)
-                    .filter(|object| self.resolver.row(*object).live)
-                    .filter_map(|object| self.cis[object as usize])
-                    .collect()
-            } else {
-                Vec::new()
-            };
+            // Whole crowds claim what identifies nobody.
+            let claimants =
+                self.resolver.claimants(*ident).take_while(|_| self.resolver.identifies_some(*ident));
+            let mut candidates: Vec<CiId> = claimants
+                .filter(|object| {
+                    let row = self.resolver.row(*object);
+                    row.live && self.resolver.identifies(*ident, row.kind)
+                })
+                .filter_map(|object| self.cis[object as usize])
+                .collect();
             candidates.sort_unstable();
             candidates.dedup();
             let changed = self.view.set_candidates(self.ident_id(*ident), candidates);

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use itom_core::{CiKind, Strength};
 
 use super::TIERS;
+use super::claimants::Claim;
 use super::resolver::Resolver;
 use crate::fact::FactId;
 
@@ -41,6 +42,8 @@ pub(crate) struct Outcome {
     pub(crate) group: Vec<u32>,
     pub(crate) steps: Vec<Step>,
     pub(crate) open: Vec<Open>,
+    /// Values that realms rest on and several members claim: whether these are several things.
+    pub(crate) bases: Vec<(u32, bool)>,
 }
 
 struct Group {
@@ -110,12 +113,25 @@ pub(crate) fn agglomerate(resolver: &Resolver, members: &[u32]) -> Outcome {
         forest.join(left, right, None, StepBy::Word(fact));
     }
     let claims = Claims::of(resolver, members);
-    for live_only in [true, false] {
-        for tier in TIERS {
-            for evidence in claims.evidence(resolver, members, tier, live_only) {
-                forest.weigh(&evidence, tier, live_only);
+    let weigh = |forest: &mut Forest<'_>, within: bool| {
+        for live_only in [true, false] {
+            for tier in TIERS {
+                for evidence in claims.evidence(resolver, members, (tier, live_only, within)) {
+                    forest.weigh(&claims, &evidence, tier, live_only);
+                }
             }
         }
+    };
+    weigh(&mut forest, false);
+    // Whether a realm means something must not follow from what is said in a realm: that comes last.
+    for (ident, claimants) in claims.0.iter().filter(|(ident, _)| resolver.is_base(*ident)) {
+        let mut roots = claimants.iter().map(|(at, _)| forest.root(*at));
+        let first = roots.next();
+        let split = roots.any(|root| Some(root) != first);
+        forest.outcome.bases.push((*ident, split));
+    }
+    if claims.0.iter().any(|(ident, _)| resolver.is_within(*ident)) {
+        weigh(&mut forest, true);
     }
     forest.finish()
 }
@@ -145,12 +161,11 @@ impl Claims {
         &self,
         resolver: &Resolver,
         members: &[u32],
-        tier: Strength,
-        live_only: bool,
+        (tier, live_only, within): (Strength, bool, bool),
     ) -> Vec<Evidence> {
         let row = |at: u32| resolver.row(members[at as usize]);
         let mut found = Vec::new();
-        for (ident, claims) in &self.0 {
+        for (ident, claims) in self.0.iter().filter(|(ident, _)| resolver.is_within(*ident) == within) {
             let fits = |(at, strength): &&(u32, Strength)| *strength >= tier && (!live_only || row(*at).live);
             let mut claimants: Vec<u32> = claims.iter().filter(fits).map(|(at, _)| *at).collect();
             if claimants.len() < 2 {
@@ -165,6 +180,13 @@ impl Claims {
         let rank = |evidence: &Evidence| resolver.slot(resolver.names.slot_of(evidence.ident)).rank;
         found.sort_by(|a, b| rank(b).cmp(&rank(a)).then(b.sources.cmp(&a.sources)));
         found
+    }
+
+    /// The members that claim a value at least so strongly.
+    fn claimants(&self, resolver: &Resolver, ident: u32, tier: Strength) -> impl Iterator<Item = u32> {
+        let found = self.0.binary_search_by(|own| resolver.names.compare_idents(own.0, ident));
+        let claims = found.ok().and_then(|at| self.0.get(at)).map_or(&[][..], |own| own.1.as_slice());
+        claims.iter().filter(move |(_, strength)| *strength >= tier).map(|(at, _)| *at)
     }
 }
 
@@ -190,7 +212,7 @@ impl Group {
                     }),
                 }
             }
-            if slot.overlap.is_some() {
+            if slot.overlap.is_some() || slot.apart_below.is_some() {
                 match parts.iter_mut().find(|own| own.0 == number) {
                     Some(own) => own.1.push(claim.number()),
                     None => parts.push((number, vec![claim.number()])),
@@ -256,6 +278,17 @@ impl Forest<'_> {
     /// What two groups have in common as a kind, if nothing forbids to join them by `ident` at `tier`; `None` for a
     /// person's word, which only another word can forbid.
     fn allowed(&self, a: u32, b: u32, by: Option<(u32, Strength)>) -> Option<CiKind> {
+        self.allowed_but_for(a, b, by, Strength::Ambient)
+    }
+
+    /// As [`allowed`](Self::allowed), but for contradictions of weaker claims than `least`.
+    fn allowed_but_for(
+        &self,
+        a: u32,
+        b: u32,
+        by: Option<(u32, Strength)>,
+        least: Strength,
+    ) -> Option<CiKind> {
         let (one, other) = (self.groups[a as usize].as_ref()?, self.groups[b as usize].as_ref()?);
         let rules = self.resolver.rules();
         let kind = rules.common_kind(&one.kind, &other.kind)?;
@@ -275,8 +308,19 @@ impl Forest<'_> {
         for ours in &one.singles {
             for theirs in other.singles.iter().filter(|theirs| theirs.slot == ours.slot) {
                 let weaker = ours.strength.min(theirs.strength);
-                let rank = self.resolver.slot(ours.slot).rank;
-                if super::rules::outweighs((weaker, rank), by) && common(&ours.values, &theirs.values) == 0 {
+                let rule = self.resolver.slot(ours.slot);
+                if weaker >= least
+                    && (rule.decisive || super::rules::outweighs((weaker, rule.rank), by))
+                    && common(&ours.values, &theirs.values) == 0
+                {
+                    return None;
+                }
+            }
+        }
+        for (slot, ours) in &one.parts {
+            let Some(least) = self.resolver.slot(*slot).apart_below else { continue };
+            for (_, theirs) in other.parts.iter().filter(|theirs| theirs.0 == *slot) {
+                if !least.holds(common(ours, theirs), ours.len().min(theirs.len())) {
                     return None;
                 }
             }
@@ -312,7 +356,7 @@ impl Forest<'_> {
     }
 
     /// Joins what one value joins: among the groups that claim it, those that fit nothing that does not fit together.
-    fn weigh(&mut self, evidence: &Evidence, tier: Strength, live_only: bool) {
+    fn weigh(&mut self, claims: &Claims, evidence: &Evidence, tier: Strength, live_only: bool) {
         let mut contenders: Vec<(u32, u32)> = Vec::new();
         for claimant in &evidence.claimants {
             let root = self.root(*claimant);
@@ -326,10 +370,6 @@ impl Forest<'_> {
         }
         let by = Some((evidence.ident, tier));
         let step = StepBy::Key { ident: evidence.ident, tier, sources: evidence.sources };
-        if let [(_, left), (_, right)] = contenders[..] {
-            self.join(left, right, by, step);
-            return;
-        }
         let mut fits = vec![false; count * count];
         for a in 0..count {
             for b in 0..a {
@@ -338,31 +378,117 @@ impl Forest<'_> {
                 fits[b * count + a] = fit;
             }
         }
-        let neighbours =
-            |at: usize| -> Vec<usize> { (0..count).filter(|other| fits[at * count + other]).collect() };
         // Who fits two that do not fit each other has a choice; nobody tosses a coin for it.
-        let torn: Vec<bool> = (0..count)
+        let chosen: Vec<Option<Vec<u32>>> = (0..count)
             .map(|at| {
-                let near = neighbours(at);
-                near.iter().any(|a| near.iter().any(|b| a != b && !fits[a * count + b]))
+                let near = (0..count).filter(|other| fits[at * count + other]);
+                let near: Vec<u32> = near.map(|other| contenders[other].0).collect();
+                if near.is_empty() {
+                    Some(near)
+                } else {
+                    self.choose(claims, contenders[at].0, near, by, live_only)
+                }
             })
             .collect();
         for at in 0..count {
-            if torn[at] {
+            let Some(own) = &chosen[at] else {
                 if live_only && self.asked.insert((evidence.ident, contenders[at].1)) {
+                    let near = (0..count).filter(|other| fits[at * count + other]);
                     self.outcome.open.push(Open {
                         ident: evidence.ident,
                         member: contenders[at].1,
-                        candidates: neighbours(at).into_iter().map(|other| contenders[other].1).collect(),
+                        candidates: near.map(|other| contenders[other].1).collect(),
                     });
                 }
                 continue;
-            }
-            // What is left falls into sets in which everything fits everything.
-            for other in neighbours(at).into_iter().filter(|other| *other > at && !torn[*other]) {
-                self.join(contenders[at].1, contenders[other].1, by, step);
+            };
+            for other in at + 1..count {
+                let theirs = chosen[other].as_ref();
+                if own.contains(&contenders[other].0)
+                    && theirs.is_some_and(|theirs| theirs.contains(&contenders[at].0))
+                {
+                    self.join(contenders[at].1, contenders[other].1, by, step);
+                }
             }
         }
+    }
+
+    /// Which of the groups that a group fits it may join: all of them if they fit each other. Of two that do not, the one
+    /// with which it shares all that it shares with the other, and more, circumstances included. `None` when that settles
+    /// nothing. Weak evidence is held against what other weak evidence says, even when they contradict each other: a row
+    /// with the name of one machine and the serial number of another is neither's.
+    fn choose(
+        &self,
+        claims: &Claims,
+        root: u32,
+        near: Vec<u32>,
+        by: Option<(u32, Strength)>,
+        live_only: bool,
+    ) -> Option<Vec<u32>> {
+        let mut candidates = near;
+        let mut apart: Vec<(usize, usize)> = Vec::new();
+        let members =
+            |root: u32| self.groups[root as usize].iter().flat_map(|group| group.members.iter().copied());
+        let object = |at: u32| self.members[at as usize];
+        let counts = |at: u32| !live_only || self.resolver.row(object(at)).live;
+        if let Some((by, tier @ Strength::Administrative)) = by {
+            for at in members(root).filter(|at| counts(*at)) {
+                let others = |claim: &Claim| claim.number() != by && !self.resolver.is_within(claim.number());
+                for claim in self.resolver.joining(object(at)).filter(others) {
+                    for other in
+                        claims.claimants(self.resolver, claim.number(), tier).filter(|at| counts(*at))
+                    {
+                        let rival = self.root(other);
+                        let by = Some((claim.number(), tier));
+                        if rival != root
+                            && !candidates.contains(&rival)
+                            && self.allowed_but_for(root, rival, by, Strength::Issued).is_some()
+                        {
+                            candidates.push(rival);
+                        }
+                    }
+                }
+            }
+        }
+        for a in 0..candidates.len() {
+            for b in 0..a {
+                if self.allowed(candidates[a], candidates[b], by).is_none() {
+                    apart.push((b, a));
+                }
+            }
+        }
+        if apart.is_empty() {
+            return Some(candidates);
+        }
+        let said = |root: u32| -> Vec<u32> {
+            let mut said: Vec<u32> = members(root)
+                .flat_map(|at| {
+                    let kind = self.resolver.row(object(at)).kind;
+                    let own = self.resolver.own_claims(object(at)).iter().map(|claim| claim.number());
+                    own.filter(move |ident| {
+                        self.resolver.identifies(*ident, kind) && !self.resolver.is_within(*ident)
+                    })
+                })
+                .collect();
+            said.sort_unstable();
+            said.dedup();
+            said
+        };
+        let own = said(root);
+        let shared: Vec<Vec<u32>> = candidates
+            .iter()
+            .map(|other| said(*other).into_iter().filter(|ident| own.binary_search(ident).is_ok()).collect())
+            .collect();
+        let less = |a: &[u32], b: &[u32]| a.len() < b.len() && common(a, b) == a.len();
+        let mut beaten = vec![false; candidates.len()];
+        for (a, b) in &apart {
+            beaten[*a] |= less(&shared[*a], &shared[*b]);
+            beaten[*b] |= less(&shared[*b], &shared[*a]);
+        }
+        if apart.iter().any(|(a, b)| !beaten[*a] && !beaten[*b]) {
+            return None;
+        }
+        Some(candidates.into_iter().zip(beaten).filter(|(_, beaten)| !beaten).map(|(root, _)| root).collect())
     }
 
     fn finish(mut self) -> Outcome {

@@ -44,9 +44,43 @@ pub(crate) enum Claimants {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Crowd {
     claims: BTreeSet<Claim>,
-    /// Live claimants per source.
-    live: BTreeMap<u32, u32>,
-    hot_sources: u32,
+    /// Live claimants of each sort.
+    live: BTreeMap<Sort, u32>,
+    /// Of how many families the things of this sort are too many.
+    hot: BTreeMap<u32, u32>,
+}
+
+/// What is counted together: the things of one sort that one family of sources reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Sort {
+    pub(crate) things: u32,
+    pub(crate) family: u32,
+}
+
+/// How many claimants are too many.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits<'a> {
+    /// Of one sort of things, by its number.
+    pub(crate) sorts: &'a [usize],
+    /// The smallest of these.
+    pub(crate) least: usize,
+    /// Altogether.
+    pub(crate) most: usize,
+}
+
+impl Limits<'_> {
+    fn of(self, sort: Sort) -> usize {
+        self.sorts.get(sort.things as usize).copied().unwrap_or(self.least)
+    }
+}
+
+/// For whom a value identifies nothing because too many claim it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Heat {
+    /// For nobody.
+    pub(crate) crowded: bool,
+    /// For things of these sorts, ascending.
+    pub(crate) sorts: Vec<u32>,
 }
 
 impl Default for Claimants {
@@ -55,11 +89,11 @@ impl Default for Claimants {
     }
 }
 
-/// What an object adds to a value: how strongly it claims it, of which source it is, and whether it is there.
+/// What an object adds to a value: how strongly it claims it, what it is, and whether it is there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claimed {
     pub(crate) claim: Claim,
-    pub(crate) source: u32,
+    pub(crate) sort: Sort,
     pub(crate) live: bool,
 }
 
@@ -72,8 +106,8 @@ impl Claimants {
         few.iter().copied().chain(many.into_iter().flatten().copied())
     }
 
-    /// Adds a claimant that is not there. `about` tells source and life of the others.
-    pub(crate) fn add(&mut self, new: Claimed, limit: usize, about: impl Fn(u32) -> (u32, bool)) {
+    /// Adds a claimant that is not there. `about` tells sort and life of the others.
+    pub(crate) fn add(&mut self, new: Claimed, limits: Limits<'_>, about: impl Fn(u32) -> (Sort, bool)) {
         match self {
             Self::Few(count, claims) => {
                 if let Some(slot) = claims.get_mut(usize::from(*count)) {
@@ -83,18 +117,18 @@ impl Claimants {
                 }
                 let mut crowd = Crowd::default();
                 for claim in *claims {
-                    let (source, live) = about(claim.number());
-                    crowd.add(Claimed { claim, source, live }, limit);
+                    let (sort, live) = about(claim.number());
+                    crowd.add(Claimed { claim, sort, live }, limits);
                 }
-                crowd.add(new, limit);
+                crowd.add(new, limits);
                 *self = Self::Many(Box::new(crowd));
             }
-            Self::Many(crowd) => crowd.add(new, limit),
+            Self::Many(crowd) => crowd.add(new, limits),
         }
     }
 
     /// Takes a claimant away, described as when it was added.
-    pub(crate) fn remove(&mut self, old: Claimed, limit: usize) {
+    pub(crate) fn remove(&mut self, old: Claimed, limits: Limits<'_>) {
         match self {
             Self::Few(count, claims) => {
                 let held = claims.get_mut(..usize::from(*count)).unwrap_or(&mut []);
@@ -103,50 +137,86 @@ impl Claimants {
                     *count -= 1;
                 }
             }
-            Self::Many(crowd) => crowd.remove(old, limit),
+            Self::Many(crowd) => crowd.remove(old, limits),
         }
     }
 
-    /// Whether so many claim it that it identifies nothing.
-    pub(crate) fn is_hot(&self, limit: usize, most: usize, about: impl Fn(u32) -> (u32, bool)) -> bool {
+    /// For whom so many claim it that it identifies nothing.
+    pub(crate) fn heat(&self, limits: Limits<'_>, about: impl Fn(u32) -> (Sort, bool)) -> Heat {
         match self {
             Self::Few(count, claims) => {
                 let count = usize::from(*count);
-                if count > most {
-                    return true;
+                let crowded = count > limits.most;
+                let mut sorts = Vec::new();
+                if count > limits.least {
+                    let held = claims.get(..count).unwrap_or(&[]);
+                    for one in held {
+                        let (sort, _) = about(one.number());
+                        let same = held.iter().filter(|other| about(other.number()) == (sort, true)).count();
+                        if same > limits.of(sort) {
+                            sorts.push(sort.things);
+                        }
+                    }
+                    sorts.sort_unstable();
+                    sorts.dedup();
                 }
-                if count <= limit {
-                    return false;
-                }
-                let held = claims.get(..count).unwrap_or(&[]);
-                held.iter().any(|one| {
-                    let source = about(one.number()).0;
-                    held.iter().filter(|other| about(other.number()) == (source, true)).count() > limit
-                })
+                Heat { crowded, sorts }
             }
-            Self::Many(crowd) => crowd.hot_sources > 0 || crowd.claims.len() > most,
+            Self::Many(crowd) => {
+                Heat { crowded: crowd.claims.len() > limits.most, sorts: crowd.hot.keys().copied().collect() }
+            }
+        }
+    }
+
+    /// As [`heat`](Self::heat), when it is known without asking about the claimants.
+    pub(crate) fn crowd_heat(&self, limits: Limits<'_>) -> Option<Heat> {
+        match self {
+            Self::Few(count, _) => (usize::from(*count) <= limits.least.min(limits.most)).then(Heat::default),
+            Self::Many(_) => Some(self.heat(limits, |_| (Sort { things: 0, family: 0 }, false))),
+        }
+    }
+
+    /// Whether it is too hot for this sort of things; what many claim is asked for often.
+    pub(crate) fn is_hot_for(
+        &self,
+        things: u32,
+        limits: Limits<'_>,
+        about: impl Fn(u32) -> (Sort, bool),
+    ) -> bool {
+        match self {
+            Self::Few(..) => self.heat(limits, about).sorts.contains(&things),
+            Self::Many(crowd) => crowd.hot.contains_key(&things),
         }
     }
 }
 
 impl Crowd {
-    fn add(&mut self, new: Claimed, limit: usize) {
+    fn add(&mut self, new: Claimed, limits: Limits<'_>) {
         if self.claims.insert(new.claim) && new.live {
-            let count = self.live.entry(new.source).or_default();
+            let count = self.live.entry(new.sort).or_default();
             *count += 1;
-            self.hot_sources += u32::from(*count as usize == limit + 1);
+            if *count as usize == limits.of(new.sort) + 1 {
+                *self.hot.entry(new.sort.things).or_default() += 1;
+            }
         }
     }
 
-    fn remove(&mut self, old: Claimed, limit: usize) {
+    fn remove(&mut self, old: Claimed, limits: Limits<'_>) {
         if self.claims.remove(&old.claim)
             && old.live
-            && let Some(count) = self.live.get_mut(&old.source)
+            && let Some(count) = self.live.get_mut(&old.sort)
         {
-            self.hot_sources -= u32::from(*count as usize == limit + 1);
+            if *count as usize == limits.of(old.sort) + 1
+                && let Some(families) = self.hot.get_mut(&old.sort.things)
+            {
+                *families -= 1;
+                if *families == 0 {
+                    self.hot.remove(&old.sort.things);
+                }
+            }
             *count -= 1;
             if *count == 0 {
-                self.live.remove(&old.source);
+                self.live.remove(&old.sort);
             }
         }
     }
@@ -162,26 +232,37 @@ mod tests {
         #[test]
         fn counts_as_a_plain_list_does(
             ops in proptest::collection::vec((0_u32..12, 0_u8..4, any::<bool>()), 0..60),
-            limit in 0_usize..4,
+            sorts in proptest::array::uniform2(0_usize..5),
         ) {
+            let limits = Limits { sorts: &sorts, least: sorts[0].min(sorts[1]), most: 8 };
+            // What a number is: one of two sorts of things, reported by one of three families.
+            let sort = |object: u32| Sort { things: object / 3 % 2, family: object % 3 };
             let mut claimants = Claimants::default();
-            // Object → (claim, live); the source is the object's number modulo 3.
+            // Object → (claim, live).
             let mut model: BTreeMap<u32, (Claim, bool)> = BTreeMap::new();
             for (object, strength, live) in ops {
                 let strength = Claim(u32::from(strength)).strength();
                 if let Some((claim, live)) = model.remove(&object) {
-                    claimants.remove(Claimed { claim, source: object % 3, live }, limit);
+                    claimants.remove(Claimed { claim, sort: sort(object), live }, limits);
                 } else {
                     let claim = Claim::new(object, strength);
-                    let about = |object: u32| (object % 3, model.get(&object).is_some_and(|own| own.1));
-                    claimants.add(Claimed { claim, source: object % 3, live }, limit, about);
+                    let about = |object: u32| (sort(object), model.get(&object).is_some_and(|own| own.1));
+                    claimants.add(Claimed { claim, sort: sort(object), live }, limits, about);
                     model.insert(object, (claim, live));
                 }
-                let about = |object: u32| (object % 3, model.get(&object).is_some_and(|own| own.1));
-                let hot = (0..3).any(|source| {
-                    model.iter().filter(|(object, own)| **object % 3 == source && own.1).count() > limit
+                let about = |object: u32| (sort(object), model.get(&object).is_some_and(|own| own.1));
+                let hot = |things: u32| (0..3).any(|family| {
+                    let counted = Sort { things, family };
+                    model.iter().filter(|(object, own)| sort(**object) == counted && own.1).count()
+                        > sorts[things as usize]
                 });
-                prop_assert_eq!(claimants.is_hot(limit, 8, about), hot || model.len() > 8);
+                let expected: Vec<u32> = (0..2).filter(|things| hot(*things)).collect();
+                let heat = claimants.heat(limits, about);
+                prop_assert_eq!(&heat.sorts, &expected);
+                prop_assert_eq!(heat.crowded, model.len() > 8);
+                for things in 0..2 {
+                    prop_assert_eq!(claimants.is_hot_for(things, limits, about), hot(things));
+                }
                 let mut held: Vec<Claim> = claimants.iter().collect();
                 held.sort_unstable();
                 let expected: Vec<Claim> = model.values().map(|own| own.0).collect();

@@ -84,6 +84,18 @@ pub enum Apart {
         /// Where its values are unique.
         realm: Realm,
     },
+    /// A thing has several values of this kind of key, and they share too few of theirs: nothing of its own, or less than
+    /// the rule asks for.
+    TooFewShared {
+        /// One, with its description.
+        left: (Object, FactId),
+        /// The other.
+        right: (Object, FactId),
+        /// The kind of key.
+        kind: KeyKind,
+        /// Where its values are unique.
+        realm: Realm,
+    },
 }
 
 impl Apart {
@@ -93,7 +105,9 @@ impl Apart {
         match self {
             Self::Stated { fact } => vec![*fact],
             Self::SameSource { left, right } | Self::Kinds { left, right } => vec![left.1, right.1],
-            Self::Differs { left, right, .. } => vec![left.1, right.1],
+            Self::Differs { left, right, .. } | Self::TooFewShared { left, right, .. } => {
+                vec![left.1, right.1]
+            }
         }
     }
 }
@@ -127,28 +141,49 @@ pub fn verify_apart(apart: &Apart, facts: &FactLog, rules: &IdentityRules) -> Re
             Ok(())
         }
         Apart::Differs { left, right, kind, realm } => {
-            let (one, other) =
-                (super::proof::described(facts, left)?, super::proof::described(facts, right)?);
-            let values = |item: &itom_core::CiObservation| -> BTreeSet<Text> {
-                let counts = |key: &&Key| {
-                    key.kind() == kind
-                        && key.realm() == realm
-                        && rules.strength_of(&item.kind, key) >= Strength::Issued
-                        && !rules.is_junk(&Ident::from(*key))
-                };
-                item.keys.iter().filter(counts).map(|key| key.text().clone()).collect()
-            };
-            let (ours, theirs) = (values(one), values(other));
-            if !rules.is_single(kind) || ours.is_empty() || theirs.is_empty() || !ours.is_disjoint(&theirs) {
+            let (ours, theirs, common) = compared(facts, rules, (left, right), kind, realm)?;
+            if !rules.is_single(kind) || ours == 0 || theirs == 0 || common > 0 {
                 return misquoted(left.1, "a different value of a single-valued key");
+            }
+            Ok(())
+        }
+        Apart::TooFewShared { left, right, kind, realm } => {
+            let (ours, theirs, common) = compared(facts, rules, (left, right), kind, realm)?;
+            let few = rules.apart_below(kind).is_some_and(|least| !least.holds(common, ours.min(theirs)));
+            if ours == 0 || theirs == 0 || !few {
+                return misquoted(left.1, "values of which too few are the other's");
             }
             Ok(())
         }
     }
 }
 
-/// The values of some objects in one slot: number and strongest claim.
-type Values = BTreeMap<u32, Strength>;
+/// How many values of a kind of key two descriptions have, and how many in common. What was ever hot is not common.
+fn compared(
+    facts: &FactLog,
+    rules: &IdentityRules,
+    (left, right): (&(Object, FactId), &(Object, FactId)),
+    kind: &KeyKind,
+    realm: &Realm,
+) -> Result<(usize, usize, usize), ProofError> {
+    let values = |cited| -> Result<BTreeSet<Ident>, ProofError> {
+        let item = super::proof::described(facts, cited)?;
+        let counts = |key: &&Key| {
+            key.kind() == kind
+                && key.realm() == realm
+                && rules.strength_of(&item.kind, key) >= Strength::Administrative
+                && !rules.is_junk(&Ident::from(*key))
+        };
+        Ok(item.keys.iter().filter(counts).map(Ident::from).collect())
+    };
+    let (ours, theirs) = (values(left)?, values(right)?);
+    let hot = |ident: &&Ident| !super::proof::hot_sorts(facts, rules, ident).is_empty();
+    let common = ours.intersection(&theirs).filter(|ident| !hot(ident)).count();
+    Ok((ours.len(), theirs.len(), common))
+}
+
+/// The values of some objects in one slot: the strongest claim of each, and whether it identifies who claims it.
+type Values = BTreeMap<u32, (Strength, bool)>;
 
 impl Resolver {
     fn values(&self, objects: &[u32]) -> BTreeMap<u32, Values> {
@@ -156,17 +191,16 @@ impl Resolver {
         for object in objects {
             for claim in self.own_claims(*object) {
                 let slot = slots.entry(self.names.slot_of(claim.number())).or_default();
-                let strength = slot.entry(claim.number()).or_insert_with(|| claim.strength());
-                *strength = claim.strength().max(*strength);
+                let said = (claim.strength(), self.identifies(claim.number(), self.row(*object).kind));
+                let known = slot.entry(claim.number()).or_insert(said);
+                *known = (known.0.max(said.0), known.1 | said.1);
             }
         }
         slots
     }
 
-    fn identifying(&self, values: &Values) -> BTreeSet<u32> {
-        let counts = |(ident, strength): &(&u32, &Strength)| {
-            **strength >= Strength::Administrative && self.is_usable(**ident)
-        };
+    fn identifying(values: &Values) -> BTreeSet<u32> {
+        let counts = |(_, said): &(&u32, &(Strength, bool))| said.0 >= Strength::Administrative && said.1;
         values.iter().filter(counts).map(|(ident, _)| *ident).collect()
     }
 
@@ -191,7 +225,7 @@ impl Resolver {
 
     fn verdict(&self, slot: u32, ours: &Values, theirs: &Values) -> Verdict {
         let rule = self.slot(slot);
-        let (one, other) = (self.identifying(ours), self.identifying(theirs));
+        let (one, other) = (Self::identifying(ours), Self::identifying(theirs));
         let mut common: Vec<u32> = one.intersection(&other).copied().collect();
         common.sort_unstable_by(|a, b| self.names.compare_idents(*a, *b));
         if let Some(first) = common.first() {
@@ -208,7 +242,7 @@ impl Resolver {
         }
         let why = match ours.keys().find(|ident| theirs.contains_key(ident)) {
             Some(ident) if self.is_junk(*ident) => WhyNot::Junk,
-            Some(ident) if !self.is_usable(*ident) => WhyNot::Hot,
+            Some(ident) if !ours[ident].1 || !theirs[ident].1 => WhyNot::Hot,
             Some(_) => WhyNot::Ambient,
             None if one.is_empty() && other.is_empty() => WhyNot::Ambient,
             None if one.is_empty() || other.is_empty() => WhyNot::OneSided,
@@ -246,12 +280,9 @@ impl Resolver {
                 let (ours, theirs) = (self.values(&[*one]), self.values(&[*other]));
                 for (slot, values) in ours.iter().filter(|(slot, _)| self.slot(**slot).single) {
                     let Some(others) = theirs.get(slot) else { continue };
-                    let (mine, yours) = (self.identifying(values), self.identifying(others));
-                    let strong = |own: &BTreeSet<u32>, of: &Values| {
-                        own.iter().filter_map(|ident| of.get(ident)).min() >= Some(&Strength::Issued)
-                    };
-                    let Some(ident) = mine.first() else { continue };
-                    if mine.is_disjoint(&yours) && strong(&mine, values) && strong(&yours, others) {
+                    let (mine, yours) = (Self::identifying(values), Self::identifying(others));
+                    let Some(ident) = mine.first().filter(|_| !yours.is_empty()) else { continue };
+                    if mine.is_disjoint(&yours) {
                         let ident = self.names.ident_name(*ident);
                         reasons.insert(Apart::Differs {
                             left: self.cite(*one),
@@ -263,7 +294,40 @@ impl Resolver {
                 }
             }
         }
+        self.too_few_shared(a, b, &mut reasons);
         reasons.into_iter().collect()
+    }
+
+    /// Of what a thing has several, two items may share too little as a whole; the objects cited show it by themselves.
+    fn too_few_shared(&self, a: &[u32], b: &[u32], reasons: &mut BTreeSet<Apart>) {
+        let (ours, theirs) = (self.values(a), self.values(b));
+        for (slot, values) in &ours {
+            let Some((least, others)) = self.slot(*slot).apart_below.zip(theirs.get(slot)) else { continue };
+            let few = |one: &Values, other: &Values| {
+                let (one, other) = (Self::identifying(one), Self::identifying(other));
+                let smaller = one.len().min(other.len());
+                smaller > 0 && !least.holds(one.intersection(&other).count(), smaller)
+            };
+            if !few(values, others) {
+                continue;
+            }
+            let Some(ident) = values.keys().next().map(|ident| self.names.ident_name(*ident)) else {
+                continue;
+            };
+            for one in a {
+                for other in b {
+                    let (mine, yours) = (self.values(&[*one]), self.values(&[*other]));
+                    if mine.get(slot).zip(yours.get(slot)).is_some_and(|(one, other)| few(one, other)) {
+                        reasons.insert(Apart::TooFewShared {
+                            left: self.cite(*one),
+                            right: self.cite(*other),
+                            kind: ident.kind.clone(),
+                            realm: ident.realm.clone(),
+                        });
+                    }
+                }
+            }
+        }
     }
 
     /// The kinds of key in which these items differ pairwise and of which `open` has none: a value would tell whose it
@@ -274,15 +338,15 @@ impl Resolver {
         let Some((first, rest)) = sides.split_first() else { return Vec::new() };
         let mut telling: Vec<(Strength, KeyKind)> = Vec::new();
         for (slot, values) in first {
-            let usable = self.identifying(values);
+            let usable = Self::identifying(values);
             let Some(ident) = usable.first() else { continue };
             let mut seen = usable.clone();
             let differ = rest.iter().all(|side| {
-                let others = side.get(slot).map(|values| self.identifying(values)).unwrap_or_default();
+                let others = side.get(slot).map(Self::identifying).unwrap_or_default();
                 !others.is_empty() && others.into_iter().all(|other| seen.insert(other))
             });
             if differ && self.slot(*slot).single && !own.contains_key(slot) {
-                let strength = values.values().copied().min().unwrap_or(Strength::Ambient);
+                let strength = values.values().map(|said| said.0).min().unwrap_or(Strength::Ambient);
                 telling.push((strength, self.names.ident_name(*ident).kind));
             }
         }

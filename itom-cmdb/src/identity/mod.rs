@@ -26,6 +26,7 @@ mod proof;
 mod resolve;
 mod resolver;
 mod rules;
+mod spelling;
 mod trace;
 
 use std::fmt;
@@ -67,14 +68,25 @@ impl fmt::Display for Object {
     }
 }
 
-/// What a key says, without how much it says: the same serial number claimed with two strengths is one value.
+/// What a key says, without how much it says: the same serial number claimed with two strengths is one value, and so is
+/// an SMBIOS UUID in its two byte orders (the first three fields are little endian for some who print it).
+///
+/// ```
+/// use itom_cmdb::identity::Ident;
+/// use itom_core::Key;
+/// let printed = Key::smbios_uuid("33221100-5544-7766-8899-aabbccddeeff")?;
+/// let other = Key::smbios_uuid("00112233-4455-6677-8899-aabbccddeeff")?;
+/// assert_ne!(printed, other);
+/// assert_eq!(Ident::from(&printed), Ident::from(&other));
+/// # Ok::<(), itom_core::KeyError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ident {
     /// The kind of key.
     pub kind: KeyKind,
     /// Where it is unique.
     pub realm: Realm,
-    /// The canonical value.
+    /// The canonical value; of an SMBIOS UUID that of its two byte orders which sorts first.
     pub value: Text,
 }
 
@@ -91,7 +103,12 @@ impl Ident {
 
 impl From<&Key> for Ident {
     fn from(key: &Key) -> Self {
-        Self { kind: key.kind().clone(), realm: key.realm().clone(), value: Text::from(key.value()) }
+        let mut room = spelling::EMPTY;
+        let value = match spelling::one(key.kind(), key.value(), &mut room) {
+            same if same == key.value() => key.text().clone(),
+            other => Text::from(other),
+        };
+        Self { kind: key.kind().clone(), realm: key.realm().clone(), value }
     }
 }
 

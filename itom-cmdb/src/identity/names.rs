@@ -7,7 +7,7 @@ use std::hash::BuildHasher as _;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use itom_core::{CiKind, Key, KeyKind, Realm, SourceName, Text};
 
-use super::{Ident, Object};
+use super::{Ident, Object, spelling};
 
 /// Numbers share their word with two bits of strength.
 pub(crate) const MOST: u32 = 1 << 30;
@@ -145,15 +145,18 @@ impl Names {
                 slot
             }
         };
-        let hash = self.hash(slot, key.value());
+        let mut room = spelling::EMPTY;
+        let value = spelling::one(key.kind(), key.value(), &mut room);
+        let hash = self.hash(slot, value);
         let is = |number: u32| {
-            self.idents.get(number as usize).is_some_and(|own| own.0 == slot && own.1.as_str() == key.value())
+            self.idents.get(number as usize).is_some_and(|own| own.0 == slot && own.1.as_str() == value)
         };
         if let Some(number) = self.ident_finder.find(hash, is) {
             return Some((number, false));
         }
         let number = u32::try_from(self.idents.len()).ok().filter(|number| *number < MOST)?;
-        self.idents.push((slot, key.text().clone()));
+        let text = if value == key.value() { key.text().clone() } else { Text::from(value) };
+        self.idents.push((slot, text));
         self.ident_finder.insert(hash, number);
         Some((number, true))
     }
@@ -167,8 +170,10 @@ impl Names {
 
     pub(crate) fn find_ident(&self, ident: &Ident) -> Option<u32> {
         let slot = self.find_slot(&ident.kind, &ident.realm)?;
-        self.ident_finder.find(self.hash(slot, &ident.value), |number| {
-            self.idents.get(number as usize).is_some_and(|own| own.0 == slot && own.1 == ident.value)
+        let mut room = spelling::EMPTY;
+        let value = spelling::one(&ident.kind, &ident.value, &mut room);
+        self.ident_finder.find(self.hash(slot, value), |number| {
+            self.idents.get(number as usize).is_some_and(|own| own.0 == slot && own.1.as_str() == value)
         })
     }
 

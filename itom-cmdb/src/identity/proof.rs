@@ -92,6 +92,21 @@ impl Proof {
         &self.rule
     }
 
+    /// How each side spells the value that joined them, when they spell it differently: an SMBIOS UUID in its two byte
+    /// orders. `None` also when a cited fact is not in the log.
+    #[must_use]
+    pub fn spellings(&self, facts: &FactLog) -> Option<(Text, Text)> {
+        let Rule::Key { ident, .. } = &self.rule else { return None };
+        let spelled = |cited: &(Object, FactId)| -> Option<BTreeSet<Text>> {
+            let keys = &described(facts, cited).ok()?.keys;
+            Some(
+                keys.iter().filter(|key| Ident::from(*key) == *ident).map(|key| key.text().clone()).collect(),
+            )
+        };
+        let (left, right) = (spelled(&self.left)?, spelled(&self.right)?);
+        if left.is_disjoint(&right) { left.into_iter().next().zip(right.into_iter().next()) } else { None }
+    }
+
     /// The facts it rests on.
     #[must_use]
     pub fn facts(&self) -> Vec<FactId> {
@@ -129,6 +144,9 @@ pub fn verify(proof: &Proof, facts: &FactLog, rules: &IdentityRules) -> Result<(
             if *strength < Strength::Administrative || rules.is_junk(ident) {
                 return forbid("the value does not identify");
             }
+            if rules.base_of(&ident.realm).is_some_and(|base| rules.is_junk(&Ident::from(&base))) {
+                return forbid("its realm rests on a value that does not identify");
+            }
             let (one, other) = (&proof.left.0.source, &proof.right.0.source);
             if one == other && rules.is_unique(one) {
                 return forbid("two native ids of one source are two things");
@@ -162,7 +180,7 @@ struct Together {
 /// # Errors
 /// [`ProofError`] says what does not hold.
 pub fn verify_item(proofs: &[Proof], facts: &FactLog, rules: &IdentityRules) -> Result<(), ProofError> {
-    let mut hot: BTreeMap<Ident, bool> = BTreeMap::new();
+    let mut hot: BTreeMap<Ident, BTreeSet<String>> = BTreeMap::new();
     let mut groups: Vec<Option<Together>> = Vec::new();
     let mut group_of: BTreeMap<&Object, usize> = BTreeMap::new();
     for proof in proofs {
@@ -209,24 +227,28 @@ fn together(
     facts: &FactLog,
     rules: &IdentityRules,
     cited: &(Object, FactId),
-    hot: &mut BTreeMap<Ident, bool>,
+    hot: &mut BTreeMap<Ident, BTreeSet<String>>,
 ) -> Result<Together, ProofError> {
     let item = described(facts, cited)?;
     let mut values: BTreeMap<(KeyKind, Realm), Said> = BTreeMap::new();
     for key in &item.keys {
         let (strength, ident) = (rules.strength_of(&item.kind, key), Ident::from(key));
-        let compared = rules.is_single(key.kind()) || rules.overlap(key.kind()).is_some();
+        let compared = rules.is_single(key.kind())
+            || rules.overlap(key.kind()).is_some()
+            || rules.apart_below(key.kind()).is_some();
         if strength < Strength::Administrative || !compared || rules.is_junk(&ident) {
             continue;
         }
-        if *hot.entry(ident).or_insert_with_key(|ident| is_hot(facts, rules, ident)) {
+        let value = ident.value.clone();
+        let hot = hot.entry(ident).or_insert_with_key(|ident| hot_sorts(facts, rules, ident));
+        if hot.contains(rules.counted_as(&item.kind).0) {
             continue;
         }
         let slot = values
             .entry((key.kind().clone(), key.realm().clone()))
             .or_insert_with(|| (strength, BTreeSet::new()));
         slot.0 = slot.0.min(strength);
-        slot.1.insert(key.text().clone());
+        slot.1.insert(value);
     }
     let source = &cited.0.source;
     let sources = if rules.is_unique(source) { BTreeSet::from([source.clone()]) } else { BTreeSet::new() };
@@ -258,12 +280,19 @@ fn join(
                 return forbid("they differ in a stronger single-valued key");
             }
         }
-        let slot = (ident.kind.clone(), ident.realm.clone());
-        let all = |group: &Together| -> BTreeSet<Text> {
-            group.values.get(&slot).into_iter().flatten().flat_map(|own| own.1.iter().cloned()).collect()
+        let all = |group: &Together, slot: &(KeyKind, Realm)| -> BTreeSet<Text> {
+            group.values.get(slot).into_iter().flatten().flat_map(|own| own.1.iter().cloned()).collect()
         };
+        for slot in kept.values.keys() {
+            let Some(least) = rules.apart_below(&slot.0) else { continue };
+            let (ours, theirs) = (all(kept, slot), all(&taken, slot));
+            if !least.holds(ours.intersection(&theirs).count(), ours.len().min(theirs.len())) {
+                return forbid("they share too few values of which a thing has several");
+            }
+        }
         if let Some(share) = rules.overlap(&ident.kind) {
-            let (ours, theirs) = (all(kept), all(&taken));
+            let slot = (ident.kind.clone(), ident.realm.clone());
+            let (ours, theirs) = (all(kept, &slot), all(&taken, &slot));
             if !share.holds(ours.intersection(&theirs).count(), ours.len().min(theirs.len())) {
                 return forbid("they share too few values");
             }
@@ -277,17 +306,24 @@ fn join(
     Ok(())
 }
 
-/// Whether more objects of one source than the limit ever claimed this value.
-fn is_hot(facts: &FactLog, rules: &IdentityRules, ident: &Ident) -> bool {
-    let mut claimants: BTreeMap<&SourceName, BTreeSet<&Text>> = BTreeMap::new();
+/// The sorts of things of which one family of sources ever reported more than the limit with this value.
+pub(super) fn hot_sorts(facts: &FactLog, rules: &IdentityRules, ident: &Ident) -> BTreeSet<String> {
+    let mut claimants: BTreeMap<(&str, &str), BTreeSet<(&SourceName, &Text)>> = BTreeMap::new();
+    let mut limits: BTreeMap<&str, usize> = BTreeMap::new();
     for fact in facts.iter() {
         if let FactBody::Ci(ci) = fact.body()
             && ci.keys.iter().any(|own| Ident::from(own) == *ident)
         {
-            claimants.entry(fact.source()).or_default().insert(&ci.subject);
+            let (sort, limit) = rules.counted_as(&ci.kind);
+            limits.insert(sort, limit);
+            let own = claimants.entry((sort, super::rules::family(fact.source()))).or_default();
+            own.insert((fact.source(), &ci.subject));
         }
     }
-    claimants.values().any(|objects| objects.len() > rules.hot_limit())
+    let many = |((sort, _), objects): &(&(&str, &str), &BTreeSet<_>)| {
+        limits.get(sort).is_some_and(|limit| objects.len() > *limit)
+    };
+    claimants.iter().filter(many).map(|((sort, _), _)| (*sort).to_owned()).collect()
 }
 
 pub(super) fn described<'a>(

@@ -3,7 +3,8 @@
 use itom_core::CiKind;
 
 use super::agglomerate::agglomerate;
-use super::resolver::Resolver;
+use super::claimants::Claim;
+use super::resolver::{Resolver, Use};
 
 /// What was looked at by a resolution.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +16,8 @@ pub struct Resolved {
     /// Where each component ends in `items`.
     pub(crate) components: Vec<u32>,
     pub(crate) open: Vec<OpenObject>,
+    /// Values whose claimants may be others now, since realms lost or gained their meaning.
+    pub(crate) touched: Vec<u32>,
 }
 
 impl Resolved {
@@ -28,6 +31,36 @@ impl Resolved {
     #[must_use]
     pub const fn items(&self) -> usize {
         self.items.len()
+    }
+
+    /// Only the components of which this holds for no object; it holds for all objects of a component or for none.
+    fn without(self, gone: impl Fn(u32) -> bool) -> Self {
+        let mut kept = Self { touched: self.touched, ..Self::default() };
+        let mut item = 0;
+        for end in &self.components {
+            let items = item..*end as usize;
+            item = items.end;
+            let start = |at: usize| at.checked_sub(1).map_or(0, |before| self.items[before] as usize);
+            let objects = start(items.start)..start(items.end);
+            if self.objects[objects.clone()].first().is_some_and(|object| gone(*object)) {
+                continue;
+            }
+            let moved = objects.start - kept.objects.len();
+            kept.objects.extend_from_slice(&self.objects[objects]);
+            kept.items.extend(self.items[items].iter().map(|end| end - moved as u32));
+            kept.components.push(kept.items.len() as u32);
+        }
+        kept.open = self.open.into_iter().filter(|open| !gone(open.object)).collect();
+        kept
+    }
+
+    fn append(&mut self, other: Self) {
+        let (objects, items) = (self.objects.len() as u32, self.items.len() as u32);
+        self.objects.extend(other.objects);
+        self.items.extend(other.items.into_iter().map(|end| end + objects));
+        self.components.extend(other.components.into_iter().map(|end| end + items));
+        self.open.extend(other.open);
+        self.touched.extend(other.touched);
     }
 
     /// How many objects fit several items by a value, and were left alone.
@@ -68,9 +101,23 @@ impl Resolver {
         self.resolve_seeds((0..self.rows.len() as u32).collect())
     }
 
-    fn resolve_seeds(&mut self, mut seeds: Vec<u32>) -> Resolved {
+    fn resolve_seeds(&mut self, seeds: Vec<u32>) -> Resolved {
         let mut resolved = Resolved::default();
         let mut desk = Desk::default();
+        self.look(seeds, &mut desk, &mut resolved);
+        // What was found may have taken a realm its meaning, or given it one: whoever speaks of what is in it is looked
+        // at again. That a realm rests on one item never depends on what is said in a realm, so it ends here.
+        while !self.seeds.is_empty() {
+            let again = std::mem::take(&mut self.seeds);
+            let mut second = Resolved::default();
+            self.look(again, &mut desk, &mut second);
+            resolved = resolved.without(|object| self.object_stamp[object as usize] == self.stamp);
+            resolved.append(second);
+        }
+        resolved
+    }
+
+    fn look(&mut self, mut seeds: Vec<u32>, desk: &mut Desk, resolved: &mut Resolved) {
         if self.stamp == u32::MAX {
             self.object_stamp.fill(0);
             self.ident_stamp.fill(0);
@@ -84,9 +131,8 @@ impl Resolver {
                 continue;
             }
             self.component(seed, &mut desk.component, &mut seeds);
-            self.settle(&mut desk, &mut resolved);
+            self.settle(desk, resolved);
         }
-        resolved
     }
 
     fn visit(&mut self, object: u32) -> bool {
@@ -106,19 +152,26 @@ impl Resolver {
         while let Some(object) = component.get(at).copied() {
             at += 1;
             let row = &self.rows[object as usize];
-            let (from, to, worded) = (row.at, row.at + row.len as usize, row.worded);
+            let (from, to, worded, kind) = (row.at, row.at + row.len as usize, row.worded, row.kind);
             for place in from..to {
                 let claim = self.claims[place];
                 let ident = claim.number() as usize;
-                if !claim.joins() || !self.usable[ident] || self.ident_stamp[ident] == self.stamp {
+                if !claim.joins()
+                    || self.ident_stamp[ident] == self.stamp
+                    || !self.identifies(claim.number(), kind)
+                {
                     continue;
                 }
                 self.ident_stamp[ident] = self.stamp;
+                let all = self.usable[ident] == Use::All;
                 for other in self.claimants[ident].iter() {
-                    let stamp = &mut self.object_stamp[other.number() as usize];
-                    if other.joins() && *stamp != self.stamp {
-                        *stamp = self.stamp;
-                        component.push(other.number());
+                    let number = other.number();
+                    if other.joins()
+                        && self.object_stamp[number as usize] != self.stamp
+                        && (all || self.identifies(claim.number(), self.row(number).kind))
+                    {
+                        self.object_stamp[number as usize] = self.stamp;
+                        component.push(number);
                     }
                 }
             }
@@ -141,9 +194,21 @@ impl Resolver {
     fn settle(&mut self, desk: &mut Desk, resolved: &mut Resolved) {
         if self.is_plain(desk) {
             self.write(&desk.component, resolved);
+            if self.has_splits() {
+                let mut whole = Vec::new();
+                self.bases_of(&desk.component, &mut whole);
+                self.split(&whole, &mut resolved.touched);
+            }
         } else {
             desk.component.sort_unstable_by(|a, b| self.names.compare_objects(*a, *b));
-            let outcome = agglomerate(self, &desk.component);
+            let mut outcome = agglomerate(self, &desk.component);
+            if self.has_splits() {
+                let mut whole = Vec::new();
+                self.bases_of(&desk.component, &mut whole);
+                whole.retain(|(base, _)| outcome.bases.iter().all(|(other, _)| base != other));
+                outcome.bases.extend(whole);
+            }
+            self.split(&outcome.bases, &mut resolved.touched);
             let mut order: Vec<(u32, u32)> = outcome.group.iter().copied().zip(0..).collect();
             order.sort_unstable();
             for group in order.chunk_by(|a, b| a.0 == b.0) {
@@ -168,6 +233,15 @@ impl Resolver {
         }
         resolved.objects.extend_from_slice(members);
         resolved.items.push(resolved.objects.len() as u32);
+    }
+
+    /// The values that realms rest on and somebody in a component claims, as claimed by one item.
+    fn bases_of(&self, component: &[u32], whole: &mut Vec<(u32, bool)>) {
+        let claims = component.iter().flat_map(|object| self.joining(*object));
+        whole
+            .extend(claims.map(Claim::number).filter(|ident| self.is_base(*ident)).map(|base| (base, false)));
+        whole.sort_unstable();
+        whole.dedup();
     }
 
     /// Whether nothing in a component could forbid anything: then whatever the order, all of it is one item.

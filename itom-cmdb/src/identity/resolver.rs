@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hashbrown::HashMap;
 use itom_core::{CiKind, CiObservation, Key, SourceName, Strength, Text, Timestamp, key_kind};
 
-use super::claimants::{Claim, Claimants, Claimed};
+use super::claimants::{Claim, Claimants, Claimed, Heat, Limits, Sort};
 use super::names::Names;
 use super::{Ident, IdentityRules, Object, Share};
 use crate::fact::FactId;
@@ -44,6 +44,7 @@ pub(crate) struct Row {
     pub(crate) statement: FactId,
     pub(crate) source: u32,
     pub(crate) kind: u32,
+    sort: Sort,
     pub(super) at: usize,
     pub(super) len: u32,
     /// Described at all: a statement can name what is not.
@@ -53,13 +54,39 @@ pub(crate) struct Row {
     pub(super) worded: bool,
 }
 
+/// Whom a value identifies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Nobody: it is junk, or a whole crowd claims it.
+    Nobody,
+    /// Whoever claims it.
+    All,
+    /// Not the sorts of things of which too many claim it.
+    Some,
+}
+
 /// How values of a kind of key in a realm are compared.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SlotRule {
     pub(crate) single: bool,
     pub(crate) rank: u8,
     pub(crate) overlap: Option<Share>,
+    pub(crate) apart_below: Option<Share>,
+    pub(crate) decisive: bool,
     mac: bool,
+    /// The value that the realm rests on.
+    pub(crate) base: Option<u32>,
+}
+
+/// A value that realms rest on.
+#[derive(Debug, Clone, Default)]
+struct Base {
+    /// Its claimants are several items.
+    split: bool,
+    /// It identifies one item: what is unique there is so.
+    sound: bool,
+    /// The values that are unique there.
+    within: Vec<u32>,
 }
 
 /// A word on the sameness of an object and another.
@@ -107,10 +134,20 @@ pub struct Resolver {
     wasted: usize,
     pub(super) claimants: Vec<Claimants>,
     junk: Vec<bool>,
-    /// Neither junk nor hot.
-    pub(super) usable: Vec<bool>,
+    pub(super) usable: Vec<Use>,
     slots: Vec<SlotRule>,
+    /// Values that realms rest on; looked up only.
+    bases: HashMap<u32, Base>,
+    /// How many of them are claimed by several items.
+    splits: usize,
     unique: Vec<bool>,
+    /// The family of each source, and the numbers of families; looked up only.
+    families: Vec<u32>,
+    family_numbers: HashMap<Box<str>, u32>,
+    /// Which sort each kind of item is, the numbers of sorts (looked up only), and how many of one are not too many.
+    sorts: Vec<u32>,
+    sort_numbers: HashMap<Box<str>, u32>,
+    limits: Vec<usize>,
     /// Whether a kind of key is a mere circumstance for a kind of item; looked up only.
     circumstances: HashMap<(u32, u32), bool>,
     words: Words,
@@ -122,6 +159,12 @@ pub struct Resolver {
     pub(super) object_stamp: Vec<u32>,
     pub(super) ident_stamp: Vec<u32>,
     fresh: Vec<Claim>,
+}
+
+/// How many claimants are too many.
+fn limits<'a>(rules: &IdentityRules, sorts: &'a [usize]) -> Limits<'a> {
+    let least = sorts.iter().copied().min().unwrap_or(0);
+    Limits { sorts, least, most: rules.crowd_limit() }
 }
 
 impl Resolver {
@@ -138,7 +181,14 @@ impl Resolver {
             junk: Vec::new(),
             usable: Vec::new(),
             slots: Vec::new(),
+            bases: HashMap::new(),
+            splits: 0,
             unique: Vec::new(),
+            families: Vec::new(),
+            family_numbers: HashMap::new(),
+            sorts: Vec::new(),
+            sort_numbers: HashMap::new(),
+            limits: Vec::new(),
             circumstances: HashMap::new(),
             words: Words::new(),
             item: Vec::new(),
@@ -185,11 +235,12 @@ impl Resolver {
     ) -> Option<u32> {
         let source = self.source(source);
         let object = self.object(source, native)?;
-        let kind = self.names.kind(said.kind);
+        let kind = self.kind(said.kind);
+        let sort = Sort { things: self.sorts[kind as usize], family: self.families[source as usize] };
         let mut fresh = std::mem::take(&mut self.fresh);
         self.claims_of(kind, said.keys, &mut fresh);
         let old = self.row(object).clone();
-        let same_life = old.known && old.live == said.live;
+        let same_life = old.known && old.live == said.live && old.sort == sort;
         let same_claims = old.known && self.own_claims(object) == fresh.as_slice();
         if same_claims && same_life && old.kind == kind && old.first_seen == said.first_seen {
             self.rows[object as usize].statement = said.statement;
@@ -205,6 +256,7 @@ impl Resolver {
             statement: said.statement,
             source,
             kind,
+            sort,
             at,
             len,
             known: true,
@@ -212,7 +264,7 @@ impl Resolver {
             worded: old.worded,
         };
         if !(same_claims && same_life) {
-            self.reclaim(object, &before, old.live, &fresh, touched);
+            self.reclaim(object, (&before, old.sort, old.live), &fresh, touched);
         }
         self.fresh = fresh;
         Some(object)
@@ -237,6 +289,23 @@ impl Resolver {
         let number = self.names.source(name);
         if number as usize == self.unique.len() {
             self.unique.push(self.rules.is_unique(name));
+            let next = self.family_numbers.len() as u32;
+            let family = super::rules::family(name);
+            self.families.push(*self.family_numbers.entry_ref(family).or_insert(next));
+        }
+        number
+    }
+
+    fn kind(&mut self, name: &CiKind) -> u32 {
+        let number = self.names.kind(name);
+        if number as usize == self.sorts.len() {
+            let (sort, limit) = self.rules.counted_as(name);
+            let next = self.sort_numbers.len() as u32;
+            let own = *self.sort_numbers.entry_ref(sort).or_insert(next);
+            if own == next {
+                self.limits.push(limit);
+            }
+            self.sorts.push(own);
         }
         number
     }
@@ -250,6 +319,7 @@ impl Resolver {
                 statement: FactId::from_bytes([0; 16]),
                 source,
                 kind: 0,
+                sort: Sort { things: 0, family: 0 },
                 at: 0,
                 len: 0,
                 known: false,
@@ -294,20 +364,100 @@ impl Resolver {
     }
 
     fn add_ident(&mut self, ident: u32, key: &Key) {
+        let junk = self.rules.is_junk(&self.names.ident_name(ident));
+        self.claimants.push(Claimants::default());
+        self.junk.push(junk);
+        self.usable.push(Use::Nobody);
+        self.ident_stamp.push(0);
         let slot = self.names.slot_of(ident) as usize;
         if slot == self.slots.len() {
             self.slots.push(SlotRule {
                 single: self.rules.is_single(key.kind()),
                 rank: self.rules.rank(key.kind()),
                 overlap: self.rules.overlap(key.kind()),
+                apart_below: self.rules.apart_below(key.kind()),
+                decisive: self.rules.is_decisive(key.kind()),
                 mac: *key.kind() == key_kind::MAC,
+                base: None,
             });
+            if let Some(base) = self.rules.base_of(key.realm()).and_then(|base| self.ident(&base)) {
+                self.slots[slot].base = Some(base);
+                let sound = self.usable[base as usize] == Use::All;
+                if self.bases.insert(base, Base { sound, ..Base::default() }).is_none() {
+                    // Nobody asked before whether it is one item that claims it.
+                    self.seeds.extend(self.claimants[base as usize].iter().map(Claim::number));
+                }
+            }
         }
-        let junk = self.rules.is_junk(&self.names.ident_name(ident));
-        self.claimants.push(Claimants::default());
-        self.junk.push(junk);
-        self.usable.push(!junk);
-        self.ident_stamp.push(0);
+        if let Some(base) = self.slots[slot].base.and_then(|base| self.bases.get_mut(&base)) {
+            base.within.push(ident);
+        }
+        self.usable[ident as usize] = self.use_of(ident, &Heat::default());
+    }
+
+    /// Whom a value identifies that is so hot.
+    fn use_of(&self, ident: u32, heat: &Heat) -> Use {
+        let base = self.slot(self.names.slot_of(ident)).base;
+        let sound = base.is_none_or(|base| self.bases.get(&base).is_some_and(|base| base.sound));
+        if self.junk[ident as usize] || heat.crowded || !sound {
+            Use::Nobody
+        } else if heat.sorts.is_empty() {
+            Use::All
+        } else {
+            Use::Some
+        }
+    }
+
+    /// What became of the realms that rest on a value: when they mean something now and did not, or the other way
+    /// round, whoever claims what is unique there is looked at again.
+    fn ground(&mut self, ident: u32, touched: &mut Vec<u32>) {
+        let Some(base) = self.bases.get_mut(&ident) else { return };
+        let sound = self.usable[ident as usize] == Use::All && !base.split;
+        if sound == base.sound {
+            return;
+        }
+        base.sound = sound;
+        for within in base.within.clone() {
+            let heat = self.claimants[within as usize].heat(limits(&self.rules, &self.limits), self.about());
+            let usable = self.use_of(within, &heat);
+            if usable != self.usable[within as usize] {
+                self.usable[within as usize] = usable;
+                touched.push(within);
+                self.seeds.extend(self.claimants[within as usize].iter().map(Claim::number));
+            }
+        }
+    }
+
+    /// Whether the claimants of values that realms rest on are several items.
+    pub(super) fn split(&mut self, found: &[(u32, bool)], touched: &mut Vec<u32>) {
+        for (ident, split) in found {
+            let Some(base) = self.bases.get_mut(ident).filter(|base| base.split != *split) else { continue };
+            base.split = *split;
+            if *split {
+                self.splits += 1;
+            } else {
+                self.splits -= 1;
+            }
+            self.ground(*ident, touched);
+        }
+    }
+
+    pub(super) const fn has_splits(&self) -> bool {
+        self.splits > 0
+    }
+
+    /// Whether realms rest on a value.
+    pub(super) fn is_base(&self, ident: u32) -> bool {
+        self.bases.contains_key(&ident)
+    }
+
+    /// Whether a value is unique in a realm that rests on another.
+    pub(super) fn is_within(&self, ident: u32) -> bool {
+        self.slot(self.names.slot_of(ident)).base.is_some()
+    }
+
+    fn about(&self) -> impl Fn(u32) -> (Sort, bool) {
+        |object| (self.rows[object as usize].sort, self.rows[object as usize].live)
     }
 
     fn strength_of(&mut self, kind: u32, ident: u32, key: &Key) -> Strength {
@@ -364,13 +514,11 @@ impl Resolver {
     fn reclaim(
         &mut self,
         object: u32,
-        before: &[Claim],
-        was_live: bool,
+        (before, sort_before, was_live): (&[Claim], Sort, bool),
         after: &[Claim],
         touched: &mut Vec<u32>,
     ) {
-        let (source, live) = (self.rows[object as usize].source, self.rows[object as usize].live);
-        let (limit, most) = (self.rules.hot_limit(), self.rules.crowd_limit());
+        let (sort, live) = (self.rows[object as usize].sort, self.rows[object as usize].live);
         let (mut old, mut new) = (before, after);
         loop {
             let was = old.first().filter(|was| new.first().is_none_or(|is| was.number() <= is.number()));
@@ -383,24 +531,35 @@ impl Resolver {
             if is.is_some() {
                 new = &new[1..];
             }
-            let own = &mut self.claimants[ident as usize];
-            let about = |object: u32| (self.rows[object as usize].source, self.rows[object as usize].live);
+            let limits = limits(&self.rules, &self.limits);
+            let mut own = std::mem::take(&mut self.claimants[ident as usize]);
+            let heat_before = own.crowd_heat(limits);
             if let Some(claim) = was {
                 let claim = Claim::new(object, claim.strength());
-                own.remove(Claimed { claim, source, live: was_live }, limit);
+                own.remove(Claimed { claim, sort: sort_before, live: was_live }, limits);
             }
             if let Some(claim) = is {
                 let claim = Claim::new(object, claim.strength());
-                own.add(Claimed { claim, source, live }, limit, about);
+                own.add(Claimed { claim, sort, live }, limits, self.about());
             }
             touched.push(ident);
-            let usable = !self.junk[ident as usize] && !own.is_hot(limit, most, about);
-            let flips = usable != self.usable[ident as usize];
+            let heat = own.heat(limits, self.about());
+            self.claimants[ident as usize] = own;
+            let usable = self.use_of(ident, &heat);
+            let flips = usable != self.usable[ident as usize]
+                || (usable == Use::Some && heat_before.as_ref() != Some(&heat));
             self.usable[ident as usize] = usable;
             let loosens = was.is_some_and(Claim::joins) && !is.is_some_and(Claim::joins);
-            if flips || (usable && loosens) {
+            if flips {
+                // Circumstances, too, decide between what an object fits.
+                self.seeds.extend(self.claimants[ident as usize].iter().map(Claim::number));
+                self.ground(ident, touched);
+            } else if usable != Use::Nobody && loosens {
                 let others = self.claimants[ident as usize].iter().filter(|claim| claim.joins());
                 self.seeds.extend(others.map(Claim::number));
+            }
+            if loosens && self.splits > 0 && !self.claimants[ident as usize].iter().any(Claim::joins) {
+                self.split(&[(ident, false)], touched);
             }
         }
     }
@@ -454,8 +613,28 @@ impl Resolver {
 
     /// What an object claims that can join.
     pub(crate) fn joining(&self, object: u32) -> impl Iterator<Item = Claim> {
-        let usable = |claim: &Claim| claim.joins() && self.usable[claim.number() as usize];
+        let kind = self.rows[object as usize].kind;
+        let usable = move |claim: &Claim| claim.joins() && self.identifies(claim.number(), kind);
         self.own_claims(object).iter().copied().filter(usable)
+    }
+
+    /// Whether a value identifies anything at all.
+    pub(crate) fn identifies_some(&self, ident: u32) -> bool {
+        self.usable[ident as usize] != Use::Nobody
+    }
+
+    /// Whether a value identifies items of this kind.
+    pub(crate) fn identifies(&self, ident: u32, kind: u32) -> bool {
+        match self.usable[ident as usize] {
+            Use::All => true,
+            Use::Nobody => false,
+            Use::Some => {
+                let about = |object: u32| (self.row(object).sort, self.row(object).live);
+                let limits = limits(&self.rules, &self.limits);
+                let things = self.sorts[kind as usize];
+                !self.claimants[ident as usize].is_hot_for(things, limits, about)
+            }
+        }
     }
 
     pub(crate) fn find(&self, object: &Object) -> Option<u32> {
@@ -468,13 +647,13 @@ impl Resolver {
         self.junk[ident as usize]
     }
 
-    pub(crate) fn is_usable(&self, ident: u32) -> bool {
-        self.usable[ident as usize]
-    }
-
+    /// Whether too many claim a value, of whatever sort.
     pub(crate) fn is_hot(&self, ident: &Ident) -> bool {
-        let number = self.names.find_ident(ident);
-        number.is_some_and(|number| !self.usable[number as usize] && !self.junk[number as usize])
+        let Some(number) = self.names.find_ident(ident).filter(|number| !self.is_junk(*number)) else {
+            return false;
+        };
+        let heat = self.claimants[number as usize].heat(limits(&self.rules, &self.limits), self.about());
+        heat != Heat::default()
     }
 
     /// Who claims a value, in no order that may show.

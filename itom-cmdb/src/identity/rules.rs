@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use itom_core::{CiKind, Key, KeyKind, SourceName, Strength, key_kind, kind};
+use itom_core::{CiKind, Key, KeyKind, Realm, SourceName, Strength, key_kind, kind};
 use serde::{Deserialize, Serialize};
 
-use super::Ident;
+use super::{Ident, spelling};
 
 /// Values that vendors ship instead of an identity, lower case.
 const JUNK: &[&str] = &[
@@ -15,40 +15,100 @@ const JUNK: &[&str] = &[
     "00000000000000000000000000000000",
     "00020003-0004-0005-0006-000700080009",
     "03000200-0400-0500-0006-000700080009",
+    "(none)",
+    "0000000000000001",
+    "0123456789abcdef",
     "12345678",
+    "12345678-1234-1234-1234-123456789abc",
+    "12345678-1234-5678-90ab-cddeefaabbcc",
     "123456789",
+    "1234567890",
+    "4c4c4544-0000-2010-8020-80c04f202020",
+    "asset-1234567890",
+    "baseboard serial number",
+    "base board serial number",
+    "board serial number",
     "chassis serial number",
     "default",
     "default string",
+    "default_string",
+    "empty",
+    "fake serial",
     "fefefefe-fefe-fefe-fefe-fefefefefefe",
     "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    "filled by oem",
+    "invalid",
+    "ip6-localhost",
     "localhost",
     "localhost.localdomain",
     "localhost4",
+    "localhost4.localdomain4",
     "localhost6",
+    "localhost6.localdomain6",
+    "mb-1234567890",
     "n/a",
     "na",
+    "no asset information",
+    "no asset tag",
+    "no enclosure",
     "none",
+    "none specified",
     "not applicable",
     "not available",
+    "not present",
+    "not set",
     "not specified",
     "not settable",
     "null",
+    "o.e.m",
     "o.e.m.",
     "oem",
+    "product serial number",
     "serial",
+    "serial number",
     "serialnumber",
+    "sernum0",
     "system serial number",
     "system-serial-#",
+    "systemserialnumb",
+    "tbd",
+    "to be filled",
+    "to be filled by o.e.m",
     "to be filled by o.e.m.",
+    "to be filled by oem",
+    "tobefilledbyo.e.m.",
+    "undefined",
+    "uninitialized",
     "unknown",
+    "unspecified",
     "xxxxxxxxxx",
 ];
 
-/// Prefixes of MAC addresses that belong to a role, not to a device: VRRP and HSRP virtual routers, GLBP, and the
-/// locally administered address of container bridges.
-const SHARED_MACS: &[&str] =
-    &["00:00:5e:00:01:", "00:00:5e:00:02:", "00:00:0c:07:ac:", "00:07:b4:00:", "02:42:"];
+/// Prefixes of MAC addresses that belong to a role or to a piece of software, not to a device: the same on everything
+/// that plays the role or runs it.
+const SHARED_MACS: &[&str] = &[
+    "00:00:00:00:00:",   // nothing
+    "00:00:0c:07:ac:",   // HSRP
+    "00:00:0c:9f:f",     // HSRP version 2
+    "00:00:5e:00:01:",   // VRRP and CARP
+    "00:00:5e:00:02:",   // VRRP over IPv6
+    "00:05:73:a0:0",     // HSRP over IPv6
+    "00:05:9a:3c:7",     // the adapter of a VPN client
+    "00:07:b4:",         // GLBP
+    "00:09:0f:aa:00:",   // the adapter of a VPN client
+    "00:09:0f:fe:00:",   // the adapter of a VPN client
+    "00:1c:42:00:00:0",  // host-only networks of a desktop virtualization
+    "00:50:56:c0:00:",   // host-only networks of a desktop virtualization
+    "02:42:",            // container bridges
+    "0a:00:27:00:00:",   // host-only networks of a desktop virtualization
+    "20:41:53:59:4e:",   // dial-up adapters
+    "33:50:6f:45:30:",   // dial-up adapters
+    "44:45:53:54:",      // dial-up adapters
+    "50:50:54:50:30:",   // dial-up adapters
+    "54:55:43:44:52:",   // tunnel adapters
+    "80:00:60:0f:e8:00", // handheld devices on a cable
+    "ac:de:48:00:11:22", // the service interface of a laptop's security processor
+];
 
 /// How large a part of two sets must be common: `2` out of `3`, measured on the smaller set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +145,14 @@ pub struct KeyRule {
     /// A thing has several values and two things may share one (a dock's address): only a common share of them joins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overlap: Option<Share>,
+    /// Two things that both have values and share less than this of them are two things, whatever else they share: what
+    /// a clone keeps of its origin, it does not keep the addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apart_below: Option<Share>,
+    /// Two different values of a single-valued key are two things whatever else they share: a container may show the
+    /// serial number of the machine below it, and is an installation of its own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub decisive: bool,
     /// A claim counts for no more than this, whatever its source says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most: Option<Strength>,
@@ -140,6 +208,7 @@ pub struct KindIdentity {
 pub struct IdentityRules {
     version: u32,
     hot_above: usize,
+    hot_kinds: BTreeMap<CiKind, usize>,
     crowd_above: usize,
     keys: BTreeMap<KeyKind, KeyRule>,
     kinds: BTreeMap<CiKind, KindIdentity>,
@@ -147,25 +216,33 @@ pub struct IdentityRules {
     generalizations: BTreeSet<CiKind>,
     junk: BTreeSet<String>,
     shared_macs: BTreeSet<String>,
+    realms: BTreeMap<String, KeyKind>,
 }
 
 impl Default for IdentityRules {
     fn default() -> Self {
         let single = |rank| KeyRule { single_valued: true, rank, ..KeyRule::default() };
-        let part = KeyRule { overlap: Some(Share { of: 2, out_of: 3 }), ..KeyRule::default() };
+        let part = KeyRule {
+            overlap: Some(Share { of: 2, out_of: 3 }),
+            apart_below: Some(Share { of: 1, out_of: 100 }),
+            ..KeyRule::default()
+        };
         let keys = [
-            (key_kind::SERIAL, single(0)),
-            (key_kind::SMBIOS_UUID, single(0)),
+            // Even copied by hand they outrank a name: names are handed on.
+            (key_kind::SERIAL, single(1)),
+            (key_kind::SMBIOS_UUID, single(1)),
             (key_kind::MAC, part),
             // What a platform gives once outranks what an image may carry along.
             (key_kind::CLOUD_INSTANCE, single(1)),
             (key_kind::K8S_UID, single(1)),
             (key_kind::CONTAINER_ID, single(1)),
-            (key_kind::MACHINE_ID, single(0)),
+            (key_kind::MACHINE_ID, KeyRule { decisive: true, ..single(0) }),
         ];
         Self {
-            version: 2,
+            version: 3,
             hot_above: 3,
+            // The addresses of a dock or of a load balancer's port are seen from everywhere, and are that thing's own.
+            hot_kinds: BTreeMap::from([(kind::NETWORK_INTERFACE, 32)]),
             crowd_above: 4096,
             keys: keys.into(),
             kinds: BTreeMap::new(),
@@ -173,6 +250,7 @@ impl Default for IdentityRules {
             generalizations: kind::ALL.iter().cloned().collect(),
             junk: JUNK.iter().map(|value| (*value).to_owned()).collect(),
             shared_macs: SHARED_MACS.iter().map(|prefix| (*prefix).to_owned()).collect(),
+            realms: BTreeMap::from([("host:".to_owned(), key_kind::MACHINE_ID)]),
         }
     }
 }
@@ -184,10 +262,22 @@ impl IdentityRules {
         self.version
     }
 
-    /// A value claimed by more than this many objects of one source does not identify. 3 by default.
+    /// A value that more than this many things of one sort claim, all reported by one family of sources, does not
+    /// identify things of that sort. 3 by default.
+    ///
+    /// A family is what is before the `@` in the names of sources, as the agents of all machines; a sort is the first
+    /// word of a kind (`host`, `service`), or a kind with a [limit of its own](Self::hot_above_for).
     #[must_use]
     pub const fn hot_above(mut self, objects: usize) -> Self {
         self.hot_above = objects;
+        self
+    }
+
+    /// Things of this kind and its refinements are counted by themselves, and may be this many before a value that they
+    /// share is hot: for what several sources of a family see of one thing. Network interfaces, 32, by default.
+    #[must_use]
+    pub fn hot_above_for(mut self, kind: CiKind, objects: usize) -> Self {
+        self.hot_kinds.insert(kind, objects);
         self
     }
 
@@ -235,6 +325,25 @@ impl IdentityRules {
         self
     }
 
+    /// Realms whose names begin so rest on the value of this kind of key that follows: what is unique on the machine
+    /// with this id. They mean something only while one item has that value, and nothing when clones share it.
+    /// `host:` rests on the machine-id by default.
+    #[must_use]
+    pub fn realm_rests_on(mut self, prefix: &str, kind: KeyKind) -> Self {
+        self.realms.insert(prefix.to_owned(), kind);
+        self
+    }
+
+    /// The value that a realm rests on.
+    #[must_use]
+    pub fn base_of(&self, realm: &Realm) -> Option<Key> {
+        // What is unique everywhere rests on nothing.
+        let name = Some(realm.as_str()).filter(|_| *realm != Realm::GLOBAL)?;
+        let (prefix, kind) =
+            self.realms.iter().rev().find(|(prefix, _)| name.starts_with(prefix.as_str()))?;
+        Key::new(kind.clone(), Realm::GLOBAL, name.get(prefix.len()..)?, Strength::Issued).ok()
+    }
+
     /// A kind that two things of different refinements may meet at.
     #[must_use]
     pub fn generalization(mut self, kind: CiKind) -> Self {
@@ -242,8 +351,18 @@ impl IdentityRules {
         self
     }
 
-    pub(crate) const fn hot_limit(&self) -> usize {
-        self.hot_above
+    /// With which kind things of this kind are counted, and how many are not too many.
+    pub(crate) fn counted_as<'a>(&self, kind: &'a CiKind) -> (&'a str, usize) {
+        let mut name = kind.as_str();
+        loop {
+            if let Some(limit) = self.hot_kinds.get(name) {
+                return (name, *limit);
+            }
+            match name.rsplit_once('.') {
+                Some((general, _)) => name = general,
+                None => return (name, self.hot_above),
+            }
+        }
     }
 
     pub(crate) const fn crowd_limit(&self) -> usize {
@@ -259,7 +378,7 @@ impl IdentityRules {
     /// Whether two native ids of this source are two things.
     #[must_use]
     pub fn is_unique(&self, source: &SourceName) -> bool {
-        let family = source.as_str().split_once('@').map_or(source.as_str(), |(family, _)| family);
+        let family = family(source);
         let named = |name: &str| self.sources.iter().find(|rule| rule.source.as_str() == name);
         let rule = named(source.as_str()).or_else(|| named(family));
         rule.map_or_else(|| !crate::lock::is_lock(source), |rule| rule.unique_objects)
@@ -318,7 +437,11 @@ impl IdentityRules {
                 || self.shared_macs.iter().any(|prefix| value.starts_with(prefix.as_str()));
         }
         let repeated = value.len() > 3 && value.bytes().all(|byte| Some(&byte) == value.as_bytes().first());
-        repeated || value.starts_with("invalid:") || self.is_listed(value)
+        let mut room = spelling::EMPTY;
+        repeated
+            || value.starts_with("invalid:")
+            || self.is_listed(value)
+            || spelling::other(&ident.kind, value, &mut room).is_some_and(|other| self.is_listed(other))
     }
 
     fn is_listed(&self, value: &str) -> bool {
@@ -333,6 +456,14 @@ impl IdentityRules {
         self.rule_of(kind).is_some_and(|rule| rule.single_valued)
     }
 
+    pub(crate) fn is_decisive(&self, kind: &KeyKind) -> bool {
+        self.rule_of(kind).is_some_and(|rule| rule.decisive)
+    }
+
+    pub(crate) fn apart_below(&self, kind: &KeyKind) -> Option<Share> {
+        self.rule_of(kind)?.apart_below
+    }
+
     pub(crate) fn rank(&self, kind: &KeyKind) -> u8 {
         self.rule_of(kind).map_or(0, |rule| rule.rank)
     }
@@ -344,7 +475,7 @@ impl IdentityRules {
     /// Whether two different values of this kind, the weaker claimed with `strength`, forbid a merge by evidence of the
     /// strength and rank `by`.
     pub(crate) fn forbids(&self, kind: &KeyKind, strength: Strength, by: (Strength, u8)) -> bool {
-        self.is_single(kind) && outweighs((strength, self.rank(kind)), by)
+        self.is_single(kind) && (self.is_decisive(kind) || outweighs((strength, self.rank(kind)), by))
     }
 
     /// What two kinds have in common: the more refined one, else their nearest common general kind that is a kind of
@@ -369,11 +500,16 @@ impl IdentityRules {
 }
 
 /// Whether a contradiction of this strength and rank forbids a merge by evidence of the other. Hardware forbids
-/// hardware; among issued ids the higher rank does; below that nothing forbids.
+/// hardware; among others of equal strength the higher rank does. Ambient claims forbid nothing.
 pub(crate) fn outweighs(contradiction: (Strength, u8), by: (Strength, u8)) -> bool {
     let (strength, rank) = contradiction;
-    strength >= Strength::Issued
+    strength >= Strength::Administrative
         && (strength > by.0 || (strength == by.0 && (strength == Strength::Hardware || rank > by.1)))
+}
+
+/// The part of a source's name that it shares with others of its sort.
+pub(super) fn family(source: &SourceName) -> &str {
+    source.as_str().split_once('@').map_or(source.as_str(), |(family, _)| family)
 }
 
 fn first_octet(mac: &str) -> u8 {

@@ -1,8 +1,8 @@
 //! Random small estates: few sources, few natives, few keys, so that everything collides with everything.
 
 use itom_core::{
-    AttrName, Batch, CiKind, Coverage, ErrorKind, Key, RelationKind, Retraction, Scope, SourceName, Strength,
-    Subject, Timestamp, attr, key_kind, kind, relation,
+    AttrName, Batch, CiKind, Coverage, ErrorKind, Key, Realm, RelationKind, Retraction, Scope, SourceName,
+    Strength, Subject, Timestamp, attr, key_kind, kind, relation,
 };
 use proptest::prelude::*;
 
@@ -32,10 +32,11 @@ pub(crate) fn kind_of(index: u8) -> CiKind {
     [kind::HOST, kind::HOST_LINUX, kind::DEVICE, kind::UNIT][usize::from(index % 4)].clone()
 }
 
+pub(crate) const KEYS: u8 = 21;
+
 pub(crate) fn key_of(index: u8) -> Key {
-    let own =
-        |kind, value: &str, strength| Key::new(kind, itom_core::Realm::GLOBAL, value, strength).unwrap();
-    match index % 15 {
+    let own = |kind, value: &str, strength| Key::new(kind, Realm::GLOBAL, value, strength).unwrap();
+    match index % KEYS {
         0 => own(key_kind::SERIAL, "SN-0001", Strength::Hardware),
         1 => own(key_kind::SERIAL, "SN-0002", Strength::Hardware),
         2 => own(key_kind::SERIAL, "Default string", Strength::Hardware),
@@ -50,7 +51,16 @@ pub(crate) fn key_of(index: u8) -> Key {
         11 => Key::ip([192, 0, 2, 2].into()),
         12 => Key::mac("00:1b:44:11:3a:03").unwrap(),
         13 => own(key_kind::CLOUD_INSTANCE, "i-1", Strength::Issued),
-        _ => own(key_kind::CLOUD_INSTANCE, "i-2", Strength::Issued),
+        14 => own(key_kind::CLOUD_INSTANCE, "i-2", Strength::Issued),
+        // Copied by hand.
+        15 => own(key_kind::SERIAL, "SN-0001", Strength::Administrative),
+        16 => own(key_kind::SERIAL, "SN-0002", Strength::Administrative),
+        // Unique on one machine.
+        17 => Key::native(Realm::literal("host:0123456789abcdef0123456789abcdef"), "part"),
+        18 => Key::native(Realm::literal("host:fedcba9876543210fedcba9876543210"), "part"),
+        // In both byte orders.
+        19 => Key::smbios_uuid("33221100-5544-7766-8899-aabbccddeeff").unwrap(),
+        _ => Key::smbios_uuid("00112233-4455-6677-8899-aabbccddeeff").unwrap(),
     }
 }
 
@@ -131,16 +141,16 @@ impl Run {
 }
 
 fn said() -> impl Strategy<Value = Said> {
-    let keys = proptest::collection::vec(0_u8..15, 0..5);
+    let keys = proptest::collection::vec(0_u8..KEYS, 0..5);
     prop_oneof![
         10 => (0_u8..5, 0_u8..4, keys, any::<u8>(), proptest::bool::weighted(0.2)).prop_map(
             |(native, kind, keys, value, partition)| Said::Ci { native, kind, keys, value, partition }
         ),
-        4 => (0_u8..5, 0_u8..15, any::<bool>()).prop_map(|(from, to, by_key)| Said::Relation { from, to, by_key }),
+        4 => (0_u8..5, 0_u8..KEYS, any::<bool>()).prop_map(|(from, to, by_key)| Said::Relation { from, to, by_key }),
         1 => (0_u8..5).prop_map(Said::RetractCi),
         1 => (0_u8..5, 0_u8..5).prop_map(|(from, to)| Said::RetractRelation { from, to }),
-        1 => (0_u8..5, 0_u8..15).prop_map(|(a, key)| Said::Same { a, key }),
-        1 => (0_u8..5, 0_u8..15).prop_map(|(a, key)| Said::Apart { a, key }),
+        1 => (0_u8..5, 0_u8..KEYS).prop_map(|(a, key)| Said::Same { a, key }),
+        1 => (0_u8..5, 0_u8..KEYS).prop_map(|(a, key)| Said::Apart { a, key }),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 mod estate;
 mod model;
+mod parts;
 mod resolver;
 
 use std::collections::BTreeSet;

@@ -7,7 +7,7 @@ use itom_cmdb::identity::{Described, IdentityRules, KeyRule, Object, Resolver, S
 use itom_core::{Key, SourceName, Timestamp, key_kind};
 use proptest::prelude::*;
 
-use crate::estate::{SOURCES, key_of, kind_of, native};
+use crate::estate::{KEYS, SOURCES, key_of, kind_of, native};
 
 #[derive(Debug, Clone)]
 struct Put {
@@ -19,7 +19,7 @@ struct Put {
 }
 
 fn put() -> impl Strategy<Value = Put> {
-    let keys = proptest::collection::vec(0_u8..15, 0..5);
+    let keys = proptest::collection::vec(0_u8..KEYS, 0..5);
     (0..SOURCES.len(), 0_u8..6, 0_u8..4, keys, 0_i64..4, proptest::bool::weighted(0.8)).prop_map(
         |(source, id, kind, keys, first_seen, live)| Put {
             object: Object::new(SourceName::literal(SOURCES[source]), native(id)),
