@@ -101,7 +101,7 @@ fn files_in_questions_and_maps_out() {
     let joined: Vec<&str> =
         own["joined"].as_array().expect("a list").iter().filter_map(|own| own["name"].as_str()).collect();
     assert_eq!(joined, ["vh-1.example.com", "sw-1"]);
-    assert_eq!(own["joined"][0]["because"][0], "asset_tag=A-0010");
+    assert_eq!(own["joined"][0]["because"][0], "serial=SN-VH-1");
     let refused =
         own["remarks"].as_array().expect("a list").iter().filter(|own| own["verdict"] == "refused").count();
     assert_eq!(refused, 2);
