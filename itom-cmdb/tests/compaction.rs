@@ -8,7 +8,8 @@ use itom_cmdb::fact::{Approval, Fact, FactId};
 use itom_cmdb::history::{Mark, diff};
 use itom_cmdb::identity::verify;
 use itom_cmdb::store::{MemoryStore, Retention, Store, StoreError, compact, replay};
-use itom_cmdb::{Cmdb, CmdbConfig};
+use itom_cmdb::testing::{Fault, FaultyStore};
+use itom_cmdb::{Applied, Cmdb, CmdbConfig, GraphDelta};
 use itom_core::{
     Batch, Coverage, ErrorKind, Key, Retraction, Scope, SourceName, Timestamp, attr, kind, relation,
 };
@@ -348,7 +349,7 @@ fn an_older_state_is_refused_and_a_younger_one_is_the_same() {
         }
         let policy = Retention::new().sightings(span(200)).history(span(300));
         let end = cut.end().await.unwrap();
-        let done = compact(&cut, &mut cmdb, end, &policy, at(600)).await.unwrap();
+        let done = compact(&cut, &mut cmdb, end, &policy, at(600), |_| {}).await.unwrap();
         assert!(done.dropped > 20 && done.checkpoints == 1, "{done:?}");
         let horizon = cut.horizon().await.unwrap().unwrap();
         let mut served = 0;
@@ -420,7 +421,26 @@ fn a_plan_that_does_not_know_everything_is_refused() {
         assert!(matches!(error, StoreError::Disturbed { .. }), "{error}");
         assert!(store.horizon().await.unwrap().is_none(), "nothing was changed");
         // Taking it in first, as the error says, is what `compact` does.
-        compact(&store, &mut cmdb, known, &policy, now).await.unwrap();
+        // What that changes is told, so that a graph kept beside follows.
+        let mut told = Vec::new();
+        compact(&store, &mut cmdb, known, &policy, now, |applied| told.push(applied)).await.unwrap();
         assert_eq!(cmdb.view().len(), 2);
+        assert_eq!(
+            told.iter().map(|applied| applied.new_facts).collect::<Vec<_>>(),
+            [2, 1],
+            "theirs, the sum"
+        );
+        // Also when the compaction then fails.
+        let mut new = Batch::new(SourceName::literal("another"), now);
+        new.ci("third", kind::HOST).attr(attr::HOST_NAME, "third");
+        let known = store.end().await.unwrap();
+        store.append(&cmdb.plan(&new, now)).await.unwrap();
+        let faulty = FaultyStore::new(store).fail(1, Fault::Unavailable);
+        let mut steps = Vec::new();
+        let follow = |applied: Applied| steps.extend(applied.graph);
+        let later = now + span(86_400);
+        compact(&faulty, &mut cmdb, known, &policy, later, follow).await.unwrap_err();
+        let [GraphDelta::Upsert { name, .. }] = steps.as_slice() else { panic!("{steps:?}") };
+        assert_eq!(name.as_str(), "third");
     });
 }

@@ -31,19 +31,31 @@ pub struct BatchLimits {
     pub items: usize,
     /// Most distinct faults kept; further ones are counted and dropped.
     pub faults: usize,
+    /// Most keys of one item; an item with more is dropped as a whole, counted, and named in a fault. Default 10,000.
+    pub keys: usize,
 }
+
+/// More than any device has addresses, less than what a broken or hostile source can make of one item.
+const KEYS: usize = 10_000;
 
 impl BatchLimits {
     /// Limits other than the default.
     #[must_use]
     pub const fn new(items: usize, faults: usize) -> Self {
-        Self { items, faults }
+        Self { items, faults, keys: KEYS }
+    }
+
+    /// Another limit of the keys of one item.
+    #[must_use]
+    pub const fn keys(mut self, most: usize) -> Self {
+        self.keys = most;
+        self
     }
 }
 
 impl Default for BatchLimits {
     fn default() -> Self {
-        Self { items: 2_000_000, faults: 1_000 }
+        Self::new(2_000_000, 1_000)
     }
 }
 
@@ -316,15 +328,42 @@ impl Batch {
         }
     }
 
+    /// Turns items away that have more keys than any thing has.
+    fn drop_oversized(&mut self) {
+        let most = self.limits.keys;
+        let fits = |item: &Observation| !matches!(item, Observation::Ci(ci) if ci.keys.len() > most);
+        if self.items.iter().all(fits) {
+            return;
+        }
+        let (kept, oversized): (Vec<_>, Vec<_>) = std::mem::take(&mut self.items).into_iter().partition(fits);
+        self.items = kept;
+        for item in oversized {
+            let Observation::Ci(ci) = item else { continue };
+            self.dropped = self.dropped.saturating_add(1);
+            let count = ci.keys.len();
+            let message = format!(
+                "it has {count} keys, at most {most} are taken; look at what its source sends, or raise the limit"
+            );
+            self.add_fault(Fault {
+                what: Text::from(format!("item `{}`", ci.subject)),
+                kind: ErrorKind::Exhausted,
+                message: message.into(),
+                count: 1,
+            });
+        }
+    }
+
     /// Ends the run: says what was covered. When observations were dropped nothing is complete.
     pub fn finish(&mut self, coverage: Coverage) {
         self.overflow = None;
+        self.drop_oversized();
         if self.dropped == 0 {
             self.coverage.merge(coverage);
             return;
         }
         let mut limited = Coverage::new();
-        let reason = "the batch was full, observations or faults were dropped; raise its limits";
+        let reason =
+            "observations or faults were beyond the limits of the batch and were dropped; raise its limits";
         let before = std::mem::take(&mut self.coverage);
         let coverage = {
             let mut all = before;

@@ -209,7 +209,9 @@ impl Description {
 #[non_exhaustive]
 pub enum StoreError {
     /// The store cannot be opened.
-    #[error("{what} cannot be opened; check that the directory exists and may be written")]
+    #[error(
+        "{what} cannot be opened; check that it is where it is looked for and that this user may write there"
+    )]
     Open {
         /// The store.
         what: String,
@@ -273,6 +275,17 @@ pub enum StoreError {
         #[source]
         source: BoxError,
     },
+    /// It did not answer in time: whether it was done is not known.
+    #[error("{doing} {what} got no answer in time; try again, doing it twice does no harm")]
+    TimedOut {
+        /// What was being done.
+        doing: &'static str,
+        /// The store.
+        what: String,
+        /// Why.
+        #[source]
+        source: Option<BoxError>,
+    },
     /// The state that was asked for is no longer there.
     #[error(
         "{what} keeps no state before position {} and {}, and position {} at {} was asked for; start again from the present view",
@@ -314,6 +327,7 @@ impl Classify for StoreError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Open { .. } | Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::TimedOut { .. } => ErrorKind::Timeout,
             Self::InUse { .. } | Self::Disturbed { .. } => ErrorKind::Conflict,
             Self::Newer { .. } | Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Compacted { .. } => ErrorKind::NotFound,

@@ -104,7 +104,7 @@ impl Stored<'_> {
         let source =
             SourceName::new(self.source.to_owned()).map_err(|error| self.corrupt(what, error.to_string()))?;
         let body: FactBody =
-            serde_json::from_str(self.body).map_err(|error| self.corrupt(what, error.to_string()))?;
+            serde_json::from_str(self.body).map_err(|error| self.corrupt(what, self.unread(&error)))?;
         let fact = Fact::new(
             source,
             RunId::from_bytes(self.run),
@@ -116,6 +116,20 @@ impl Stored<'_> {
             return Ok(fact);
         }
         Err(self.corrupt(what, format!("its content has address {}, not the stored one", fact.id())))
+    }
+
+    /// Why a body cannot be read: damage, or a kind of fact that this version does not know.
+    fn unread(&self, error: &serde_json::Error) -> String {
+        let whole: Result<serde_json::Value, _> = serde_json::from_str(self.body);
+        let kind = whole.ok().and_then(|body| body.as_object()?.keys().next().cloned());
+        match kind {
+            Some(kind) if error.to_string().starts_with("unknown variant") => {
+                format!(
+                    "it says `{kind}`, which this version does not know; if a newer version wrote it, use that"
+                )
+            }
+            _ => error.to_string(),
+        }
     }
 
     /// The error of a row that is not what was stored.

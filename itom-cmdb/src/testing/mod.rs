@@ -9,6 +9,7 @@
 
 mod compaction;
 pub mod estate;
+mod faulty;
 
 use futures::FutureExt as _;
 use itom_core::{Batch, Coverage, Scope, SourceName, Timestamp, attr, kind};
@@ -17,6 +18,7 @@ use crate::fact::{Fact, FactLog, facts_of};
 use crate::store::Store;
 
 pub use compaction::{check_compaction, some_past};
+pub use faulty::{Fault, FaultyStore};
 
 /// The facts of one run of `hosts` hosts, learned at `recorded`.
 #[must_use]

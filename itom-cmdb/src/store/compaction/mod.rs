@@ -24,7 +24,7 @@ use itom_core::{SourceName, Timestamp};
 
 use super::{Cursor, Store, StoreError};
 use crate::fact::{Fact, FactBody, FactId, FactLog};
-use crate::{Cmdb, CmdbConfig};
+use crate::{Applied, Cmdb, CmdbConfig};
 
 /// How much of the past is kept.
 ///
@@ -242,7 +242,26 @@ impl Compacted {
 const PAGE: usize = 4096;
 
 /// Compacts a store and the engine over it. `known_to` is the position up to which the engine knows the store's facts
-/// ([`Store::end`] when it is the only one that appends); what others appended since is taken in first.
+/// ([`Store::end`] when it is the only one that appends); what others appended since is taken in first. `changed` is told
+/// what that changes, as by [`Cmdb::ingest`], even when the compaction then fails: whoever keeps a graph or a rule current
+/// follows it.
+///
+/// ```
+/// # futures::executor::block_on(async {
+/// use itom_cmdb::store::{MemoryStore, Retention, Store as _, compact};
+/// use itom_cmdb::{Cmdb, CmdbConfig};
+/// # use itom_core::{Batch, SourceName, Timestamp, kind};
+/// let (store, mut cmdb) = (MemoryStore::new(), Cmdb::new(CmdbConfig::default()));
+/// # let mut batch = Batch::new(SourceName::literal("another engine"), Timestamp::EPOCH);
+/// # batch.ci("web", kind::SERVICE);
+/// # store.append(&itom_cmdb::fact::facts_of(&batch, Timestamp::EPOCH)).await?;
+/// let mut steps = Vec::new();
+/// let follow = |applied: itom_cmdb::Applied| steps.extend(applied.graph);
+/// let done = compact(&store, &mut cmdb, None, &Retention::new(), Timestamp::from_secs(60), follow).await?;
+/// # assert_eq!((done.dropped, steps.len()), (0, 1));
+/// # Ok::<(), itom_cmdb::store::StoreError>(())
+/// # }).unwrap();
+/// ```
 ///
 /// # Errors
 /// [`StoreError`]; then neither has changed, but for facts of others that were taken in. [`StoreError::Disturbed`] is
@@ -253,13 +272,14 @@ pub async fn compact(
     known_to: Option<Cursor>,
     retention: &Retention,
     now: Timestamp,
+    mut changed: impl FnMut(Applied) + Send,
 ) -> Result<Compacted, StoreError> {
     let mut known_to = known_to;
     loop {
         let page = store.load(known_to, PAGE).await?;
         known_to = page.last.or(known_to);
         if !page.facts.is_empty() {
-            cmdb.ingest(page.facts);
+            changed(cmdb.ingest(page.facts));
         }
         if page.next.is_none() {
             break;
@@ -270,6 +290,6 @@ pub async fn compact(
         return Ok(Compacted::default());
     }
     let done = store.compact(&plan).await?;
-    cmdb.forget(&plan);
+    changed(cmdb.forget(&plan));
     Ok(done)
 }

@@ -89,18 +89,20 @@ impl File {
                 .query_row(&format!("PRAGMA max_page_count = {}", pages.max(1)), [], |_| Ok(()))
                 .map_err(opening)?;
         }
-        self.find_places().map_err(|error| classify(&self.path, "reading", error))
+        self.find_places()
     }
 
-    fn find_places(&mut self) -> rusqlite::Result<()> {
-        let mut select = self.connection.prepare("SELECT seq, id FROM fact ORDER BY seq")?;
-        let mut rows = select.query([])?;
-        while let Some(row) = rows.next()? {
-            let (seq, id): (i64, [u8; 16]) = (row.get(0)?, row.get(1)?);
+    fn find_places(&mut self) -> Result<(), StoreError> {
+        let reading = |error| classify(&self.path, "reading", error);
+        let mut select = self.connection.prepare("SELECT seq, id FROM fact ORDER BY seq").map_err(reading)?;
+        let mut rows = select.query([]).map_err(reading)?;
+        while let Some(row) = rows.next().map_err(reading)? {
+            let seq: i64 = row.get(0).map_err(reading)?;
+            let id: [u8; 16] = row.get(1).map_err(|error| misread(&self.path, seq, error))?;
             self.places.insert(FactId::from_bytes(id), seq);
             self.end = seq;
         }
-        self.horizon = super::format::horizon(&self.connection)?;
+        self.horizon = super::format::horizon(&self.connection).map_err(reading)?;
         // The last fact may have been compacted away: its position is not given again.
         let compacted = self.horizon.map_or(0, |horizon| i64::try_from(horizon.position).unwrap_or(i64::MAX));
         self.end = self.end.max(compacted);
@@ -167,7 +169,7 @@ impl File {
     }
 
     pub(super) fn fact(&self, seq: i64, row: &rusqlite::Row<'_>) -> Result<Fact, StoreError> {
-        let reading = |error| classify(&self.path, "reading", error);
+        let reading = |error| misread(&self.path, seq, error);
         let text = |index: usize| -> Result<&str, StoreError> {
             row.get_ref(index).map_err(reading)?.as_str().map_err(|error| reading(error.into()))
         };
@@ -246,6 +248,15 @@ pub(super) fn values<'a>(seq: i64, row: &'a Row, body: &'a str) -> impl rusqlite
         seal,
         body,
     )
+}
+
+/// What an error means that came with one row: SQLite's own are as everywhere, any other says that the row is not what was
+/// stored.
+fn misread(path: &Path, seq: i64, error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(_) => classify(path, "reading", error),
+        None => StoreError::Corrupt { what: what(path), why: format!("fact {seq}: {error}") },
+    }
 }
 
 /// What an error of SQLite means for the caller.
