@@ -8,7 +8,7 @@ use itom_alert::notify::Notifier;
 use itom_alert::outbox::Receiver;
 use itom_alert::rule::Rule;
 use itom_cmdb::CmdbConfig;
-use itom_cmdb::store::{MemoryStore, Store};
+use itom_cmdb::store::{MemoryStore, Retention, Store};
 use itom_collect::{Collector, Descriptor, Listener, Schedule, SchedulerConfig};
 use itom_core::{Clock, Evaluator, SourceName, SystemClock, Text};
 use itom_metrics::{SeriesStore, StoreConfig};
@@ -28,6 +28,7 @@ pub struct EngineBuilder {
     notifiers: Vec<(Receiver, Arc<dyn Notifier>)>,
     evaluator: Option<Arc<dyn Evaluator>>,
     store: Arc<dyn Store>,
+    retention: Option<Retention>,
     journal: Arc<dyn Journal>,
     scheduler: SchedulerConfig,
     cmdb: CmdbConfig,
@@ -48,6 +49,7 @@ impl Default for EngineBuilder {
             notifiers: Vec::new(),
             evaluator: None,
             store: Arc::new(MemoryStore::new()),
+            retention: None,
             journal: Arc::new(MemoryJournal::new()),
             scheduler: SchedulerConfig::default(),
             cmdb: CmdbConfig::default(),
@@ -179,6 +181,20 @@ impl EngineBuilder {
         Self { store: Arc::new(store), ..self }
     }
 
+    /// Keeps so much of the past: older facts are summed up in the store, at 02:00 UTC once nothing else goes on (see
+    /// [`EngineLimits::compact_every`]). Everything is kept for good if not set, or if the store cannot compact.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use itom::cmdb::store::Retention;
+    /// const DAY: Duration = Duration::from_secs(86_400);
+    /// let engine = itom::Engine::builder().retention(Retention::new().sightings(7 * DAY).history(400 * DAY)).build()?;
+    /// # Ok::<(), itom::BuildError>(())
+    /// ```
+    pub fn retention(self, retention: Retention) -> Self {
+        Self { retention: Some(retention), ..self }
+    }
+
     /// Keeps undelivered notices in this journal; in memory if not set.
     pub fn journal(self, journal: impl Journal) -> Self {
         Self { journal: Arc::new(journal), ..self }
@@ -217,6 +233,9 @@ impl EngineBuilder {
                 return Err(BuildError::Limit(what));
             }
         }
+        if limits.compact_every.is_zero() {
+            return Err(BuildError::Limit("compact_every"));
+        }
         let mut collectors = BTreeMap::new();
         for (collector, descriptor) in self.collectors {
             let name = source_name(&descriptor, &self.instance)?;
@@ -254,6 +273,7 @@ impl EngineBuilder {
             receivers,
             evaluator: self.evaluator,
             store: self.store,
+            retention: self.retention,
             journal: self.journal,
             scheduler: self.scheduler,
             cmdb: self.cmdb,

@@ -41,7 +41,7 @@ pub enum BuildError {
     #[error("the rule files are not usable: {}", join(.0))]
     RuleFiles(Vec<itom_alert::prometheus::FileError>),
     /// A limit is zero.
-    #[error("the limit `{0}` is zero; every queue needs room for one")]
+    #[error("the limit `{0}` is zero; every queue needs room for one, and every interval some time")]
     Limit(&'static str),
 }
 

@@ -50,6 +50,24 @@ pub enum EngineEvent {
         /// What is wrong.
         error: Option<(ErrorKind, Text)>,
     },
+    /// Facts that other engines appended to the store were taken in.
+    Learned {
+        /// When.
+        at: Timestamp,
+        /// How many were new here.
+        facts: usize,
+        /// What changed.
+        changes: Arc<[CiChange]>,
+    },
+    /// Old facts were summed up.
+    Compacted {
+        /// When.
+        at: Timestamp,
+        /// How many went.
+        dropped: u64,
+        /// How many came in their place.
+        checkpoints: u64,
+    },
     /// The engine stopped taking in runs and will end.
     ShuttingDown {
         /// When.

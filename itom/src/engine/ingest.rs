@@ -7,7 +7,7 @@ use itom_cmdb::fact::Fact;
 use itom_cmdb::graph::{GraphError, RelationGraph, RelationModel};
 use itom_cmdb::store::StoreError;
 use itom_cmdb::{Applied, Cmdb, GraphDelta};
-use itom_core::{Batch, Classify as _, Deadline, ErrorChain, Observation, Retry, Text, Timestamp};
+use itom_core::{Batch, Classify as _, Coverage, Deadline, ErrorChain, Observation, Retry, Text, Timestamp};
 use tracing::{error, info, warn};
 
 use super::alerting::Alerting;
@@ -84,7 +84,9 @@ impl Writing {
 
 impl Loop {
     /// Takes a batch in. While the store refuses, its samples do not wait for its facts.
-    pub(super) fn take_in(&mut self, now: Timestamp, batch: Batch) {
+    pub(super) fn take_in(&mut self, now: Timestamp, mut batch: Batch) {
+        // Whoever submits may have left it open: its limits hold all the same.
+        batch.finish(Coverage::new());
         let mut taken = Taken::new(batch);
         if self.writing.refuses() {
             self.store_samples(now, &mut taken, Unknown::Wait);
@@ -99,6 +101,9 @@ impl Loop {
 
     /// Starts the next append, if there is something to store and the store may be asked.
     pub(super) fn write(&mut self, now: Timestamp) {
+        if self.is_compacting() {
+            return;
+        }
         match &self.writing {
             Writing::Appending(_) => return self.shed(),
             Writing::Refused { retry_at, .. } if now < *retry_at => return self.shed(),
@@ -207,6 +212,18 @@ impl Loop {
         }
     }
 
+    /// Takes in what the store has from elsewhere, or from here: then it is known already.
+    pub(super) fn learn(&mut self, now: Timestamp, facts: Vec<Fact>) {
+        let applied = self.cmdb.ingest(facts);
+        if applied.new_facts == 0 {
+            return;
+        }
+        self.relate(&applied);
+        self.publish();
+        let (facts, changes) = (applied.new_facts, applied.changes.into());
+        self.shared.events.send(&EngineEvent::Learned { at: now, facts, changes });
+    }
+
     /// Hands on what sources reported.
     fn report_events(&self, now: Timestamp, batch: &Batch) {
         let view = self.cmdb.view();
@@ -225,7 +242,7 @@ impl Loop {
         self.publish();
     }
 
-    fn relate(&mut self, applied: &Applied) {
+    pub(super) fn relate(&mut self, applied: &Applied) {
         match apply_to_graph(&mut self.graph, applied) {
             Ok(true) => {}
             Ok(false) => self.graph = graph(&self.cmdb),
@@ -252,15 +269,8 @@ pub(super) fn snapshot(cmdb: &Cmdb, graph: &Arc<RelationGraph>, alerts: &Alertin
 
 /// The graph of everything that is there.
 pub(super) fn graph(cmdb: &Cmdb) -> RelationGraph {
-    let view = cmdb.view();
-    let cis = view.cis().filter(|ci| ci.state().is_active());
-    let relations = view.relations().filter(|relation| relation.state.is_active());
-    let parts = RelationGraph::from_parts(
-        RelationModel::default(),
-        cis.map(|ci| (ci.id(), ci.kind().clone(), ci.name().clone())),
-        relations.map(|relation| (relation.kind.clone(), relation.from, relation.to)),
-    );
-    parts.unwrap_or_else(|error| {
+    // Relations whose ends are gone are left out, as they are when the graph follows step by step.
+    cmdb.view().graph(RelationModel::default()).unwrap_or_else(|error| {
         error!(error = %ErrorChain(&error), "the graph cannot be built: questions about impact stay unanswered");
         RelationGraph::new(RelationModel::default())
     })

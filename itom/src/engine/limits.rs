@@ -30,6 +30,10 @@ pub struct EngineLimits {
     /// How long rules wait after the start for every collector to have run once: what was not asked yet must not look
     /// like missing data. Default 45 s.
     pub warm_up: Duration,
+    /// How often old facts are summed up when a [`retention`](crate::EngineBuilder::retention) is set, counted from 02:00
+    /// UTC. It waits until nothing is collected or stored, for an hour at most; while the store applies it, nothing is
+    /// appended. Default 24 h.
+    pub compact_every: Duration,
 }
 
 impl Default for EngineLimits {
@@ -43,6 +47,7 @@ impl Default for EngineLimits {
             grace: Duration::from_secs(10),
             self_every: Duration::from_secs(15),
             warm_up: Duration::from_secs(45),
+            compact_every: Duration::from_secs(86_400),
         }
     }
 }

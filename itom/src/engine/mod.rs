@@ -3,6 +3,7 @@
 mod alerting;
 mod builder;
 mod closing;
+mod compacting;
 mod error;
 mod event;
 #[cfg(feature = "prometheus")]
@@ -28,7 +29,7 @@ use futures::channel::mpsc;
 use itom_alert::notify::Notifier;
 use itom_alert::outbox::Receiver;
 use itom_alert::rule::Rule;
-use itom_cmdb::store::Store;
+use itom_cmdb::store::{Retention, Store};
 use itom_cmdb::{Cmdb, CmdbConfig};
 use itom_collect::listener::{BatchReceiver, batch_queue};
 use itom_collect::{Collector, Listener, Schedule, SchedulerConfig};
@@ -59,6 +60,7 @@ struct Parts {
     receivers: Vec<Receiver>,
     evaluator: Option<Arc<dyn Evaluator>>,
     store: Arc<dyn Store>,
+    retention: Option<Retention>,
     journal: Arc<dyn Journal>,
     scheduler: SchedulerConfig,
     cmdb: CmdbConfig,

@@ -13,6 +13,7 @@ use itom_core::{Classify as _, Deadline, ErrorChain, ErrorKind, Machine as _, So
 use tracing::{debug, info, warn};
 
 use super::closing::Ending;
+use super::compacting::Compacting;
 use super::event::EndOfEvents;
 use super::handle::Command;
 use super::ingest::Writing;
@@ -53,6 +54,7 @@ pub(super) struct Loop {
     /// Batches that wait for the store.
     pub(super) pending: VecDeque<Taken>,
     pub(super) writing: Writing,
+    pub(super) compacting: Option<Compacting>,
     pub(super) started_at: Timestamp,
     next_self: Timestamp,
     /// The latest time seen, to notice a clock that was set back.
@@ -61,7 +63,7 @@ pub(super) struct Loop {
     pub(super) once: Option<BTreeSet<SourceName>>,
     pub(super) ending: Option<Ending>,
     /// Until when rules wait, and for which collectors; `None` once they no longer do.
-    warming: Option<(Timestamp, BTreeSet<SourceName>)>,
+    pub(super) warming: Option<(Timestamp, BTreeSet<SourceName>)>,
     /// However the loop ends, subscriptions end with it.
     _events: EndOfEvents,
 }
@@ -81,7 +83,7 @@ impl Loop {
             events,
         } = engine;
         let now = parts.clock.now();
-        let (mut loaded, mut cursor) = (0, None);
+        let (mut loaded, mut cursor, mut known_to) = (0, None, None);
         loop {
             let page = parts.store.load(cursor, LOAD_PAGE).await.map_err(RunError::Load)?;
             loaded += page.facts.len();
@@ -95,6 +97,7 @@ impl Loop {
                 }
                 cmdb.ingest(moment);
             }
+            known_to = page.last.or(known_to);
             cursor = page.next;
             if cursor.is_none() {
                 break;
@@ -134,10 +137,14 @@ impl Loop {
             listeners: FuturesUnordered::new(),
             deliveries: FuturesUnordered::new(),
             appending: None,
+            compacting: None,
             remembering: None,
         };
         let warm_until = now + parts.limits.warm_up;
+        let every = parts.limits.compact_every;
+        let retention = parts.retention.clone().filter(|_| once.is_none());
         let mut engine = Self {
+            compacting: retention.map(|retention| Compacting::new(retention, every, known_to, now)),
             warming: Some((warm_until, parts.collectors.keys().cloned().collect())),
             next_self: now + parts.limits.self_every,
             parts,
@@ -196,6 +203,9 @@ impl Loop {
                 ending.until = ending.until - by;
             }
             self.writing.step_back(by);
+            if let Some(compacting) = &mut self.compacting {
+                compacting.step_back(by);
+            }
             self.alerts.step_back(by);
             self.listening.step_back(by);
             if let Some((until, _)) = &mut self.warming {
@@ -212,6 +222,7 @@ impl Loop {
             Wake::Shutdown => self.begin_end(now),
             Wake::Command(command) => self.command(now, command),
             Wake::Appended(result) => self.written(now, result),
+            Wake::Compacted(answer) => self.compacted(now, answer),
             Wake::Remembered(result) => self.remembered(now, result),
             Wake::Delivered(delivered) => self.alerts.delivered(now, delivered),
             Wake::Ran(ran) => self.ran(now, *ran),
@@ -239,6 +250,7 @@ impl Loop {
         if self.cmdb.next_deadline().is_some_and(|due| due.at <= now) {
             self.expire(now);
         }
+        self.compact(now);
         self.write(now);
         // One look is judged once, when everything has been seen: rules that ran before would have seen nothing.
         let seen = if self.once.is_none() { self.is_warm(now) } else { self.has_looked() };
@@ -358,6 +370,10 @@ impl Loop {
         next = Deadline::earliest(next, self.cmdb.next_deadline());
         next = Deadline::earliest(next, self.listening.deadline());
         next = Deadline::earliest(next, self.writing.deadline());
+        if self.ending.is_none() {
+            let compacting = self.compacting.as_ref();
+            next = Deadline::earliest(next, compacting.and_then(|compacting| compacting.deadline(now)));
+        }
         if let Some(ending) = &self.ending {
             next = Deadline::earliest(next, Some(Deadline::new(ending.until, "the grace is over")));
         }

@@ -14,6 +14,7 @@ use itom_collect::RunReport;
 use itom_collect::listener::BatchReceiver;
 use itom_core::{Batch, SourceName, Text};
 
+use super::compacting::Answer;
 use super::handle::Command;
 use super::listeners::ListenerEnd;
 use crate::JournalError;
@@ -26,6 +27,8 @@ pub(super) enum Wake {
     Command(Command),
     /// The store answered.
     Appended(Result<(), StoreError>),
+    /// The store answered about a compaction.
+    Compacted(Answer),
     /// The journal answered.
     Remembered(Result<(), JournalError>),
     /// A notifier answered.
@@ -67,6 +70,7 @@ pub(super) struct Waits {
     pub(super) listeners: FuturesUnordered<BoxFuture<'static, ListenerEnd>>,
     pub(super) deliveries: FuturesUnordered<BoxFuture<'static, Delivered>>,
     pub(super) appending: Option<BoxFuture<'static, Result<(), StoreError>>>,
+    pub(super) compacting: Option<BoxFuture<'static, Answer>>,
     pub(super) remembering: Option<BoxFuture<'static, Result<(), JournalError>>>,
 }
 
@@ -92,6 +96,9 @@ impl Waits {
         }
         if let Some(result) = poll_slot(&mut self.appending, cx) {
             return Poll::Ready(Wake::Appended(result));
+        }
+        if let Some(answer) = poll_slot(&mut self.compacting, cx) {
+            return Poll::Ready(Wake::Compacted(answer));
         }
         if let Some(result) = poll_slot(&mut self.remembering, cx) {
             return Poll::Ready(Wake::Remembered(result));

@@ -2,7 +2,9 @@
 
 mod alerts;
 mod collect;
+mod compacting;
 mod crash;
+mod faults;
 #[cfg(feature = "prometheus")]
 mod groups;
 mod handle;

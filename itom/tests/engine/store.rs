@@ -209,3 +209,29 @@ fn shutdown_asks_a_store_that_refused_once_more_and_takes_in_what_was_submitted(
     assert_eq!(summary.facts, store.facts().len() as u64);
     assert_eq!(handle.view().cis().count(), 2, "the host and what was submitted last");
 }
+
+/// A relation whose end is gone is no part of the graph, and takes nothing else out of it.
+#[test]
+fn a_restart_shows_the_graph_that_was_shown_before() {
+    let (clock, store) = (VirtualClock::new(START), TestStore::new());
+    let round = |second, names: &[&'static str]| {
+        let mut batch = Batch::new(SourceName::literal("agent"), START + secs(second));
+        for name in names {
+            batch.ci(*name, kind::SERVICE).attr(attr::SERVICE_NAME, *name);
+        }
+        batch.relation(relation::DEPENDS_ON, "web", "db");
+        batch.finish(Coverage::new().complete(Scope::cis(kind::SERVICE)));
+        batch
+    };
+    let start = || Simulation::new(clock.clone(), builder(&clock).store(store.clone()).build().unwrap());
+    let mut engine = start();
+    engine.handle().submit(round(0, &["web", "db", "cache"])).unwrap();
+    engine.advance(secs(1));
+    assert_eq!((engine.handle().graph().ci_count(), engine.handle().graph().relation_count()), (3, 1));
+    engine.handle().submit(round(1, &["web", "cache"])).unwrap();
+    engine.advance(secs(1));
+    assert_eq!((engine.handle().graph().ci_count(), engine.handle().graph().relation_count()), (2, 0));
+    engine.stop().unwrap();
+    let engine = start();
+    assert_eq!((engine.handle().graph().ci_count(), engine.handle().graph().relation_count()), (2, 0));
+}
