@@ -1,5 +1,6 @@
 //! The PostgreSQL store against a real server, started for the test. Skipped with a reason where there is none.
 
+#[expect(dead_code, reason = "another test starts encrypted ones")]
 #[path = "postgres/server.rs"]
 mod server;
 

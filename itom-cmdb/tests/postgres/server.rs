@@ -8,6 +8,14 @@ use itom_core::Secret;
 pub(crate) struct Server {
     programs: PathBuf,
     room: PathBuf,
+    /// It listens on the loopback too, encrypted only.
+    port: Option<u16>,
+}
+
+/// What an encrypted server shows.
+pub(crate) struct Encryption {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
 }
 
 /// Where distributions put the server's programs, newest first.
@@ -24,6 +32,15 @@ fn programs() -> Option<PathBuf> {
 impl Server {
     /// `None`, with a word, where no server can be started.
     pub(crate) fn start(name: &str) -> Option<Self> {
+        Self::make(name, None)
+    }
+
+    /// One that listens on the loopback for passwords over TLS.
+    pub(crate) fn start_encrypted(name: &str, encryption: &Encryption) -> Option<Self> {
+        Self::make(name, Some(encryption))
+    }
+
+    fn make(name: &str, encryption: Option<&Encryption>) -> Option<Self> {
         let Some(programs) = programs() else {
             println!("skipped: no PostgreSQL server is installed");
             return None;
@@ -34,13 +51,36 @@ impl Server {
         }
         // Short: the path of a socket has little room.
         let room = std::env::temp_dir().join(format!("itom-pg-{}-{name}", std::process::id()));
-        let server = Self { programs, room };
+        let port = encryption.map(|_| {
+            let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            free.local_addr().unwrap().port()
+        });
+        let server = Self { programs, room, port };
         let _ = std::fs::remove_dir_all(&server.room);
         let made = as_owner("mkdir", &["-m", "755", &server.room.display().to_string()]).unwrap();
         assert!(made.status.success(), "{made:?}");
         server.run("initdb", &["-D", &server.data(), "-A", "trust", "-U", "postgres", "--no-sync"]);
+        if let Some(encryption) = encryption {
+            server.write("server.crt", &encryption.certificate);
+            server.write("server.key", &encryption.key);
+            let rules = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+            server.write("pg_hba.conf", rules);
+        }
         server.up();
         Some(server)
+    }
+
+    /// Writes a file that only the server's user may read.
+    fn write(&self, name: &str, text: &str) {
+        let path = format!("{}/{name}", self.data());
+        let script = "umask 077; printf %s \"$1\" > \"$2\"";
+        let made = as_owner("sh", &["-c", script, "sh", text, &path]).unwrap();
+        assert!(made.status.success(), "{made:?}");
+    }
+
+    /// Where it listens on the loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.unwrap()
     }
 
     fn data(&self) -> String {
@@ -54,7 +94,11 @@ impl Server {
     }
 
     fn up(&self) {
-        let options = format!("-c listen_addresses='' -k {}", self.room.display());
+        let listens = match self.port {
+            Some(port) => format!("-c listen_addresses=127.0.0.1 -c port={port} -c ssl=on"),
+            None => "-c listen_addresses=''".into(),
+        };
+        let options = format!("{listens} -k {}", self.room.display());
         let log = self.room.join("log").display().to_string();
         self.run("pg_ctl", &["-D", &self.data(), "-l", &log, "-o", &options, "-w", "start"]);
     }
@@ -69,11 +113,13 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> Secret {
-        Secret::new(format!("host={} user=postgres dbname=postgres", self.room.display()))
+        let port = self.port.unwrap_or(5432);
+        Secret::new(format!("host={} port={port} user=postgres dbname=postgres", self.room.display()))
     }
 
     pub(crate) fn sql(&self, sql: &str) {
-        self.run("psql", &["-h", &self.room.display().to_string(), "-v", "ON_ERROR_STOP=1", "-c", sql]);
+        let (room, port) = (self.room.display().to_string(), self.port.unwrap_or(5432).to_string());
+        self.run("psql", &["-h", &room, "-p", &port, "-v", "ON_ERROR_STOP=1", "-c", sql]);
     }
 }
 

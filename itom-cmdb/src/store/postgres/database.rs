@@ -3,9 +3,9 @@
 use itom_core::{BoxError, Secret};
 use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{Client, Config, Connection, NoTls, Row as SqlRow, Socket};
+use tokio_postgres::{Client, Config, Connection, Row as SqlRow, Socket};
 
+use super::tls;
 use crate::fact::Fact;
 use crate::store::row::{Row, Rows, Stored};
 use crate::store::{Cursor, Description, Page, StoreError};
@@ -68,6 +68,7 @@ SELECT seq, id, source, run, observed, recorded, body FROM itom_fact WHERE seq >
 #[derive(Clone)]
 pub(super) struct Place {
     config: Config,
+    tls: tls::Connector,
 }
 
 impl std::fmt::Debug for Place {
@@ -79,19 +80,33 @@ impl std::fmt::Debug for Place {
 impl Place {
     pub(super) fn new(url: &Secret) -> Result<Self, StoreError> {
         // The reason of the parser may quote the text, so it is not handed on.
-        let mut config: Config =
-            url.expose().parse().map_err(|_: tokio_postgres::Error| StoreError::Open {
-                what: "a PostgreSQL store".into(),
-                source: "the connection string cannot be read: it wants key=value pairs or a postgres:// URL"
-                    .into(),
-            })?;
+        let unreadable = |why: &str| StoreError::Open {
+            what: "a PostgreSQL store".into(),
+            source: format!("the connection string cannot be read: {why}").into(),
+        };
+        let (rest, mut wanted) = tls::split(url.expose()).map_err(|why| unreadable(&why))?;
+        let mut config: Config = rest.parse().map_err(|_: tokio_postgres::Error| {
+            unreadable("it wants key=value pairs or a postgres:// URL")
+        })?;
+        let is_local = |host: &Host| !matches!(host, Host::Tcp(_));
+        if !config.get_hosts().is_empty() && config.get_hosts().iter().all(is_local) {
+            wanted.mode = tls::Mode::Disable;
+        }
+        config.ssl_mode(wanted.driver_mode());
         if config.get_application_name().is_none() {
             config.application_name("itom-cmdb");
         }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(std::time::Duration::from_secs(10));
         }
-        Ok(Self { config })
+        if config.get_tcp_user_timeout().is_none() {
+            // A server that is cut off in the middle of a write is noticed.
+            config.tcp_user_timeout(std::time::Duration::from_secs(30));
+        }
+        let mut place = Self { config, tls: tls::Connector::default() };
+        let what = place.what();
+        place.tls = wanted.connector().map_err(|source| StoreError::Open { what, source })?;
+        Ok(place)
     }
 
     pub(super) fn what(&self) -> String {
@@ -126,13 +141,13 @@ impl Database {
 
     pub(super) async fn open_with(
         place: &Place,
-        serve: impl FnOnce(Connection<Socket, NoTlsStream>),
+        serve: impl FnOnce(Connection<Socket, tls::Encrypted<Socket>>),
     ) -> Result<Self, StoreError> {
         let what = place.what();
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(StoreError::Open { what, source: "it needs a tokio runtime".into() });
         }
-        let opened = place.config.connect(NoTls).await;
+        let opened = place.config.connect(place.tls.clone()).await;
         let (client, connection) =
             opened.map_err(|error| StoreError::Open { what: what.clone(), source: error.into() })?;
         serve(connection);
@@ -321,6 +336,10 @@ pub(super) fn classify(what: &str, doing: &'static str, error: tokio_postgres::E
             if code == SqlState::INSUFFICIENT_PRIVILEGE || code == SqlState::READ_ONLY_SQL_TRANSACTION =>
         {
             StoreError::Open { what, source }
+        }
+        // `statement_timeout` and `lock_timeout`, which the connection string can set.
+        Some(code) if code == SqlState::QUERY_CANCELED || code == SqlState::LOCK_NOT_AVAILABLE => {
+            StoreError::TimedOut { doing, what, source: Some(source) }
         }
         _ => StoreError::Unavailable { doing, what, source },
     }

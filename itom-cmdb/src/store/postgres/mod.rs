@@ -4,6 +4,7 @@ mod compaction;
 mod database;
 mod driver;
 mod tail;
+mod tls;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -24,9 +25,13 @@ const QUEUE: usize = 64;
 /// positions become visible in their order: whoever reads on from a cursor never skips a fact. A known fact keeps its
 /// earliest times. Each append is one transaction; a connection that broke is made anew by the next request.
 ///
-/// One task of the tokio runtime that [`connect`](Self::connect) runs on serves the store. TLS is not built in: connect
-/// over a Unix socket, a private network or a local tunnel. Tables are `itom_fact` and `itom_store` in the first schema
-/// of the search path.
+/// One task of the tokio runtime that [`connect`](Self::connect) runs on serves the store. Tables are `itom_fact`,
+/// `itom_store` and `itom_horizon` in the first schema of the search path.
+///
+/// TLS is what `sslmode` in the connection string says, as in libpq: `disable`, `prefer` (the default: encrypted if the
+/// server offers it), `require`, `verify-ca`, `verify-full`. Only the last two know who answers: use `verify-full` beyond
+/// one machine. `sslrootcert` names the PEM file of the certificates that are trusted; without it, or with `system`,
+/// `verify-full` trusts what the operating system trusts. A Unix socket is never encrypted. Channel binding is not offered.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), itom_cmdb::store::StoreError> {
