@@ -1,8 +1,23 @@
 //! What a process has used, from `/proc`.
 
 use std::io;
+use std::time::Duration;
 
-/// CPU seconds, of the finished threads too: nanoseconds for this process, clock ticks of 10 ms for others.
+/// What this process has computed, all its threads together. Other work on the machine does not count.
+#[must_use]
+pub fn own_cpu() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// What came out, and the CPU time that it took.
+pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let started = own_cpu();
+    let answer = work();
+    (answer, own_cpu().saturating_sub(started))
+}
+
+/// CPU seconds of a process, of its finished threads too, in clock ticks of 10 ms.
 ///
 /// # Errors
 /// When `/proc` cannot be read: not Linux, or the process is gone.
@@ -11,12 +26,6 @@ pub fn cpu_seconds(pid: u32) -> io::Result<f64> {
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let fields = after_name.split_whitespace().skip(11).take(2);
     let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
-    if pid == std::process::id() {
-        // Exact for programs of one thread, which the ones that measure themselves are.
-        let schedule = std::fs::read_to_string("/proc/thread-self/schedstat")?;
-        let nanos: u64 = schedule.split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0);
-        return Ok(nanos as f64 / 1e9);
-    }
     Ok(ticks as f64 / 100.0)
 }
 

@@ -2,10 +2,8 @@
 //!
 //! `cargo run --release -p itom-benches --bin branch_rate [CIS]`
 
-#![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use itom::cmdb::addresses::{Addresses, Claim, Flow};
 use itom::cmdb::branch::Branch;
@@ -13,12 +11,7 @@ use itom::cmdb::testing::estate::Dice;
 use itom::cmdb::traverse::Traversal;
 use itom::cmdb::{Cmdb, CmdbConfig};
 use itom::core::{Batch, CiId, SourceName, Timestamp, attr, kind, relation};
-
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let started = Instant::now();
-    let answer = work();
-    (answer, started.elapsed())
-}
+use itom_benches::process::timed;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let cis = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse::<usize>())?;

@@ -2,26 +2,19 @@
 //!
 //! `cargo run --release -p itom-benches --bin identity_rate [ITEMS]`
 
-#![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use itom::cmdb::fact::FactId;
 use itom::cmdb::identity::{Described, IdentityRules, Object, Resolver};
 use itom::core::{CiObservation, Key, KeyError, SourceName, Timestamp, kind};
+use itom_benches::process::timed;
 
 fn resident_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(f64::NAN) / 1024.0
-}
-
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let started = Instant::now();
-    let answer = work();
-    (answer, started.elapsed())
 }
 
 fn mac(item: usize, port: usize) -> Result<Key, KeyError> {

@@ -2,28 +2,21 @@
 //!
 //! `cargo run --release -p itom-benches --bin impact_rate [CIS] [RELATIONS]`
 
-#![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use itom::cmdb::graph::{FailureMode, RelationGraph};
 use itom::cmdb::impact::{GraphChange, ImpactOptions, ImpactScratch, LiveImpact, PairOptions};
 use itom::cmdb::testing::estate::{Dice, EstateSize, generate};
 use itom::core::{CiId, kind, relation};
+use itom_benches::process::timed;
 use itom_benches::{Rows, ungated};
 
 fn resident_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(f64::NAN) / 1024.0
-}
-
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let started = Instant::now();
-    let answer = work();
-    (answer, started.elapsed())
 }
 
 /// One round over all questions: keeps the shorter time of each, and the answers of this round.
