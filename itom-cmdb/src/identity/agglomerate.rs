@@ -177,7 +177,7 @@ impl Claims {
             claimants.sort_by_key(|at| (!row(*at).live, row(*at).first_seen, *at));
             found.push(Evidence { ident: *ident, sources: sources.len() as u32, claimants });
         }
-        let rank = |evidence: &Evidence| resolver.slot(resolver.names.slot_of(evidence.ident)).rank;
+        let rank = |evidence: &Evidence| resolver.slot(resolver.slot_of(evidence.ident)).rank;
         found.sort_by(|a, b| rank(b).cmp(&rank(a)).then(b.sources.cmp(&a.sources)));
         found
     }
@@ -197,7 +197,7 @@ impl Group {
         let mut singles: Vec<Single> = Vec::new();
         let mut parts: Vec<(u32, Vec<u32>)> = Vec::new();
         for claim in resolver.joining(object) {
-            let number = resolver.names.slot_of(claim.number());
+            let number = resolver.slot_of(claim.number());
             let slot = resolver.slot(number);
             if slot.single {
                 match singles.iter_mut().find(|own| own.slot == number) {
@@ -303,7 +303,7 @@ impl Forest<'_> {
         if common(&one.sources, &other.sources) > 0 {
             return None;
         }
-        let number = self.resolver.names.slot_of(ident);
+        let number = self.resolver.slot_of(ident);
         let by = (tier, self.resolver.slot(number).rank);
         for ours in &one.singles {
             for theirs in other.singles.iter().filter(|theirs| theirs.slot == ours.slot) {

@@ -190,7 +190,7 @@ impl Resolver {
         let mut slots: BTreeMap<u32, Values> = BTreeMap::new();
         for object in objects {
             for claim in self.own_claims(*object) {
-                let slot = slots.entry(self.names.slot_of(claim.number())).or_default();
+                let slot = slots.entry(self.slot_of(claim.number())).or_default();
                 let said = (claim.strength(), self.identifies(claim.number(), self.row(*object).kind));
                 let known = slot.entry(claim.number()).or_insert(said);
                 *known = (known.0.max(said.0), known.1 | said.1);

@@ -28,6 +28,7 @@ mod resolver;
 mod rules;
 mod spelling;
 mod trace;
+mod worth;
 
 use std::fmt;
 

@@ -4,7 +4,8 @@ use itom_core::CiKind;
 
 use super::agglomerate::agglomerate;
 use super::claimants::Claim;
-use super::resolver::{Resolver, Use};
+use super::resolver::Resolver;
+use super::worth::Use;
 
 /// What was looked at by a resolution.
 #[derive(Debug, Clone, Default)]
@@ -111,7 +112,7 @@ impl Resolver {
             let again = std::mem::take(&mut self.seeds);
             let mut second = Resolved::default();
             self.look(again, &mut desk, &mut second);
-            resolved = resolved.without(|object| self.object_stamp[object as usize] == self.stamp);
+            resolved = resolved.without(|object| self.rows[object as usize].stamp == self.stamp);
             resolved.append(second);
         }
         resolved
@@ -119,8 +120,8 @@ impl Resolver {
 
     fn look(&mut self, mut seeds: Vec<u32>, desk: &mut Desk, resolved: &mut Resolved) {
         if self.stamp == u32::MAX {
-            self.object_stamp.fill(0);
-            self.ident_stamp.fill(0);
+            self.rows.iter_mut().for_each(|row| row.stamp = 0);
+            self.values.iter_mut().for_each(|value| value.stamp = 0);
             self.stamp = 0;
         }
         self.stamp += 1;
@@ -136,11 +137,11 @@ impl Resolver {
     }
 
     fn visit(&mut self, object: u32) -> bool {
-        let stamp = &mut self.object_stamp[object as usize];
-        if *stamp == self.stamp || !self.rows[object as usize].known {
+        let row = &mut self.rows[object as usize];
+        if row.stamp == self.stamp || !row.known {
             return false;
         }
-        *stamp = self.stamp;
+        row.stamp = self.stamp;
         true
     }
 
@@ -157,20 +158,20 @@ impl Resolver {
                 let claim = self.claims[place];
                 let ident = claim.number() as usize;
                 if !claim.joins()
-                    || self.ident_stamp[ident] == self.stamp
+                    || self.values[ident].stamp == self.stamp
                     || !self.identifies(claim.number(), kind)
                 {
                     continue;
                 }
-                self.ident_stamp[ident] = self.stamp;
-                let all = self.usable[ident] == Use::All;
-                for other in self.claimants[ident].iter() {
+                self.values[ident].stamp = self.stamp;
+                let all = self.values[ident].usable == Use::All;
+                for other in self.values[ident].claimants.iter() {
                     let number = other.number();
                     if other.joins()
-                        && self.object_stamp[number as usize] != self.stamp
+                        && self.rows[number as usize].stamp != self.stamp
                         && (all || self.identifies(claim.number(), self.row(number).kind))
                     {
-                        self.object_stamp[number as usize] = self.stamp;
+                        self.rows[number as usize].stamp = self.stamp;
                         component.push(number);
                     }
                 }
@@ -183,8 +184,8 @@ impl Resolver {
                     }
                 }
             }
-            let beside = self.next[object as usize];
-            if self.object_stamp[beside as usize] != self.stamp {
+            let beside = self.rows[object as usize].next;
+            if self.rows[beside as usize].stamp != self.stamp {
                 seeds.push(beside);
             }
         }
@@ -227,9 +228,9 @@ impl Resolver {
     fn write(&mut self, members: &[u32], resolved: &mut Resolved) {
         let head = members.iter().copied().min().unwrap_or(0);
         for (at, object) in members.iter().enumerate() {
-            self.item[*object as usize] = head;
+            self.rows[*object as usize].item = head;
             let next = members.get(at + 1).or(members.first()).copied().unwrap_or(*object);
-            self.next[*object as usize] = next;
+            self.rows[*object as usize].next = next;
         }
         resolved.objects.extend_from_slice(members);
         resolved.items.push(resolved.objects.len() as u32);
@@ -276,7 +277,7 @@ impl Resolver {
         desk.holders.clear();
         for (at, object) in (0..).zip(component) {
             for claim in self.joining(*object) {
-                let slot = self.names.slot_of(claim.number());
+                let slot = self.values[claim.number() as usize].slot;
                 let rule = self.slot(slot);
                 if !rule.single && rule.overlap.is_none() {
                     continue;

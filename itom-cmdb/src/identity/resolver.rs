@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use hashbrown::HashMap;
 use itom_core::{CiKind, CiObservation, Key, SourceName, Strength, Text, Timestamp, key_kind};
 
-use super::claimants::{Claim, Claimants, Claimed, Heat, Limits, Sort};
+use super::claimants::{Claim, Claimants, Claimed, Heat, Sort};
 use super::names::Names;
-use super::{Ident, IdentityRules, Object, Share};
+use super::worth::{Base, Use, Value, limits};
+use super::{IdentityRules, Object, Share};
 use crate::fact::FactId;
 
 /// An object claims no more values than this: the strongest, then the smallest ones. A description with more is no
@@ -37,32 +38,25 @@ impl<'a> Described<'a> {
     }
 }
 
-/// What is known of an object.
+/// What is known of an object, in one line of the cache: whoever looks at one needs all of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) first_seen: Timestamp,
     pub(crate) statement: FactId,
     pub(crate) source: u32,
     pub(crate) kind: u32,
-    sort: Sort,
     pub(super) at: usize,
     pub(super) len: u32,
+    /// The item that it is in: the smallest number there; and the next in the ring of its objects.
+    pub(super) item: u32,
+    pub(super) next: u32,
+    /// The last look at it.
+    pub(super) stamp: u32,
     /// Described at all: a statement can name what is not.
     pub(crate) known: bool,
     pub(crate) live: bool,
     /// Somebody said something about its sameness.
     pub(super) worded: bool,
-}
-
-/// Whom a value identifies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
-    /// Nobody: it is junk, or a whole crowd claims it.
-    Nobody,
-    /// Whoever claims it.
-    All,
-    /// Not the sorts of things of which too many claim it.
-    Some,
 }
 
 /// How values of a kind of key in a realm are compared.
@@ -76,17 +70,6 @@ pub(crate) struct SlotRule {
     mac: bool,
     /// The value that the realm rests on.
     pub(crate) base: Option<u32>,
-}
-
-/// A value that realms rest on.
-#[derive(Debug, Clone, Default)]
-struct Base {
-    /// Its claimants are several items.
-    split: bool,
-    /// It identifies one item: what is unique there is so.
-    sound: bool,
-    /// The values that are unique there.
-    within: Vec<u32>,
 }
 
 /// A word on the sameness of an object and another.
@@ -132,39 +115,27 @@ pub struct Resolver {
     pub(super) rows: Vec<Row>,
     pub(super) claims: Vec<Claim>,
     wasted: usize,
-    pub(super) claimants: Vec<Claimants>,
-    junk: Vec<bool>,
-    pub(super) usable: Vec<Use>,
+    pub(super) values: Vec<Value>,
     slots: Vec<SlotRule>,
     /// Values that realms rest on; looked up only.
-    bases: HashMap<u32, Base>,
+    pub(super) bases: HashMap<u32, Base>,
     /// How many of them are claimed by several items.
-    splits: usize,
+    pub(super) splits: usize,
     unique: Vec<bool>,
     /// The family of each source, and the numbers of families; looked up only.
-    families: Vec<u32>,
+    pub(super) families: Vec<u32>,
     family_numbers: HashMap<Box<str>, u32>,
     /// Which sort each kind of item is, the numbers of sorts (looked up only), and how many of one are not too many.
-    sorts: Vec<u32>,
+    pub(super) sorts: Vec<u32>,
     sort_numbers: HashMap<Box<str>, u32>,
-    limits: Vec<usize>,
+    pub(super) limits: Vec<usize>,
     /// Whether a kind of key is a mere circumstance for a kind of item; looked up only.
     circumstances: HashMap<(u32, u32), bool>,
     words: Words,
-    /// The item of each object: the smallest number in it; and the ring of its objects.
-    pub(super) item: Vec<u32>,
-    pub(super) next: Vec<u32>,
     pub(super) seeds: Vec<u32>,
+    /// The number of the last look at anything.
     pub(super) stamp: u32,
-    pub(super) object_stamp: Vec<u32>,
-    pub(super) ident_stamp: Vec<u32>,
     fresh: Vec<Claim>,
-}
-
-/// How many claimants are too many.
-fn limits<'a>(rules: &IdentityRules, sorts: &'a [usize]) -> Limits<'a> {
-    let least = sorts.iter().copied().min().unwrap_or(0);
-    Limits { sorts, least, most: rules.crowd_limit() }
 }
 
 impl Resolver {
@@ -177,9 +148,7 @@ impl Resolver {
             rows: Vec::new(),
             claims: Vec::new(),
             wasted: 0,
-            claimants: Vec::new(),
-            junk: Vec::new(),
-            usable: Vec::new(),
+            values: Vec::new(),
             slots: Vec::new(),
             bases: HashMap::new(),
             splits: 0,
@@ -191,12 +160,8 @@ impl Resolver {
             limits: Vec::new(),
             circumstances: HashMap::new(),
             words: Words::new(),
-            item: Vec::new(),
-            next: Vec::new(),
             seeds: Vec::new(),
             stamp: 0,
-            object_stamp: Vec::new(),
-            ident_stamp: Vec::new(),
             fresh: Vec::new(),
         }
     }
@@ -236,11 +201,12 @@ impl Resolver {
         let source = self.source(source);
         let object = self.object(source, native)?;
         let kind = self.kind(said.kind);
-        let sort = Sort { things: self.sorts[kind as usize], family: self.families[source as usize] };
+        let sort = self.sort_by(kind, source);
         let mut fresh = std::mem::take(&mut self.fresh);
         self.claims_of(kind, said.keys, &mut fresh);
         let old = self.row(object).clone();
-        let same_life = old.known && old.live == said.live && old.sort == sort;
+        let old_sort = self.sort_of(&old);
+        let same_life = old.known && old.live == said.live && old_sort == sort;
         let same_claims = old.known && self.own_claims(object) == fresh.as_slice();
         if same_claims && same_life && old.kind == kind && old.first_seen == said.first_seen {
             self.rows[object as usize].statement = said.statement;
@@ -256,15 +222,14 @@ impl Resolver {
             statement: said.statement,
             source,
             kind,
-            sort,
             at,
             len,
             known: true,
             live: said.live,
-            worded: old.worded,
+            ..old
         };
         if !(same_claims && same_life) {
-            self.reclaim(object, (&before, old.sort, old.live), &fresh, touched);
+            self.reclaim(object, (&before, old_sort, old.live), &fresh, touched);
         }
         self.fresh = fresh;
         Some(object)
@@ -319,16 +284,15 @@ impl Resolver {
                 statement: FactId::from_bytes([0; 16]),
                 source,
                 kind: 0,
-                sort: Sort { things: 0, family: 0 },
                 at: 0,
                 len: 0,
+                item: object,
+                next: object,
+                stamp: 0,
                 known: false,
                 live: false,
                 worded: false,
             });
-            self.item.push(object);
-            self.next.push(object);
-            self.object_stamp.push(0);
         }
         Some(object)
     }
@@ -364,12 +328,14 @@ impl Resolver {
     }
 
     fn add_ident(&mut self, ident: u32, key: &Key) {
-        let junk = self.rules.is_junk(&self.names.ident_name(ident));
-        self.claimants.push(Claimants::default());
-        self.junk.push(junk);
-        self.usable.push(Use::Nobody);
-        self.ident_stamp.push(0);
         let slot = self.names.slot_of(ident) as usize;
+        self.values.push(Value {
+            claimants: Claimants::default(),
+            slot: slot as u32,
+            stamp: 0,
+            usable: Use::Nobody,
+            junk: self.rules.is_junk(&self.names.ident_name(ident)),
+        });
         if slot == self.slots.len() {
             self.slots.push(SlotRule {
                 single: self.rules.is_single(key.kind()),
@@ -382,86 +348,21 @@ impl Resolver {
             });
             if let Some(base) = self.rules.base_of(key.realm()).and_then(|base| self.ident(&base)) {
                 self.slots[slot].base = Some(base);
-                let sound = self.usable[base as usize] == Use::All;
+                let sound = self.values[base as usize].usable == Use::All;
                 if self.bases.insert(base, Base { sound, ..Base::default() }).is_none() {
                     // Nobody asked before whether it is one item that claims it.
-                    self.seeds.extend(self.claimants[base as usize].iter().map(Claim::number));
+                    self.seeds.extend(self.values[base as usize].claimants.iter().map(Claim::number));
                 }
             }
         }
         if let Some(base) = self.slots[slot].base.and_then(|base| self.bases.get_mut(&base)) {
             base.within.push(ident);
         }
-        self.usable[ident as usize] = self.use_of(ident, &Heat::default());
-    }
-
-    /// Whom a value identifies that is so hot.
-    fn use_of(&self, ident: u32, heat: &Heat) -> Use {
-        let base = self.slot(self.names.slot_of(ident)).base;
-        let sound = base.is_none_or(|base| self.bases.get(&base).is_some_and(|base| base.sound));
-        if self.junk[ident as usize] || heat.crowded || !sound {
-            Use::Nobody
-        } else if heat.sorts.is_empty() {
-            Use::All
-        } else {
-            Use::Some
-        }
-    }
-
-    /// What became of the realms that rest on a value: when they mean something now and did not, or the other way
-    /// round, whoever claims what is unique there is looked at again.
-    fn ground(&mut self, ident: u32, touched: &mut Vec<u32>) {
-        let Some(base) = self.bases.get_mut(&ident) else { return };
-        let sound = self.usable[ident as usize] == Use::All && !base.split;
-        if sound == base.sound {
-            return;
-        }
-        base.sound = sound;
-        for within in base.within.clone() {
-            let heat = self.claimants[within as usize].heat(limits(&self.rules, &self.limits), self.about());
-            let usable = self.use_of(within, &heat);
-            if usable != self.usable[within as usize] {
-                self.usable[within as usize] = usable;
-                touched.push(within);
-                self.seeds.extend(self.claimants[within as usize].iter().map(Claim::number));
-            }
-        }
-    }
-
-    /// Whether the claimants of values that realms rest on are several items.
-    pub(super) fn split(&mut self, found: &[(u32, bool)], touched: &mut Vec<u32>) {
-        for (ident, split) in found {
-            let Some(base) = self.bases.get_mut(ident).filter(|base| base.split != *split) else { continue };
-            base.split = *split;
-            if *split {
-                self.splits += 1;
-            } else {
-                self.splits -= 1;
-            }
-            self.ground(*ident, touched);
-        }
-    }
-
-    pub(super) const fn has_splits(&self) -> bool {
-        self.splits > 0
-    }
-
-    /// Whether realms rest on a value.
-    pub(super) fn is_base(&self, ident: u32) -> bool {
-        self.bases.contains_key(&ident)
-    }
-
-    /// Whether a value is unique in a realm that rests on another.
-    pub(super) fn is_within(&self, ident: u32) -> bool {
-        self.slot(self.names.slot_of(ident)).base.is_some()
-    }
-
-    fn about(&self) -> impl Fn(u32) -> (Sort, bool) {
-        |object| (self.rows[object as usize].sort, self.rows[object as usize].live)
+        self.values[ident as usize].usable = self.use_of(ident, &Heat::default());
     }
 
     fn strength_of(&mut self, kind: u32, ident: u32, key: &Key) -> Strength {
-        let slot = self.names.slot_of(ident);
+        let slot = self.values[ident as usize].slot;
         // A value's own circumstances matter for addresses only; else the kinds of item and key decide.
         if self.slot(slot).mac {
             return self.rules.strength_of(self.names.kind_of(kind), key);
@@ -518,7 +419,7 @@ impl Resolver {
         after: &[Claim],
         touched: &mut Vec<u32>,
     ) {
-        let (sort, live) = (self.rows[object as usize].sort, self.rows[object as usize].live);
+        let (sort, live) = self.about()(object);
         let (mut old, mut new) = (before, after);
         loop {
             let was = old.first().filter(|was| new.first().is_none_or(|is| was.number() <= is.number()));
@@ -532,7 +433,7 @@ impl Resolver {
                 new = &new[1..];
             }
             let limits = limits(&self.rules, &self.limits);
-            let mut own = std::mem::take(&mut self.claimants[ident as usize]);
+            let mut own = std::mem::take(&mut self.values[ident as usize].claimants);
             let heat_before = own.crowd_heat(limits);
             if let Some(claim) = was {
                 let claim = Claim::new(object, claim.strength());
@@ -544,21 +445,21 @@ impl Resolver {
             }
             touched.push(ident);
             let heat = own.heat(limits, self.about());
-            self.claimants[ident as usize] = own;
+            self.values[ident as usize].claimants = own;
             let usable = self.use_of(ident, &heat);
-            let flips = usable != self.usable[ident as usize]
+            let flips = usable != self.values[ident as usize].usable
                 || (usable == Use::Some && heat_before.as_ref() != Some(&heat));
-            self.usable[ident as usize] = usable;
+            self.values[ident as usize].usable = usable;
             let loosens = was.is_some_and(Claim::joins) && !is.is_some_and(Claim::joins);
             if flips {
                 // Circumstances, too, decide between what an object fits.
-                self.seeds.extend(self.claimants[ident as usize].iter().map(Claim::number));
+                self.seeds.extend(self.values[ident as usize].claimants.iter().map(Claim::number));
                 self.ground(ident, touched);
             } else if usable != Use::Nobody && loosens {
-                let others = self.claimants[ident as usize].iter().filter(|claim| claim.joins());
+                let others = self.values[ident as usize].claimants.iter().filter(|claim| claim.joins());
                 self.seeds.extend(others.map(Claim::number));
             }
-            if loosens && self.splits > 0 && !self.claimants[ident as usize].iter().any(Claim::joins) {
+            if loosens && self.splits > 0 && !self.values[ident as usize].claimants.iter().any(Claim::joins) {
                 self.split(&[(ident, false)], touched);
             }
         }
@@ -618,53 +519,16 @@ impl Resolver {
         self.own_claims(object).iter().copied().filter(usable)
     }
 
-    /// Whether a value identifies anything at all.
-    pub(crate) fn identifies_some(&self, ident: u32) -> bool {
-        self.usable[ident as usize] != Use::Nobody
-    }
-
-    /// Whether a value identifies items of this kind.
-    pub(crate) fn identifies(&self, ident: u32, kind: u32) -> bool {
-        match self.usable[ident as usize] {
-            Use::All => true,
-            Use::Nobody => false,
-            Use::Some => {
-                let about = |object: u32| (self.row(object).sort, self.row(object).live);
-                let limits = limits(&self.rules, &self.limits);
-                let things = self.sorts[kind as usize];
-                !self.claimants[ident as usize].is_hot_for(things, limits, about)
-            }
-        }
-    }
-
     pub(crate) fn find(&self, object: &Object) -> Option<u32> {
         self.names
             .find_object(&object.source, &object.native)
             .filter(|number| self.rows[*number as usize].known)
     }
 
-    pub(crate) fn is_junk(&self, ident: u32) -> bool {
-        self.junk[ident as usize]
-    }
-
-    /// Whether too many claim a value, of whatever sort.
-    pub(crate) fn is_hot(&self, ident: &Ident) -> bool {
-        let Some(number) = self.names.find_ident(ident).filter(|number| !self.is_junk(*number)) else {
-            return false;
-        };
-        let heat = self.claimants[number as usize].heat(limits(&self.rules, &self.limits), self.about());
-        heat != Heat::default()
-    }
-
-    /// Who claims a value, in no order that may show.
-    pub(crate) fn claimants(&self, ident: u32) -> impl Iterator<Item = u32> {
-        self.claimants[ident as usize].iter().map(Claim::number)
-    }
-
     /// Every item: its objects, ascending, in the order of their smallest.
     pub fn items(&self) -> impl Iterator<Item = Vec<Object>> {
         (0..self.rows.len() as u32)
-            .filter(|object| self.item[*object as usize] == *object && self.rows[*object as usize].known)
+            .filter(|object| self.rows[*object as usize].item == *object && self.rows[*object as usize].known)
             .map(|head| self.names_of(head))
     }
 
@@ -684,10 +548,10 @@ impl Resolver {
     /// The objects of the item that holds this one.
     pub(crate) fn ring(&self, object: u32) -> Vec<u32> {
         let mut ring = vec![object];
-        let mut at = self.next[object as usize];
+        let mut at = self.rows[object as usize].next;
         while at != object {
             ring.push(at);
-            at = self.next[at as usize];
+            at = self.rows[at as usize].next;
         }
         ring
     }

@@ -9,7 +9,7 @@ use super::{Proof, Rule};
 impl Resolver {
     /// Why the objects of this one's item are one, in the order in which they were joined.
     pub(crate) fn proofs(&self, object: u32) -> Vec<Proof> {
-        if self.next[object as usize] == object {
+        if self.rows[object as usize].next == object {
             return Vec::new();
         }
         let (members, outcome) = self.retrace(object);
@@ -49,7 +49,8 @@ impl Resolver {
             self.words_of(object).iter().filter(|word| word.same).for_each(|word| reach(word.other));
             for claim in self.joining(object) {
                 if idents.insert(claim.number()) {
-                    let others = self.claimants[claim.number() as usize].iter().filter(|own| own.joins());
+                    let others =
+                        self.values[claim.number() as usize].claimants.iter().filter(|own| own.joins());
                     others.for_each(|other| reach(other.number()));
                 }
             }
