@@ -46,6 +46,6 @@ pub use queryable::{
 pub use selector::CompiledSelector;
 pub use store::{
     AppendReport, Appended, Exemplar, ExemplarSeries, HistogramSeries, InstantSample, MetricInfo,
-    MetricMetadata, NewHistogram, NewSample, Refusal, Refused, Samples, SeriesInfo, SeriesRef, SeriesStore,
-    StoreConfig, StoreStats,
+    MetricMetadata, NewHistogram, NewSample, NewStart, Refusal, Refused, Samples, SeriesInfo, SeriesRef,
+    SeriesStore, StoreConfig, StoreStats,
 };

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use itom_core::{Interval, Labels, MetricName, SampleKind, SampleSource, Selector, Timestamp};
-use itom_metrics::NewSample;
 use itom_metrics::durable::{DurableConfig, DurableError, DurableStore, restore};
+use itom_metrics::{Exemplar, MetricMetadata, NewSample, NewStart, SelectHints, TimeRange};
 
 /// A folder of this test run, removed at the end.
 struct Scratch(PathBuf);
@@ -63,6 +63,42 @@ fn whole_batches(store: &DurableStore) -> i64 {
     first.samples.len() as i64
 }
 
+/// Since when the counters count at a batch.
+fn start(number: i64) -> Timestamp {
+    at(number - number % 10) - std::time::Duration::from_secs(1)
+}
+
+/// What comes with a batch and is no sample.
+fn annotate(store: &DurableStore, number: i64) -> Result<(), DurableError> {
+    let of = |one: NewSample| NewStart {
+        metric: one.metric,
+        labels: one.labels,
+        at: one.at,
+        start: Some(start(number)),
+    };
+    store.set_starts(&batch(number).into_iter().map(of).collect::<Vec<_>>())?;
+    store.set_metadata(&[(METRIC, MetricMetadata::new("counter", number.to_string(), ""))])?;
+    let labels = Labels::from_pairs([("trace_id", number.to_string())]).expect("a label name");
+    let exemplar = Exemplar { labels, value: number as f64, at: at(number) };
+    let series = Labels::from_pairs([("n", "0")]).expect("a label name");
+    store.append_exemplars(&[(METRIC, series, exemplar)]).map(drop)
+}
+
+/// That all that came with the batches before one is there.
+fn check_annotations(store: &DurableStore, before: i64) {
+    let told: i64 = store.metadata(Some(&METRIC))[0].1.help.parse().expect("a number");
+    assert!(told + 1 >= before, "metadata of {told}, {before} batches are acknowledged");
+    let exemplars = store.exemplars(&[], Interval::ALWAYS).expect("no regular expression");
+    let there: Vec<i64> = exemplars[0].exemplars.iter().map(|one| one.value as i64).collect();
+    assert!((0..before).all(|number| there.contains(&number)), "{there:?} of {before}");
+    let range = TimeRange { from: i64::MIN, to: at(before - 1).as_millis() };
+    for one in itom_metrics::Queryable::select(store, &[], range, &SelectHints::default()).expect("readable")
+    {
+        let starts: Vec<i64> = (0..before).map(|number| start(number).as_millis()).collect();
+        assert_eq!(one.samples.float_starts, starts);
+    }
+}
+
 const CHILD: &str = "ITOM_DURABLE_CHILD";
 
 /// Not a test of its own: the process that is killed. It says each batch that was acknowledged.
@@ -74,9 +110,14 @@ fn child_that_appends() {
     };
     let (store, _) = DurableStore::open(Path::new(&folder), DurableConfig::default()).expect("opens");
     let mut number = whole_batches(&store);
+    // The one that was being written when the process before was killed may lack what comes with it.
+    if number > 0 {
+        annotate(&store, number - 1).expect("appends");
+    }
     let mut out = std::io::stdout();
     loop {
         store.append(at(number), &batch(number)).expect("appends");
+        annotate(&store, number).expect("appends");
         writeln!(out, "acknowledged {number}").and_then(|()| out.flush()).expect("the parent listens");
         if number % 16 == 7 {
             store.flush().expect("flushes");
@@ -118,6 +159,7 @@ fn l9_a_kill_at_any_moment_loses_nothing_acknowledged() {
         let found = whole_batches(&store);
         assert!(found >= acknowledged, "round {round}: {found} of {acknowledged} batches are there");
         assert!(report.quarantined.is_empty(), "{report:?}");
+        check_annotations(&store, acknowledged);
     }
     assert!(acknowledged > 100);
 }
@@ -139,6 +181,7 @@ fn a_backup_opens_like_the_original_and_damage_in_it_is_found() {
     let (store, _) = DurableStore::open(&original, DurableConfig::default()).expect("opens");
     for number in 0..40 {
         store.append(at(number), &batch(number)).expect("appends");
+        annotate(&store, number).expect("appends");
         if number == 25 {
             store.flush().expect("flushes");
         }
@@ -148,6 +191,7 @@ fn a_backup_opens_like_the_original_and_damage_in_it_is_found() {
     restore(&copy, &restored).expect("restores");
     let (again, _) = DurableStore::open(&restored, DurableConfig::default()).expect("opens");
     assert_eq!(whole_batches(&again), 40);
+    check_annotations(&again, 40);
     for entry in std::fs::read_dir(&copy).expect("listed") {
         let path = entry.expect("an entry").path();
         let good = std::fs::read(&path).expect("read");

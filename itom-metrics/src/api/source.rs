@@ -65,7 +65,9 @@ pub trait Browsable: Queryable {
 
 impl Browsable for SeriesStore {
     fn labels(&self, matchers: &[LabelMatcher], range: TimeRange) -> Result<Vec<LabelSet>, QueryableError> {
-        Ok(self.labels_within(matchers, range))
+        let Some(conditions) = crate::queryable::conditions(matchers) else { return Ok(Vec::new()) };
+        let floor = self.floor.load(std::sync::atomic::Ordering::Relaxed);
+        Ok(self.labels_within(&conditions, (range.from.max(floor), range.to)))
     }
 
     fn described(&self, metric: Option<&str>) -> Vec<(MetricName, MetricMetadata)> {
@@ -102,7 +104,25 @@ impl Browsable for SeriesStore {
 }
 
 #[cfg(feature = "durable")]
-impl Browsable for crate::durable::DurableStore {}
+impl Browsable for crate::durable::DurableStore {
+    fn labels(&self, matchers: &[LabelMatcher], range: TimeRange) -> Result<Vec<LabelSet>, QueryableError> {
+        let Some(conditions) = crate::queryable::conditions(matchers) else { return Ok(Vec::new()) };
+        let found = self.labels_within(&conditions, (range.from, range.to));
+        Ok(found.map_err(|error| QueryableError::Unavailable(error.into()))?.into_iter().collect())
+    }
+
+    fn described(&self, metric: Option<&str>) -> Vec<(MetricName, MetricMetadata)> {
+        Browsable::described(self.memory(), metric)
+    }
+
+    fn exemplars_of(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+    ) -> Result<Vec<(LabelSet, Vec<Exemplar>)>, QueryableError> {
+        self.memory().exemplars_of(matchers, range)
+    }
+}
 impl Browsable for crate::MemorySeries {}
 
 /// A group of rules as the API shows it.

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use itom_core::{Labels, MetricName, Timestamp};
 
-use super::read::merged;
+use super::read::joined;
 use super::segment::{Cache, Segment, SegmentError, SegmentWriter};
 use super::store::{DurableStore, lock, segment_name, tombstone_name};
 use super::{DurableConfig, DurableError, doing, of_segment};
-use crate::Samples as _;
 
 /// Segments of like size that are merged at once.
 const MERGE: usize = 4;
@@ -106,7 +105,7 @@ impl DurableStore {
                 writer.add(series)
             })
             .map_err(failed)?;
-        let samples = writer.samples();
+        let (samples, newest) = (writer.samples(), writer.newest());
         if !writer.finish().map_err(failed)? {
             self.oldest.store(cut, Ordering::Relaxed);
             return Ok(0);
@@ -114,14 +113,20 @@ impl DurableStore {
         self.take_into_service(number)?;
         let mut log = lock(&self.writer);
         self.oldest.store(cut, Ordering::Relaxed);
+        self.memory.moving(newest);
         for (metric, labels, count) in &written {
             // A series that got older samples meanwhile stays as it is: readers see each time once, and the next step
             // finds it again.
-            if self.memory.cut_if(metric, labels, range, *count) != *count {
+            if self.memory.cut_moved(metric, labels, range, *count) != *count {
                 self.oldest.store(range.0, Ordering::Relaxed);
             }
         }
-        self.memory.maintain(Timestamp::from_micros(self.now.load(Ordering::Relaxed)));
+        // Before series that have nothing left leave: what of them came since a reader last looked is in the segment only.
+        self.change_past();
+        let expired = self.memory.apply_retention(Timestamp::from_micros(self.now.load(Ordering::Relaxed)));
+        if expired > 0 {
+            self.change_past();
+        }
         self.checkpoint(&mut log)?;
         Ok(samples)
     }
@@ -148,7 +153,9 @@ impl DurableStore {
                 continue;
             }
             bytes -= segment.bytes();
-            self.remove(number)?;
+            let removed = self.remove(number);
+            self.change_past();
+            removed?;
             expired += 1;
         }
         Ok(expired)
@@ -199,9 +206,10 @@ impl DurableStore {
             }
             Err((part, error)) => return Err(of_segment("merge", &segment_name(part), error)),
         }
-        for (part, _) in &parts {
-            self.remove(*part)?;
-        }
+        // Where two segments had different values for one time, another one of them may be the first now.
+        let removed = parts.iter().try_for_each(|(part, _)| self.remove(*part));
+        self.change_past();
+        removed?;
         Ok(parts.len() as u64)
     }
 
@@ -231,14 +239,10 @@ impl DurableStore {
                 let series =
                     segment.read(*place, (i64::MIN, i64::MAX), cache).map_err(|error| (*part, error))?;
                 *place += 1;
-                match (&mut whole, series) {
-                    (Some(whole), Some(series)) => {
-                        whole.samples = merged(std::mem::take(&mut whole.samples), series.samples);
-                        whole.histograms = merged(std::mem::take(&mut whole.histograms), series.histograms);
-                    }
-                    (None, Some(series)) => whole = Some(series),
-                    (_, None) => {}
-                }
+                whole = match (whole, series) {
+                    (Some(whole), Some(series)) => Some(joined(whole, series)),
+                    (whole, series) => whole.or(series),
+                };
             }
             if let Some(series) = whole {
                 writer.add(series).map_err(own)?;

@@ -9,14 +9,21 @@ use itom_core::{
 
 use crate::chunk::histogram::decode;
 use crate::code::{Put, Take};
-use crate::{NewHistogram, NewSample};
+use crate::store::Reach;
+use crate::{Exemplar, MetricMetadata, NewHistogram, NewSample, NewStart};
 
-/// The beginning of every log file: what it is, and its format.
-pub(super) const MAGIC: &[u8; 8] = b"itomlog\x01";
+/// The beginning of every log file: what it is, and its format. Format 1 had samples, histograms and deletes only.
+pub(super) const MAGIC: &[u8; 8] = b"itomlog\x02";
+/// The first format.
+const OLDEST: u8 = 1;
 
 const SAMPLES: u8 = 1;
 const DELETE: u8 = 2;
 const HISTOGRAMS: u8 = 3;
+const METADATA: u8 = 4;
+const EXEMPLARS: u8 = 5;
+const STARTS: u8 = 6;
+const STARTS_OF_ALL_LATER: u8 = 7;
 
 /// The most bytes of one record: a longer length is a defect of the file.
 const MAX_RECORD: usize = 1 << 28;
@@ -32,6 +39,12 @@ pub(super) enum Record {
     Histograms { now: Timestamp, histograms: Vec<NewHistogram> },
     /// The samples of series that fit, with `from <= time <= to`, were deleted.
     Delete { matchers: Vec<Matcher>, from: i64, to: i64 },
+    /// What is known about metrics.
+    Metadata(Vec<(MetricName, MetricMetadata)>),
+    /// Exemplars that were stored.
+    Exemplars(Vec<(MetricName, Labels, Exemplar)>),
+    /// Since when counters count.
+    Starts(Reach, Vec<NewStart>),
 }
 
 /// What a series is called.
@@ -80,6 +93,22 @@ impl Encoder {
         framed(out)
     }
 
+    /// A framed record of starts: of which series, from which sample on, since when; in milliseconds.
+    pub(super) fn starts<'a>(
+        &mut self,
+        reach: Reach,
+        starts: impl Iterator<Item = (Named<'a>, i64, i64)>,
+    ) -> Vec<u8> {
+        let mut out = vec![0; FRAME];
+        out.push(if reach == Reach::One { STARTS } else { STARTS_OF_ALL_LATER });
+        for ((metric, labels, kind, subject), at, start) in starts {
+            self.series(&mut out, metric, labels, kind, subject);
+            out.zigzag(at);
+            out.zigzag(start);
+        }
+        framed(out)
+    }
+
     fn series(
         &mut self,
         out: &mut Vec<u8>,
@@ -121,6 +150,35 @@ pub(super) fn delete(matchers: &[Matcher], from: i64, to: i64) -> Vec<u8> {
     framed(out)
 }
 
+/// A framed record of what is known about metrics.
+pub(super) fn metadata<'a>(all: impl Iterator<Item = (&'a MetricName, &'a MetricMetadata)>) -> Vec<u8> {
+    let mut out = vec![0; FRAME];
+    out.push(METADATA);
+    for (metric, about) in all {
+        out.text(metric.as_str());
+        for text in [&about.kind, &about.help, &about.unit] {
+            out.text(text);
+        }
+    }
+    framed(out)
+}
+
+/// A framed record of exemplars.
+pub(super) fn exemplars<'a>(
+    all: impl Iterator<Item = (&'a MetricName, &'a Labels, &'a Exemplar)>,
+) -> Vec<u8> {
+    let mut out = vec![0; FRAME];
+    out.push(EXEMPLARS);
+    for (metric, labels, exemplar) in all {
+        out.text(metric.as_str());
+        put_labels(&mut out, labels);
+        put_labels(&mut out, &exemplar.labels);
+        out.zigzag(exemplar.at.as_micros());
+        out.fixed64(exemplar.value.to_bits());
+    }
+    framed(out)
+}
+
 fn framed(mut record: Vec<u8>) -> Vec<u8> {
     let body = record.get(FRAME..).unwrap_or_default();
     let (length, sum) = (body.len() as u32, crc32fast::hash(body));
@@ -133,6 +191,10 @@ fn framed(mut record: Vec<u8>) -> Vec<u8> {
 pub(super) fn put_series(out: &mut Vec<u8>, metric: &MetricName, labels: &Labels, kind: SampleKind) {
     out.push(u8::from(kind == SampleKind::Counter));
     out.text(metric.as_str());
+    put_labels(out, labels);
+}
+
+fn put_labels(out: &mut Vec<u8>, labels: &Labels) {
     out.varint(labels.len() as u64);
     for (name, value) in labels.iter() {
         out.text(name.as_str());
@@ -140,14 +202,18 @@ pub(super) fn put_series(out: &mut Vec<u8>, metric: &MetricName, labels: &Labels
     }
 }
 
-fn take_series(take: &mut Take<'_>) -> Option<(MetricName, Labels, SampleKind)> {
-    let kind = kind(take.byte()?)?;
-    let metric = MetricName::new(take.text()?).ok()?;
+fn take_labels(take: &mut Take<'_>) -> Option<Labels> {
     let mut labels = LabelsBuilder::default();
     for _ in 0..take.count(2)? {
         labels = labels.set(LabelName::new(take.text()?).ok()?, take.text()?);
     }
-    Some((metric, labels.build(), kind))
+    Some(labels.build())
+}
+
+fn take_series(take: &mut Take<'_>) -> Option<(MetricName, Labels, SampleKind)> {
+    let kind = kind(take.byte()?)?;
+    let metric = MetricName::new(take.text()?).ok()?;
+    Some((metric, take_labels(take)?, kind))
 }
 
 pub(super) const fn kind(byte: u8) -> Option<SampleKind> {
@@ -203,6 +269,36 @@ impl Decoder {
                 }
                 Some(Record::Delete { matchers, from, to })
             }
+            METADATA => {
+                let mut all = Vec::new();
+                while !take.is_empty() {
+                    let metric = MetricName::new(take.text()?).ok()?;
+                    all.push((metric, MetricMetadata::new(take.text()?, take.text()?, take.text()?)));
+                }
+                Some(Record::Metadata(all))
+            }
+            EXEMPLARS => {
+                let mut all = Vec::new();
+                while !take.is_empty() {
+                    let metric = MetricName::new(take.text()?).ok()?;
+                    let (of, labels) = (take_labels(&mut take)?, take_labels(&mut take)?);
+                    let at = Timestamp::from_micros(take.zigzag()?);
+                    let value = f64::from_bits(take.fixed64()?);
+                    all.push((metric, of, Exemplar { labels, value, at }));
+                }
+                Some(Record::Exemplars(all))
+            }
+            kind @ (STARTS | STARTS_OF_ALL_LATER) => {
+                let reach = if kind == STARTS { Reach::One } else { Reach::AllLater };
+                let mut all = Vec::new();
+                while !take.is_empty() {
+                    let (metric, labels, _, _) = self.named(&mut take)?;
+                    let at = Timestamp::from_millis(take.zigzag()?);
+                    let start = Some(take.zigzag()?).filter(|start| *start != 0);
+                    all.push(NewStart { metric, labels, at, start: start.map(Timestamp::from_millis) });
+                }
+                Some(Record::Starts(reach, all))
+            }
             _ => None,
         }
     }
@@ -246,7 +342,7 @@ pub(super) fn replay(bytes: &[u8], mut each: impl FnMut(Record)) -> Replayed {
     let mut replayed = Replayed::default();
     let mut take = Take(bytes);
     match take.bytes(MAGIC.len()) {
-        Some(magic) if magic == MAGIC => {}
+        Some([name @ .., format]) if MAGIC.starts_with(name) && (OLDEST..=MAGIC[7]).contains(format) => {}
         Some(magic) if magic.starts_with(b"itomlog") && magic.last() > MAGIC.last() => {
             replayed.newer = true;
             return replayed;

@@ -3,13 +3,15 @@
 //! **What is promised**: when [`DurableStore::append`] has returned, the stored samples are on the disk (`fsync`; calls
 //! at the same time share one). After a crash at any moment everything acknowledged is there again; what was being
 //! written is there or not, never in part of a sample. A damaged segment is set aside under another name and the rest
-//! is served. A folder is open once at a time; a folder of a later format is refused.
+//! is served. A folder is open once at a time; a folder of a later format is refused, files of earlier ones are read and
+//! become the present one when they are written anew.
 //!
 //! **How**: new samples go to the log and to a [`SeriesStore`](crate::SeriesStore) in memory. [`DurableStore::compact`],
 //! which the driver calls every minute or so, moves what has become old into a segment, shortens the log, merges small
 //! segments into larger ones and applies retention. Columns in segments are compressed by
 //! [pco](https://github.com/pcodec/pcodec); series scraped together share their times.
 
+mod annotate;
 mod backup;
 mod compact;
 mod folder;

@@ -86,6 +86,9 @@ impl DurableStore {
         let mut memory_config = config.memory.clone();
         memory_config.retention = config.retention;
         let memory = SeriesStore::new(memory_config);
+        if let Some(newest) = segments.values().map(|segment: &Arc<Segment>| segment.range().1).max() {
+            memory.moving(newest);
+        }
         let mut replayer = Replayer { memory: &memory, report: &mut report, now: i64::MIN, oldest: i64::MAX };
         let mut torn = false;
         let last = logs.last().copied();
@@ -114,6 +117,7 @@ impl DurableStore {
             oldest: AtomicI64::new(oldest),
             now: AtomicI64::new(now),
             quarantined: AtomicU64::new(report.quarantined.len() as u64),
+            past: AtomicU64::new(0),
             _lock: file_lock,
         };
         if torn {
@@ -204,6 +208,18 @@ impl Replayer<'_> {
                 self.report.replayed_samples += report.stored;
                 self.report.refused_samples += report.refused_total();
             }
+            Record::Metadata(all) => {
+                for (metric, about) in all {
+                    self.memory.set_metadata(&metric, about);
+                }
+            }
+            Record::Exemplars(all) => {
+                for (metric, labels, exemplar) in all {
+                    self.memory.append_exemplar(&metric, &labels, exemplar);
+                }
+            }
+            // What is said of a sample that moved to a segment is there.
+            Record::Starts(reach, all) => self.memory.set_starts_noting(&all, reach, |_, _| {}),
             Record::Delete { matchers, from, to } => {
                 // The expressions compiled when they were written.
                 let _ = self.memory.delete_millis(&matchers, from, to);

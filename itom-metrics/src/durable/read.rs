@@ -1,6 +1,8 @@
 //! Reading memory and segments as one.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "api")]
+use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
 use itom_core::{
@@ -13,7 +15,7 @@ use super::{DurableError, doing};
 use crate::HistogramSeries;
 use crate::chunk::Raw;
 use crate::selector::Condition;
-use crate::store::{Scanned, millis_up};
+use crate::store::{Scanned, Starts, millis_up, times_of};
 
 /// Both in order of time; of two with the same time the one of `first` stays.
 pub(super) fn merged<T: Clone>(first: Vec<(i64, T)>, second: Vec<(i64, T)>) -> Vec<(i64, T)> {
@@ -31,6 +33,28 @@ pub(super) fn merged<T: Clone>(first: Vec<(i64, T)>, second: Vec<(i64, T)>) -> V
     }
     out.extend(second);
     out
+}
+
+/// One series of two parts; of two samples with the same time the one of `first` stays.
+pub(super) fn joined(first: Scanned, second: Scanned) -> Scanned {
+    let starts = if first.starts.is_empty() && second.starts.is_empty() {
+        Starts::default()
+    } else {
+        let of_first = times_of(&first.samples, &first.histograms);
+        let of_second = times_of(&second.samples, &second.histograms);
+        let start = |at: i64, part: &Scanned| (at, part.starts.at(at));
+        let mut all: BTreeMap<i64, i64> = of_second.into_iter().map(|at| start(at, &second)).collect();
+        all.extend(of_first.into_iter().map(|at| start(at, &first)));
+        let mut starts = Starts::default();
+        all.into_iter().for_each(|(at, since)| starts.push(at, since));
+        starts
+    };
+    Scanned {
+        samples: merged(first.samples, second.samples),
+        histograms: merged(first.histograms, second.histograms),
+        starts,
+        ..first
+    }
 }
 
 impl DurableStore {
@@ -83,10 +107,49 @@ impl DurableStore {
                 match found.entry((series.metric.clone(), series.labels.clone())) {
                     Entry::Vacant(place) => drop(place.insert(series)),
                     Entry::Occupied(mut place) => {
-                        let newer = std::mem::take(&mut place.get_mut().samples);
-                        place.get_mut().samples = merged(series.samples, newer);
-                        let newer = std::mem::take(&mut place.get_mut().histograms);
-                        place.get_mut().histograms = merged(series.histograms, newer);
+                        let have = place.get_mut();
+                        // What a series is about is what was said last.
+                        let (kind, subject) = (have.kind, have.subject);
+                        let newer = Scanned {
+                            samples: std::mem::take(&mut have.samples),
+                            histograms: std::mem::take(&mut have.histograms),
+                            starts: std::mem::take(&mut have.starts),
+                            ..have.clone()
+                        };
+                        *have = Scanned { kind, subject, ..joined(series, newer) };
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The labels of the series that fit all conditions and have samples with `from <= time <= to`. No value is read.
+    #[cfg(feature = "api")]
+    pub(crate) fn labels_within(
+        &self,
+        conditions: &[Condition],
+        (from, to): (i64, i64),
+    ) -> Result<BTreeSet<crate::LabelSet>, DurableError> {
+        // Memory first, as in `gather`.
+        let mut found: BTreeSet<_> = self.memory.labels_within(conditions, (from, to)).into_iter().collect();
+        for (number, segment) in self.segments() {
+            if segment.range().0 > to || segment.range().1 < from {
+                continue;
+            }
+            let mut cache = Cache::new();
+            for series in segment.matching(conditions) {
+                match segment.has_within(series, (from, to), &mut cache) {
+                    Ok(false) => {}
+                    Ok(true) => found.extend(
+                        segment
+                            .describe(series)
+                            .map(|(metric, labels, _)| crate::LabelSet::of_metric(&metric, &labels)),
+                    ),
+                    Err(SegmentError::Io(error)) => return Err(doing("read", segment.name())(error)),
+                    Err(_) => {
+                        self.quarantine(number);
+                        break;
                     }
                 }
             }

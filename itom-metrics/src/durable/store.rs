@@ -13,7 +13,7 @@ use super::log::{self, Encoder, MAGIC, Named};
 use super::segment::Segment;
 use super::{DurableConfig, DurableError, doing};
 use crate::selector::Condition;
-use crate::store::{Scanned, millis_up};
+use crate::store::{Reach, Scanned, millis_up};
 use crate::{AppendReport, NewHistogram, NewSample, Samples as _, SeriesStore, StoreStats};
 
 /// Samples of one record when the log is written anew.
@@ -74,6 +74,8 @@ pub struct DurableStore {
     /// The latest time that the store was told, in microseconds.
     pub(super) now: AtomicI64,
     pub(super) quarantined: AtomicU64,
+    /// How often the past changed otherwise than by a late sample.
+    pub(super) past: AtomicU64,
     /// Locked as long as the store is open.
     pub(super) _lock: Option<File>,
 }
@@ -269,13 +271,26 @@ impl DurableStore {
                 put(&encoder
                     .histograms(now, series.histograms.iter().map(|(at, bytes)| (name, *at, &**bytes))))?;
             }
-            if batch.len() >= CHECKPOINT_BATCH {
+            if batch.len() >= CHECKPOINT_BATCH || !series.starts.is_empty() {
                 put(&encoder.samples(now, batch.iter()))?;
                 batch.clear();
+            }
+            // After their samples: they are kept only with them.
+            if !series.starts.is_empty() {
+                let name: Named<'_> = (&series.metric, &series.labels, series.kind, series.subject);
+                put(&encoder
+                    .starts(Reach::AllLater, series.starts.0.iter().map(|(at, start)| (name, *at, *start))))?;
             }
             Ok::<(), DurableError>(())
         })?;
         put(&encoder.samples(now, batch.iter()))?;
+        let known = self.memory.metadata(None);
+        for some in known.chunks(CHECKPOINT_BATCH) {
+            put(&log::metadata(some.iter().map(|(metric, about)| (metric, about))))?;
+        }
+        for some in self.memory.all_exemplars().chunks(CHECKPOINT_BATCH) {
+            put(&log::exemplars(some.iter().map(|(metric, labels, one)| (metric, labels, one))))?;
+        }
         sink.sync().map_err(doing("sync", &unfinished))?;
         self.folder.rename(&unfinished, &name).map_err(doing("rename", &unfinished))?;
         self.folder.sync().map_err(doing("sync the folder of", &name))?;
@@ -307,11 +322,23 @@ impl DurableStore {
         }
         let (from, to) = (millis_up(range.from()), millis_up(range.to()).saturating_sub(1));
         let _exclusive = lock(&self.exclusive);
+        let removed = self.delete_millis(matchers, &conditions, (from, to));
+        // Also when it was done in part.
+        self.change_past();
+        removed
+    }
+
+    fn delete_millis(
+        &self,
+        matchers: &[Matcher],
+        conditions: &[Condition],
+        (from, to): (i64, i64),
+    ) -> Result<u64, DurableError> {
         for (number, segment) in self.segments() {
             if segment.range().0 > to || segment.range().1 < from {
                 continue;
             }
-            let found = segment.matching(&conditions);
+            let found = segment.matching(conditions);
             if found.is_empty() {
                 continue;
             }
@@ -327,7 +354,7 @@ impl DurableStore {
         }
         self.write(&mut writer, &log::delete(matchers, from, to))?;
         let ticket = writer.written;
-        let removed = self.memory.delete(matchers, range)?;
+        let removed = self.memory.delete_millis(matchers, from, to)?;
         drop(writer);
         self.wait_for_disk(ticket)?;
         Ok(removed)
@@ -336,6 +363,17 @@ impl DurableStore {
     /// What is not in a segment yet.
     pub(crate) const fn memory(&self) -> &SeriesStore {
         &self.memory
+    }
+
+    /// Says that something of the past changed: whoever follows series reads them anew. Said afterwards, so that who
+    /// read in between does it again.
+    pub(super) fn change_past(&self) {
+        self.past.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often something of the past changed otherwise than by a late sample.
+    pub(crate) fn past_changes(&self) -> u64 {
+        self.past.load(Ordering::Acquire)
     }
 
     pub(super) fn segments(&self) -> Vec<(u64, Arc<Segment>)> {
@@ -347,6 +385,7 @@ impl DurableStore {
     pub(super) fn quarantine(&self, number: u64) {
         let gone = self.segments.write().unwrap_or_else(PoisonError::into_inner).remove(&number);
         if gone.is_some() {
+            self.change_past();
             self.quarantined.fetch_add(1, Ordering::Relaxed);
             for name in [segment_name(number), tombstone_name(number)] {
                 // Whether the name can be changed or not: it is served no more, and found damaged again when opened.

@@ -27,6 +27,11 @@ impl Tombstones {
         stretches.insert(place, (from, to));
     }
 
+    /// Whether anything of a series was deleted.
+    pub(super) fn touches(&self, series: u32) -> bool {
+        self.0.contains_key(&series)
+    }
+
     pub(super) fn covers(&self, series: u32, at: i64) -> bool {
         self.0.get(&series).is_some_and(|stretches| {
             let after = stretches.partition_point(|stretch| stretch.0 <= at);

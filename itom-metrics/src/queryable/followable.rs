@@ -50,12 +50,14 @@ pub struct FollowedSeries {
 
 /// What happened to a series since a reader last looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a reader must handle both")]
+#[expect(clippy::exhaustive_enums, reason = "a reader must handle all")]
 pub enum Followed {
     /// Only newer samples came; they were added.
     Continued,
     /// A sample came that is older than the newest: what the reader has is void, and nothing was added.
     Revised,
+    /// Some of the samples are no longer at hand, and nothing was added: they are to be [selected](Queryable::select).
+    Elsewhere,
 }
 
 /// A store whose series can be followed.
@@ -74,11 +76,17 @@ pub trait Followable: Queryable {
     /// Samples before this time, in milliseconds, are gone. It never goes back.
     fn floor(&self) -> i64;
 
+    /// Samples up to this time, in milliseconds, may be of series that [`resolve`](Self::resolve) does not give: those are
+    /// only [selected](Queryable::select). Of what is later, each sample is of a series that it gives.
+    fn moved_through(&self) -> i64 {
+        i64::MIN
+    }
+
     /// The series that fit and may get samples, sorted by labels, whether they have any or not.
     fn resolve(&self, matchers: &[LabelMatcher]) -> Vec<FollowedSeries>;
 
-    /// Adds the samples of a series with `after < t <= through` to `out`, unless its past was revised. `revision` is
-    /// what the last call for the series left there, or what it was resolved with.
+    /// Adds the samples of a series with `after < t <= through` to `out`, unless its past was revised or some of them are
+    /// elsewhere. `revision` is what the last call for the series left there, or what it was resolved with.
     ///
     /// # Errors
     /// [`QueryableError`] when the store cannot be read.

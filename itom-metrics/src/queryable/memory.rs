@@ -266,7 +266,7 @@ impl Followable for MemorySeries {
 }
 
 /// Adds the samples of a stretch of time.
-fn copy_range(points: &Points, range: TimeRange, out: &mut Points) {
+pub(crate) fn copy_range(points: &Points, range: TimeRange, out: &mut Points) {
     let start_of = |starts: &[i64], index: usize| starts.get(index).copied().unwrap_or(0);
     let from = points.floats.partition_point(|point| point.t < range.from);
     for (index, FloatPoint { t, v }) in points.floats.iter().enumerate().skip(from) {

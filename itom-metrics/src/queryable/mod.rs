@@ -15,6 +15,7 @@ use itom_core::{BoxError, Classify, ErrorKind, Histogram, is_stale_nan};
 pub use followable::{Followable, Followed, FollowedSeries, SeriesHandle};
 pub use labels::{LabelSet, METRIC_NAME};
 pub use matcher::LabelMatcher;
+pub(crate) use memory::copy_range;
 pub use memory::{AppendError, MemorySeries};
 #[cfg(feature = "api")]
 pub(crate) use stored::conditions;

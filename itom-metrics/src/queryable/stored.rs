@@ -1,4 +1,4 @@
-//! The embedded stores read by PromQL, the one in memory followed too: floats and histograms, without start times.
+//! The embedded stores read and followed by PromQL.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use crate::chunk::Raw;
 use crate::chunk::histogram::decode;
 use crate::code::Take;
 use crate::selector::Condition;
-use crate::store::{Encoded, News, Scanned};
+use crate::store::{Encoded, News, Scanned, Starts};
 
 /// The conditions of matchers; `None` when nothing can fit, because a label is asked for that none can have.
 pub(crate) fn conditions(matchers: &[LabelMatcher]) -> Option<Vec<Condition>> {
@@ -35,9 +35,24 @@ fn histogram((t, bytes): Encoded) -> Option<HistogramPoint> {
     Some(HistogramPoint { t, h: Arc::new(decode(&mut Take(&bytes))?) })
 }
 
+/// Adds samples with the starts of their counters.
+fn extend(out: &mut Points, floats: Vec<Raw>, histograms: Vec<Encoded>, starts: &Starts) {
+    if starts.is_empty() && out.float_starts.is_empty() && out.histogram_starts.is_empty() {
+        out.floats.extend(floats.into_iter().map(float));
+        out.histograms.extend(histograms.into_iter().filter_map(histogram));
+        return;
+    }
+    for point in floats.into_iter().map(float) {
+        out.push_float(point.t, point.v, starts.at(point.t));
+    }
+    for HistogramPoint { t, h } in histograms.into_iter().filter_map(histogram) {
+        out.push_histogram(t, h, starts.at(t));
+    }
+}
+
 fn selected(series: Scanned) -> SelectedSeries {
-    let mut samples = Points::of_floats(series.samples.into_iter().map(float).collect());
-    samples.histograms = series.histograms.into_iter().filter_map(histogram).collect();
+    let mut samples = Points::default();
+    extend(&mut samples, series.samples, series.histograms, &series.starts);
     SelectedSeries { labels: LabelSet::of_metric(&series.metric, &series.labels), samples }
 }
 
@@ -45,11 +60,9 @@ fn selected(series: Scanned) -> SelectedSeries {
 fn tell(news: News, out: &mut Points) -> Followed {
     match news {
         News::Revised => return Followed::Revised,
-        News::One(sample) => out.floats.push(float(sample)),
-        News::Some(floats, histograms) => {
-            out.floats.extend(floats.into_iter().map(float));
-            out.histograms.extend(histograms.into_iter().filter_map(histogram));
-        }
+        News::Elsewhere => return Followed::Elsewhere,
+        News::One(sample) => out.push_float(sample.0, f64::from_bits(sample.1), 0),
+        News::Some(floats, histograms, starts) => extend(out, floats, histograms, &starts),
     }
     Followed::Continued
 }
@@ -125,7 +138,8 @@ impl Followable for SeriesStore {
         revision: &mut u64,
         out: &mut Points,
     ) -> Result<Followed, QueryableError> {
-        Ok(tell(self.news(series, after, through, revision), out))
+        let floor = self.floor.load(Ordering::Relaxed);
+        Ok(tell(self.news(series, (after, through), floor, revision), out))
     }
 }
 
@@ -148,5 +162,46 @@ impl Queryable for crate::durable::DurableStore {
         let mut found = Found::new(hints, u64::MAX);
         gathered.into_values().try_for_each(|series| found.add(series))?;
         Ok(found.sorted())
+    }
+
+    fn as_followable(&self) -> Option<&dyn Followable> {
+        Some(self)
+    }
+}
+
+/// Series are followed in memory, where whatever is new comes first. A series that was moved to a segment as a whole and
+/// goes on is another one to the followers: they read it anew.
+#[cfg(feature = "durable")]
+impl Followable for crate::durable::DurableStore {
+    fn series_generation(&self) -> u64 {
+        self.memory().came_and_went()
+    }
+
+    fn past_generation(&self) -> u64 {
+        self.past_changes()
+    }
+
+    fn floor(&self) -> i64 {
+        // Segments go as a whole, which changes the past generation.
+        i64::MIN
+    }
+
+    fn moved_through(&self) -> i64 {
+        self.memory().moved_through()
+    }
+
+    fn resolve(&self, matchers: &[LabelMatcher]) -> Vec<FollowedSeries> {
+        conditions(matchers).map_or_else(Vec::new, |conditions| self.memory().followed(&conditions))
+    }
+
+    fn follow(
+        &self,
+        series: &SeriesHandle,
+        after: i64,
+        through: i64,
+        revision: &mut u64,
+        out: &mut Points,
+    ) -> Result<Followed, QueryableError> {
+        Ok(tell(self.memory().news(series, (after, through), i64::MIN, revision), out))
     }
 }

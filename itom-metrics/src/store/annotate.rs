@@ -80,6 +80,20 @@ impl SeriesStore {
         fits
     }
 
+    /// Whether exactly this is known about a metric.
+    #[cfg(feature = "durable")]
+    pub(crate) fn knows(&self, metric: &MetricName, metadata: &MetricMetadata) -> bool {
+        let annotations = self.annotations.lock().unwrap_or_else(PoisonError::into_inner);
+        annotations.metadata.get(metric) == Some(metadata)
+    }
+
+    /// All exemplars, in order of arrival.
+    #[cfg(feature = "durable")]
+    pub(crate) fn all_exemplars(&self) -> Vec<(MetricName, Labels, Exemplar)> {
+        let annotations = self.annotations.lock().unwrap_or_else(PoisonError::into_inner);
+        annotations.exemplars.iter().cloned().collect()
+    }
+
     /// What is known about metrics, sorted by name; of one metric or of all.
     #[must_use]
     pub fn metadata(&self, metric: Option<&MetricName>) -> Vec<(MetricName, MetricMetadata)> {

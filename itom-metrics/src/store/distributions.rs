@@ -47,6 +47,10 @@ impl Distributions {
         self.all.last().map(|one| one.0)
     }
 
+    pub(super) fn oldest(&self) -> Option<i64> {
+        self.all.first().map(|one| one.0)
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -170,7 +174,7 @@ impl SeriesStore {
             release(&self.counts.memory, cost);
             return Err(Refusal::SampleLimit);
         }
-        let late = state.newest().is_some_and(|newest| at < newest);
+        let late = state.is_late(at);
         let inserted = state.histograms.get_or_insert_default().insert(at, Arc::clone(bytes));
         if late && inserted == Inserted::Stored {
             state.revised = state.revised.wrapping_add(1);

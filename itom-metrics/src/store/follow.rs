@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::series::Series;
-use super::{Encoded, SeriesStore};
+use super::{Encoded, SeriesStore, Starts, times_of};
 use crate::chunk::Raw;
 use crate::selector::Condition;
 use crate::{FollowedSeries, LabelSet, SeriesHandle};
@@ -15,8 +15,10 @@ pub(crate) enum News {
     Revised,
     /// One float, the ordinary case.
     One(Raw),
-    /// Floats and histograms.
-    Some(Vec<Raw>, Vec<Encoded>),
+    /// Floats and histograms, and when their counters began.
+    Some(Vec<Raw>, Vec<Encoded>, Starts),
+    /// What is later than the reader has seen was moved out of memory.
+    Elsewhere,
 }
 
 impl SeriesStore {
@@ -29,6 +31,12 @@ impl SeriesStore {
     /// How often samples were deleted.
     pub(crate) fn deleted(&self) -> u64 {
         self.deletions.load(Ordering::Acquire)
+    }
+
+    /// Up to which time samples may have been moved out of memory.
+    #[cfg(feature = "durable")]
+    pub(crate) fn moved_through(&self) -> i64 {
+        self.moved.load(Ordering::Acquire)
     }
 
     /// The series that fit, sorted by labels.
@@ -44,27 +52,42 @@ impl SeriesStore {
         series
     }
 
-    /// The samples of a series with `after < time <= through`.
-    pub(crate) fn news(&self, handle: &SeriesHandle, after: i64, through: i64, revision: &mut u64) -> News {
-        let none = News::Some(Vec::new(), Vec::new());
+    /// The samples of a series with `after < time <= through` that are not before the floor.
+    pub(crate) fn news(
+        &self,
+        handle: &SeriesHandle,
+        (after, through): (i64, i64),
+        floor: i64,
+        revision: &mut u64,
+    ) -> News {
+        let none = News::Some(Vec::new(), Vec::new(), Starts::default());
         let Some(series) = handle.get::<Series>() else { return none };
         let state = series.lock();
         if u64::from(state.revised) != *revision {
             *revision = u64::from(state.revised);
             return News::Revised;
         }
+        if state.moved > after {
+            return News::Elsewhere;
+        }
         if state.newest().is_none_or(|newest| newest <= after) {
             return none;
         }
-        let from = after.saturating_add(1).max(self.floor.load(Ordering::Relaxed));
+        let from = after.saturating_add(1).max(floor);
         if state.histograms.is_none()
+            && state.starts.is_none()
             && let Some(newest) = state.body.only_after(after).filter(|newest| newest.0 >= from)
         {
             return if newest.0 <= through { News::One(newest) } else { none };
         }
         let (snapshot, histograms) =
             (state.body.snapshot(from, through), state.histograms_within(from, through));
+        let starts = state.starts.clone();
         drop(state);
-        News::Some(snapshot.read(from, through), histograms)
+        let samples = snapshot.read(from, through);
+        let starts = starts.map_or_else(Starts::default, |starts| {
+            starts.of_times(times_of(&samples, &histograms).into_iter())
+        });
+        News::Some(samples, histograms, starts)
     }
 }

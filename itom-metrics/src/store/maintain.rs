@@ -11,15 +11,21 @@ use super::{SeriesStore, millis_up, read, write};
 
 impl SeriesStore {
     /// Hides what is older than the retention at once, frees runs that are old as a whole, and removes series and
-    /// metrics that have nothing left. The horizon never moves back, whatever `now` says.
-    pub(super) fn apply_retention(&self, now: Timestamp) {
+    /// metrics that have nothing left. The horizon never moves back, whatever `now` says. How many samples went.
+    pub(crate) fn apply_retention(&self, now: Timestamp) -> usize {
         let floor = millis_up(now - self.config.retention);
         let floor = self.floor.fetch_max(floor, Ordering::Relaxed).max(floor);
         let metrics: Vec<_> =
             read(&self.metrics).iter().map(|(name, metric)| (name.clone(), metric.clone())).collect();
+        let mut expired = 0;
         for (name, metric) in metrics {
             let all = read(&metric.index).all().to_vec();
-            let any_empty = all.iter().fold(false, |any, series| self.expire(series, floor) | any);
+            let mut any_empty = false;
+            for series in &all {
+                let (samples, empty) = self.expire(series, floor);
+                expired += samples;
+                any_empty |= empty;
+            }
             if !any_empty {
                 continue;
             }
@@ -42,10 +48,11 @@ impl SeriesStore {
                 }
             }
         }
+        expired
     }
 
-    /// Frees old runs; whether nothing is left.
-    fn expire(&self, series: &Series, floor: i64) -> bool {
+    /// Frees old runs; how many samples went, and whether nothing is left.
+    fn expire(&self, series: &Series, floor: i64) -> (usize, bool) {
         let mut state = series.lock();
         let before = state.heap_bytes();
         let expired = state.expire(floor);
@@ -55,7 +62,7 @@ impl SeriesStore {
             release(&self.counts.samples, expired);
             add(&self.counts.expired, expired);
         }
-        state.is_empty()
+        (expired, state.is_empty())
     }
 
     fn forget(&self, series: &Series) {

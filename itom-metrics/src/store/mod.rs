@@ -11,6 +11,7 @@ mod maintain;
 mod read;
 mod scan;
 mod series;
+mod starts;
 mod stats;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,8 @@ pub use self::read::{InstantSample, MetricInfo, SeriesInfo};
 pub use self::scan::HistogramSeries;
 pub(crate) use self::scan::Scanned;
 pub use self::series::SeriesRef;
+pub use self::starts::NewStart;
+pub(crate) use self::starts::{Reach, Starts, times_of};
 pub use self::stats::StoreStats;
 
 /// One sample to be stored.
@@ -138,6 +141,8 @@ pub struct SeriesStore {
     pub(crate) floor: AtomicI64,
     /// How often samples were deleted.
     deletions: AtomicU64,
+    /// Samples up to this time may have been moved out of memory, also of series that are made only now.
+    moved: AtomicI64,
 }
 
 impl fmt::Debug for SeriesStore {
@@ -173,6 +178,7 @@ impl SeriesStore {
             annotations: Mutex::default(),
             floor: AtomicI64::new(i64::MIN),
             deletions: AtomicU64::new(0),
+            moved: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -282,7 +288,7 @@ impl SeriesStore {
             release(&self.counts.memory, worst);
             return Err(Refusal::SampleLimit);
         }
-        let late = state.newest().is_some_and(|newest| at < newest);
+        let late = state.is_late(at);
         let inserted = state.body.insert((at, value.to_bits()));
         if late && inserted == Inserted::Stored {
             state.revised = state.revised.wrapping_add(1);
@@ -381,7 +387,8 @@ impl SeriesStore {
         }
         let (labels, added) = self.interner.lock().unwrap_or_else(PoisonError::into_inner).intern(labels);
         release(&self.counts.memory, texts - added);
-        let series = Arc::new(Series::new(metric.clone(), labels, kind, subject));
+        let moved = self.moved.load(Ordering::Acquire);
+        let series = Arc::new(Series::new(metric.clone(), labels, kind, subject, moved));
         index.insert(Arc::clone(&series));
         add(&self.counts.series_created, 1);
         Ok(series)

@@ -10,7 +10,8 @@ use itom_core::{
 
 use super::Encoded;
 use super::index::Index;
-use super::series::Series;
+use super::series::{Series, State};
+use super::starts::{Starts, times_of};
 use super::stats::{add, release};
 use super::{Metric, SeriesStore, millis_up, read};
 use crate::chunk::Raw;
@@ -50,6 +51,7 @@ pub(crate) struct Scanned {
     pub(crate) subject: Option<CiId>,
     pub(crate) samples: Vec<Raw>,
     pub(crate) histograms: Vec<Encoded>,
+    pub(crate) starts: Starts,
 }
 
 impl SeriesStore {
@@ -85,32 +87,35 @@ impl SeriesStore {
         mut each: impl FnMut(Scanned) -> Result<(), E>,
     ) -> Result<(), E> {
         for series in self.series_matching(conditions) {
-            let (snapshot, histograms, subject) = {
+            let (snapshot, histograms, subject, starts) = {
                 let state = series.lock();
-                (state.body.snapshot(from, to), state.histograms_within(from, to), state.subject)
+                let (snapshot, histograms) =
+                    (state.body.snapshot(from, to), state.histograms_within(from, to));
+                (snapshot, histograms, state.subject, state.starts.clone())
             };
             let samples = snapshot.read(from, to);
+            let starts = starts.map_or_else(Starts::default, |starts| {
+                starts.of_times(times_of(&samples, &histograms).into_iter())
+            });
             if !samples.is_empty() || !histograms.is_empty() {
                 let (metric, labels) = (series.metric().clone(), series.labels().clone());
-                each(Scanned { metric, labels, kind: series.kind(), subject, samples, histograms })?;
+                each(Scanned { metric, labels, kind: series.kind(), subject, samples, histograms, starts })?;
             }
         }
         Ok(())
     }
 
-    /// Labels of each series that fits and has samples in the range; none is decoded that need not be.
+    /// Labels of each series that fits and has samples with `from <= time <= to`; none is decoded that need not be.
     #[cfg(feature = "api")]
     pub(crate) fn labels_within(
         &self,
-        matchers: &[crate::LabelMatcher],
-        range: crate::TimeRange,
+        conditions: &[Condition],
+        (from, to): (i64, i64),
     ) -> Vec<crate::LabelSet> {
-        let from = range.from.max(self.floor.load(std::sync::atomic::Ordering::Relaxed));
-        let Some(conditions) = crate::queryable::conditions(matchers) else { return Vec::new() };
-        let mut found = self.series_matching(&conditions);
+        let mut found = self.series_matching(conditions);
         found.retain(|series| {
             let state = series.lock();
-            state.body.latest(from, range.to).is_some() || !state.histograms_within(from, range.to).is_empty()
+            state.body.latest(from, to).is_some() || !state.histograms_within(from, to).is_empty()
         });
         found.iter().map(|series| crate::LabelSet::of_metric(series.metric(), series.labels())).collect()
     }
@@ -153,9 +158,17 @@ impl SeriesStore {
         series.iter().map(|one| (one.metric().clone(), one.labels().clone())).collect()
     }
 
-    /// Removes the samples of one series with `from <= time <= to` if they are exactly so many; how many went.
+    /// Says that samples up to this time are about to be moved out of memory: series that are made from now on may have
+    /// had such.
     #[cfg(feature = "durable")]
-    pub(crate) fn cut_if(
+    pub(crate) fn moving(&self, through: i64) {
+        self.moved.fetch_max(through, std::sync::atomic::Ordering::AcqRel);
+    }
+
+    /// Removes the samples of one series with `from <= time <= to`, which were moved, if they are exactly so many; how
+    /// many went.
+    #[cfg(feature = "durable")]
+    pub(crate) fn cut_moved(
         &self,
         metric: &MetricName,
         labels: &Labels,
@@ -164,17 +177,22 @@ impl SeriesStore {
     ) -> usize {
         let Some(entry) = read(&self.metrics).get(metric).cloned() else { return 0 };
         let Some(series) = read(&entry.index).get(labels).cloned() else { return 0 };
-        self.cut(&series, from, to, Some(count))
-    }
-
-    fn cut(&self, series: &Series, from: i64, to: i64, only_if: Option<usize>) -> usize {
         let mut state = series.lock();
-        if let Some(count) = only_if
-            && state.body.snapshot(from, to).read(from, to).len() + state.histograms_within(from, to).len()
-                != count
-        {
+        let floats = state.body.snapshot(from, to).read(from, to);
+        let histograms = state.histograms_within(from, to);
+        if floats.len() + histograms.len() != count {
             return 0;
         }
+        let newest = floats.last().map(|one| one.0).max(histograms.last().map(|one| one.0));
+        state.moved = state.moved.max(newest.unwrap_or(i64::MIN));
+        self.cut_locked(&mut state, from, to)
+    }
+
+    fn cut(&self, series: &Series, from: i64, to: i64) -> usize {
+        self.cut_locked(&mut series.lock(), from, to)
+    }
+
+    fn cut_locked(&self, state: &mut State, from: i64, to: i64) -> usize {
         let before = state.heap_bytes();
         let removed = state.cut(from, to);
         let after = state.heap_bytes();
@@ -246,7 +264,7 @@ impl SeriesStore {
     ) -> Result<u64, EvaluateError> {
         let conditions = matchers.iter().map(Condition::new).collect::<Result<Vec<_>, _>>()?;
         let series = self.series_matching(&conditions);
-        let removed = series.iter().map(|one| self.cut(one, from, to, None) as u64).sum();
+        let removed = series.iter().map(|one| self.cut(one, from, to) as u64).sum();
         self.deletions.fetch_add(1, std::sync::atomic::Ordering::Release);
         Ok(removed)
     }

@@ -6,6 +6,7 @@ use itom_core::{CiId, LabelName, Labels, MetricName, SampleKind, Text};
 
 use super::body::Body;
 use super::distributions::{Distributions, Encoded};
+use super::starts::Starts;
 
 /// One series: what it is called never changes, what it holds is behind its own lock.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub(super) struct Series {
     metric: MetricName,
     labels: Labels,
     kind: SampleKind,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
 }
 
 /// What changes about a series.
@@ -28,6 +29,10 @@ pub(super) struct State {
     pub(super) retired: bool,
     /// How often a sample came that was older than the newest.
     pub(super) revised: u32,
+    /// Samples up to this time may have been moved out of memory; `i64::MIN` when none was.
+    pub(super) moved: i64,
+    /// Most series are told none.
+    pub(super) starts: Option<Box<Starts>>,
 }
 
 impl State {
@@ -35,6 +40,11 @@ impl State {
     pub(super) fn newest(&self) -> Option<i64> {
         let histogram = self.histograms.as_ref().and_then(|all| all.newest());
         self.body.newest().map(|(at, _)| at).max(histogram)
+    }
+
+    /// Whether a sample of this time is older than one that a reader may have seen.
+    pub(super) fn is_late(&self, at: i64) -> bool {
+        at < self.moved || self.newest().is_some_and(|newest| at < newest)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -51,7 +61,29 @@ impl State {
 
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.body.heap_bytes() + self.histograms.as_ref().map_or(0, |all| all.heap_bytes())
+        let starts = self.starts.as_ref().map_or(0, |starts| starts.heap_bytes());
+        self.body.heap_bytes() + self.histograms.as_ref().map_or(0, |all| all.heap_bytes()) + starts
+    }
+
+    /// The oldest time.
+    fn oldest(&self) -> Option<i64> {
+        let histogram = self.histograms.as_ref().and_then(|all| all.oldest());
+        [self.body.oldest(), histogram].into_iter().flatten().min()
+    }
+
+    /// The time of the sample after one.
+    pub(super) fn after(&self, at: i64) -> Option<i64> {
+        let from = at.saturating_add(1);
+        let float = self.body.snapshot(from, i64::MAX).read(from, i64::MAX).first().map(|one| one.0);
+        let histogram = self.histograms_within(from, i64::MAX).first().map(|one| one.0);
+        [float, histogram].into_iter().flatten().min()
+    }
+
+    fn prune_starts(&mut self) {
+        let oldest = self.oldest().unwrap_or(i64::MAX);
+        if let Some(starts) = &mut self.starts {
+            starts.prune(oldest);
+        }
     }
 
     /// Removes what has `from <= time <= to`; how many samples went.
@@ -60,7 +92,9 @@ impl State {
         if self.histograms.as_ref().is_some_and(|all| all.is_empty()) {
             self.histograms = None;
         }
-        self.body.cut(from, to) + histograms
+        let removed = self.body.cut(from, to) + histograms;
+        self.prune_starts();
+        removed
     }
 
     /// Drops what ends before `floor`; how many samples went.
@@ -69,13 +103,23 @@ impl State {
         if self.histograms.as_ref().is_some_and(|all| all.is_empty()) {
             self.histograms = None;
         }
-        self.body.expire(floor) + histograms
+        let removed = self.body.expire(floor) + histograms;
+        if removed > 0 {
+            self.prune_starts();
+        }
+        removed
     }
 }
 
 impl Series {
-    pub(super) fn new(metric: MetricName, labels: Labels, kind: SampleKind, subject: Option<CiId>) -> Self {
-        let body = State { subject, ..State::default() };
+    pub(super) fn new(
+        metric: MetricName,
+        labels: Labels,
+        kind: SampleKind,
+        subject: Option<CiId>,
+        moved: i64,
+    ) -> Self {
+        let body = State { subject, moved, ..State::default() };
         Self { metric, labels, kind, state: Mutex::new(body) }
     }
 

@@ -7,8 +7,12 @@ mod write;
 pub(super) use read::{Cache, Segment};
 pub(super) use write::SegmentWriter;
 
-/// The beginning of every segment: what it is, and its format.
-pub(super) const MAGIC: &[u8; 8] = b"itomseg\x01";
+/// The beginning of every segment: what it is, and its format. Format 1 had no starts of counters.
+pub(super) const MAGIC: &[u8; 8] = b"itomseg\x02";
+/// The first format.
+const OLDEST: u8 = 1;
+/// A series with this flag has starts.
+const STARTS: u8 = 4;
 /// Offset, length and checksum of the index, checksum of these.
 const FOOTER: usize = 8 + 8 + 4 + 4;
 

@@ -10,11 +10,11 @@ use super::super::folder::{Folder, Source};
 use super::super::log::kind;
 use super::super::tombstone::Tombstones;
 use super::values::{CHUNK_MAX, decode, decode_times};
-use super::{FOOTER, MAGIC, Piece, SegmentError};
+use super::{FOOTER, MAGIC, OLDEST, Piece, STARTS, SegmentError};
 use crate::chunk::Raw;
 use crate::code::Take;
 use crate::selector::{Condition, Test};
-use crate::store::{Encoded, Scanned};
+use crate::store::{Encoded, Scanned, Starts, times_of};
 
 #[derive(Debug)]
 struct Chunk {
@@ -30,6 +30,8 @@ struct Entry {
     labels: Box<[(u32, u32)]>,
     chunks: Box<[Chunk]>,
     distributions: Box<[(u32, Piece)]>,
+    /// Few series have any.
+    starts: Option<Box<Starts>>,
 }
 
 /// Series by label and value, both by number; made when first asked for, so that opening is fast.
@@ -64,6 +66,20 @@ fn piece(take: &mut Take<'_>, end: u64) -> Option<Piece> {
     Some(Piece { offset, length, sum: take.fixed32()? })
 }
 
+/// The starts of a series, in order of time.
+fn starts(take: &mut Take<'_>) -> Option<Starts> {
+    let mut starts = Starts::default();
+    let mut at = 0_i64;
+    for _ in 0..take.count(2)? {
+        at = at.wrapping_add(take.zigzag()?);
+        if starts.0.last().is_some_and(|last| last.0 >= at) {
+            return None;
+        }
+        starts.0.push((at, at.wrapping_sub(take.zigzag()?)));
+    }
+    Some(starts)
+}
+
 impl Segment {
     /// Reads and checks the index.
     pub(in crate::durable) fn open(folder: &dyn Folder, name: &str) -> Result<Self, SegmentError> {
@@ -72,7 +88,8 @@ impl Segment {
         let corrupt = SegmentError::Corrupt;
         let data_end = bytes.checked_sub(FOOTER as u64).ok_or(corrupt("it is too short"))?;
         let magic = source.read_at(0, MAGIC.len().min(bytes as usize))?;
-        if magic != MAGIC {
+        let known = |format: &u8| (OLDEST..=MAGIC[7]).contains(format);
+        if !magic.split_last().is_some_and(|(format, name)| name == b"itomseg" && known(format)) {
             return Err(match magic.split_last() {
                 Some((version, b"itomseg")) if Some(version) > MAGIC.last() => SegmentError::Newer(*version),
                 _ => corrupt("it does not begin like a segment"),
@@ -148,6 +165,7 @@ impl Segment {
                 distributions.push((count, piece(take, end)?));
             }
             let (chunks, distributions) = (chunks.into(), distributions.into());
+            let starts = if flags & STARTS == 0 { None } else { Some(Box::new(starts(take)?)) };
             self.series.push(Entry {
                 metric,
                 kind: kind(flags & 1)?,
@@ -155,6 +173,7 @@ impl Segment {
                 labels,
                 chunks,
                 distributions,
+                starts,
             });
         }
         take.is_empty().then_some(())
@@ -272,6 +291,41 @@ impl Segment {
         }
     }
 
+    fn times(&self, number: u32, cache: &mut Cache) -> Result<Arc<Vec<i64>>, SegmentError> {
+        if let Some(times) = cache.get(&number) {
+            return Ok(Arc::clone(times));
+        }
+        let senseless = SegmentError::Corrupt("times do not make sense");
+        let Some((piece, count)) = self.times.get(number as usize) else { return Err(senseless) };
+        let times = Arc::new(decode_times(&self.checked(*piece)?, *count as usize).ok_or(senseless)?);
+        cache.insert(number, Arc::clone(&times));
+        Ok(times)
+    }
+
+    /// Whether a series has samples with `from <= time <= to` that are not deleted. No value is read, and where all of
+    /// the segment lies within, no time either.
+    pub(in crate::durable) fn has_within(
+        &self,
+        number: u32,
+        (from, to): (i64, i64),
+        cache: &mut Cache,
+    ) -> Result<bool, SegmentError> {
+        let Some(entry) = self.series.get(number as usize) else { return Ok(false) };
+        let tombstones = self.tombstones();
+        if from <= self.range.0 && self.range.1 <= to && !tombstones.touches(number) {
+            return Ok(true);
+        }
+        for chunk in &entry.chunks {
+            let times = self.times(chunk.times, cache)?;
+            let start = times.partition_point(|at| *at < from);
+            let mut within = times.iter().skip(start).take_while(|at| **at <= to);
+            if within.any(|at| !tombstones.covers(number, *at)) {
+                return Ok(true);
+            }
+        }
+        Ok(!self.histograms(number, entry, (from, to), &tombstones)?.is_empty())
+    }
+
     /// A series with its samples with `from <= time <= to` that are not deleted.
     pub(in crate::durable) fn read(
         &self,
@@ -284,18 +338,7 @@ impl Segment {
         let tombstones = self.tombstones();
         let mut samples: Vec<Raw> = Vec::new();
         for chunk in &entry.chunks {
-            let times = match cache.get(&chunk.times) {
-                Some(times) => Arc::clone(times),
-                None => {
-                    let Some((piece, count)) = self.times.get(chunk.times as usize) else {
-                        return Err(senseless);
-                    };
-                    let times = decode_times(&self.checked(*piece)?, *count as usize);
-                    let times = Arc::new(times.ok_or(SegmentError::Corrupt("times do not make sense"))?);
-                    cache.insert(chunk.times, Arc::clone(&times));
-                    times
-                }
-            };
+            let times = self.times(chunk.times, cache)?;
             let (start, end) =
                 (times.partition_point(|at| *at < from), times.partition_point(|at| *at <= to));
             if start >= end {
@@ -317,6 +360,9 @@ impl Segment {
         if !ascending {
             return Err(senseless);
         }
+        let starts = entry.starts.as_ref().map_or_else(Starts::default, |starts| {
+            starts.of_times(times_of(&samples, &histograms).into_iter())
+        });
         let unnamed = |_| SegmentError::Corrupt("a name is not one");
         let mut labels = LabelsBuilder::default();
         for (name, value) in &entry.labels {
@@ -330,6 +376,7 @@ impl Segment {
             subject: entry.subject,
             samples,
             histograms,
+            starts,
         }))
     }
 

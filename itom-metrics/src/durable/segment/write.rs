@@ -8,7 +8,7 @@ use itom_core::{SampleKind, Text};
 
 use super::super::folder::{Folder, Sink, UNFINISHED};
 use super::values::{CHUNK_MAX, encode, encode_times};
-use super::{MAGIC, Piece, SegmentError};
+use super::{MAGIC, Piece, STARTS, SegmentError};
 use crate::code::Put;
 use crate::store::Scanned;
 
@@ -69,6 +69,11 @@ impl SegmentWriter {
     /// How many samples it holds so far.
     pub(in crate::durable) const fn samples(&self) -> u64 {
         self.samples
+    }
+
+    /// The newest time so far.
+    pub(in crate::durable) fn newest(&self) -> i64 {
+        self.range.map_or(i64::MIN, |range| range.1)
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<Piece, SegmentError> {
@@ -172,7 +177,8 @@ impl SegmentWriter {
         out.varint(self.entries.len() as u64);
         for Entry { series, chunks, distributions } in &self.entries {
             let counter = u8::from(series.kind == SampleKind::Counter);
-            out.push(counter | u8::from(series.subject.is_some()) << 1);
+            let starts = if series.starts.is_empty() { 0 } else { STARTS };
+            out.push(counter | u8::from(series.subject.is_some()) << 1 | starts);
             if let Some(subject) = series.subject {
                 out.extend_from_slice(subject.as_bytes());
             }
@@ -191,6 +197,15 @@ impl SegmentWriter {
             for (count, piece) in distributions {
                 out.varint(u64::from(*count));
                 put_piece(&mut out, piece);
+            }
+            if starts == STARTS {
+                out.varint(series.starts.0.len() as u64);
+                let mut before = 0_i64;
+                for (at, start) in &series.starts.0 {
+                    out.zigzag(at.wrapping_sub(before));
+                    out.zigzag(at.wrapping_sub(*start));
+                    before = *at;
+                }
             }
         }
         out

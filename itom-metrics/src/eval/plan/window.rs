@@ -5,6 +5,7 @@ use std::sync::Arc;
 use itom_core::Text;
 
 use crate::promql::ast::{Matcher, Shift, VectorSelector};
+use crate::queryable::copy_range;
 use crate::{
     Followable, Followed, LabelMatcher, Points, QueryableError, SelectHints, SelectedSeries, SeriesHandle,
     TimeRange,
@@ -97,10 +98,10 @@ impl Kept {
         let through = self.covered.map_or(range.to, |covered| covered.to.max(range.to));
         let past = store.past_generation();
         match self.covered.filter(|covered| covered.from <= range.from && self.past_generation == past) {
-            Some(covered) => self.advance(store, TimeRange { from: covered.from, to: through })?,
-            None => {
+            Some(covered)
+                if self.advance(store, TimeRange { from: covered.from, to: through }, covered.to)? => {}
+            _ => {
                 let from = self.covered.map_or(range.from, |covered| covered.from.min(range.from));
-                self.past_generation = past;
                 self.load(store, TimeRange { from, to: through })?;
             }
         }
@@ -110,6 +111,7 @@ impl Kept {
     /// Reads everything.
     fn load(&mut self, store: &dyn Followable, range: TimeRange) -> Result<(), QueryableError> {
         self.covered = None;
+        self.past_generation = store.past_generation();
         self.floor = store.floor();
         self.series_generation = store.series_generation();
         let followed = store.resolve(&self.matchers);
@@ -136,69 +138,181 @@ impl Kept {
         self.places = places;
         self.series = Arc::new(series);
         self.covered = Some(range);
-        // What came between the two readings, and what was revised before the first.
-        self.advance(store, range)
+        // What came between the two readings, and what was revised before the first. Should the past change meanwhile, the
+        // next tick reads again.
+        self.advance(store, range, range.to).map(drop)
     }
 
-    /// Reads what is new.
-    fn advance(&mut self, store: &dyn Followable, range: TimeRange) -> Result<(), QueryableError> {
+    /// Reads what is new since all until `seen` was read; `false` when the past changed meanwhile.
+    fn advance(
+        &mut self,
+        store: &dyn Followable,
+        range: TimeRange,
+        seen: i64,
+    ) -> Result<bool, QueryableError> {
         let generation = store.series_generation();
+        let mut elsewhere = Vec::new();
         if generation != self.series_generation {
-            self.resolve(store, range);
+            elsewhere = self.resolve(store, range);
             self.series_generation = generation;
         }
+        // What was moved away before the series were resolved was said to change the past before that.
+        let settled = store.past_generation() == self.past_generation;
+        // Where the new stretch of time is one that samples were moved away from, series may have them that are not
+        // followed.
+        let moved = range.to > seen && store.moved_through() > seen;
+        let through = if moved { seen } else { range.to };
         let floor = store.floor();
         let trim = floor > self.floor && floor > range.from;
         self.floor = floor;
         let before = range.from.saturating_sub(1);
         // Should reading fail half-way, all is read anew the next time.
         self.covered = None;
-        for (one, place) in Arc::make_mut(&mut self.series).iter_mut().zip(&mut self.places) {
+        let series = Arc::make_mut(&mut self.series).iter_mut();
+        for (number, (one, place)) in series.zip(&mut self.places).enumerate() {
             if trim {
                 forget(&mut one.samples, floor);
             }
             let Some(handle) = &place.handle else { continue };
             let mut after = place.newest.max(before);
-            while store.follow(handle, after, range.to, &mut place.revision, &mut one.samples)?
-                == Followed::Revised
-            {
-                one.samples = Points::default();
-                after = before;
+            loop {
+                match store.follow(handle, after, through, &mut place.revision, &mut one.samples)? {
+                    Followed::Continued => break,
+                    Followed::Revised => {
+                        one.samples = Points::default();
+                        after = before;
+                    }
+                    Followed::Elsewhere => {
+                        elsewhere.push((number, after));
+                        break;
+                    }
+                }
             }
             place.newest = place.newest.max(newest(&one.samples));
         }
+        if !elsewhere.is_empty() {
+            elsewhere.sort_unstable();
+            self.fetch(store, &elsewhere, through)?;
+        }
+        if moved {
+            let stretch = TimeRange { from: seen.saturating_add(1), to: range.to };
+            let selected = store.select(&self.matchers, stretch, &SelectHints::default())?;
+            self.join(selected, stretch);
+        }
         self.covered = Some(range);
+        Ok(settled)
+    }
+
+    /// Adds samples that are later than those that are there, also of series that are not there yet.
+    fn join(&mut self, selected: Vec<SelectedSeries>, stretch: TimeRange) {
+        let places = std::mem::take(&mut self.places);
+        let series = std::mem::take(Arc::make_mut(&mut self.series));
+        let mut selected = selected.into_iter().peekable();
+        let mut joined: Vec<(Place, SelectedSeries)> = Vec::with_capacity(series.len());
+        let alone = |one: SelectedSeries| {
+            let newest = newest(&one.samples);
+            (Place { handle: None, revision: 0, newest }, one)
+        };
+        for (mut place, mut one) in places.into_iter().zip(series) {
+            while let Some(before) = selected.next_if(|other| other.labels < one.labels) {
+                joined.push(alone(before));
+            }
+            if let Some(more) = selected.next_if(|other| other.labels == one.labels) {
+                copy_range(&more.samples, stretch, &mut one.samples);
+                place.newest = place.newest.max(newest(&one.samples));
+            }
+            joined.push((place, one));
+        }
+        joined.extend(selected.map(alone));
+        let (places, series) = joined.into_iter().unzip();
+        self.places = places;
+        self.series = Arc::new(series);
+    }
+
+    /// Selects the samples of series, by their number in order, after a time of each: those of few series one by one,
+    /// those of many at once.
+    fn fetch(
+        &mut self,
+        store: &dyn Followable,
+        wanted: &[(usize, i64)],
+        through: i64,
+    ) -> Result<(), QueryableError> {
+        let all = Arc::make_mut(&mut self.series);
+        let hints = SelectHints::default();
+        let few = wanted.len() <= (all.len() / 16).max(1);
+        let least = wanted.iter().map(|(_, after)| *after).min().unwrap_or(through);
+        let from = least.saturating_add(1);
+        let selected = if few {
+            Vec::new()
+        } else {
+            store.select(&self.matchers, TimeRange { from, to: through }, &hints)?
+        };
+        let mut rest = selected.as_slice();
+        for (number, after) in wanted {
+            let (Some(one), Some(place)) = (all.get_mut(*number), self.places.get_mut(*number)) else {
+                continue;
+            };
+            let range = TimeRange { from: after.saturating_add(1), to: through };
+            // Both are sorted by labels.
+            let alone;
+            let found = if few {
+                let labels = one.labels.iter();
+                let labels = labels.map(|(name, value)| LabelMatcher::equal(name.clone(), value.clone()));
+                alone = store.select(&labels.collect::<Vec<_>>(), range, &hints)?;
+                alone.iter().find(|found| found.labels == one.labels)
+            } else {
+                let skipped = rest.iter().position(|found| found.labels >= one.labels);
+                rest = rest.get(skipped.unwrap_or(rest.len())..).unwrap_or_default();
+                rest.first().filter(|found| found.labels == one.labels)
+            };
+            if let Some(found) = found {
+                copy_range(&found.samples, range, &mut one.samples);
+            }
+            place.newest = place.newest.max(newest(&one.samples));
+        }
         Ok(())
     }
 
-    /// Finds the series anew, keeping the samples of those that stay.
-    fn resolve(&mut self, store: &dyn Followable, range: TimeRange) {
+    /// Finds the series anew, keeping the samples of those that stay. Those that went are to be selected once more: their
+    /// numbers, and after which time.
+    fn resolve(&mut self, store: &dyn Followable, range: TimeRange) -> Vec<(usize, i64)> {
         let places = std::mem::take(&mut self.places);
         let series = std::mem::take(Arc::make_mut(&mut self.series));
         let mut before = places.into_iter().zip(series).peekable();
         let mut found = Vec::with_capacity(before.len());
-        let ended = |(place, one): (Place, SelectedSeries)| {
-            // What it had stays in the store as long as it is not older than the floor.
-            (!one.samples.is_empty()).then_some((Place { handle: None, ..place }, one))
+        let mut went = Vec::new();
+        let resolved = store.resolve(&self.matchers);
+        let floor = store.floor();
+        let after = range.from.saturating_sub(1);
+        let ended = |(place, mut one): (Place, SelectedSeries), found: &mut Vec<_>, went: &mut Vec<_>| {
+            // What it had stays in the store as long as it is not older than the floor, and more may have come before it
+            // went.
+            if place.handle.is_some() && place.newest >= floor {
+                went.push((found.len(), after));
+                one.samples = Points::default();
+                found.push((Place { handle: None, newest: after, ..place }, one));
+            } else if !one.samples.is_empty() {
+                found.push((Place { handle: None, ..place }, one));
+            }
         };
-        for new in store.resolve(&self.matchers) {
+        for new in resolved {
             while let Some(old) = before.next_if(|(_, one)| one.labels < new.labels) {
-                found.extend(ended(old));
+                ended(old, &mut found, &mut went);
             }
             let same = |place: &Place| place.handle.as_ref().is_some_and(|handle| handle.is(&new.handle));
             match before.next_if(|(_, one)| one.labels == new.labels) {
                 Some((place, one)) if same(&place) => found.push((place, one)),
                 _ => {
-                    let newest = range.from.saturating_sub(1);
-                    let place = Place { handle: Some(new.handle), revision: new.revision, newest };
+                    let place = Place { handle: Some(new.handle), revision: new.revision, newest: after };
                     found.push((place, SelectedSeries { labels: new.labels, samples: Points::default() }));
                 }
             }
         }
-        found.extend(before.filter_map(ended));
+        before.for_each(|old| ended(old, &mut found, &mut went));
         let (places, series) = found.into_iter().unzip();
         self.places = places;
         self.series = Arc::new(series);
+        went
     }
 
     /// Lets go of what no later tick looks at. Whether any tick does: what was not used in this one is forgotten.

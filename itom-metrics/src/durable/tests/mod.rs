@@ -16,6 +16,9 @@ use super::folder::{Folder, Sink, Source};
 use super::{DurableConfig, DurableError, DurableStore, OpenReport};
 use crate::{NewHistogram, NewSample};
 
+mod annotations;
+mod followed;
+
 #[derive(Debug, Default)]
 struct Bytes {
     all: Mutex<Vec<u8>>,
