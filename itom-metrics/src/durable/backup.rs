@@ -6,6 +6,7 @@ use super::folder::{Folder, OsFolder, UNFINISHED};
 use super::log::replay;
 use super::segment::Segment;
 use super::store::{DurableStore, lock};
+use super::tier::{State, key_of};
 use super::{DurableError, doing, of_segment};
 
 /// Copied at once.
@@ -79,6 +80,12 @@ pub fn restore(backup: &Path, target: &Path) -> Result<(), DurableError> {
         if name.starts_with("segment-") && name.ends_with(".itom") {
             let failed = |error| of_segment("read", &name, error);
             Segment::open(&source, &name).map_err(failed)?.verify().map_err(failed)?;
+        } else if key_of(&name).is_some() {
+            let failed = |error| of_segment("read", &name, error);
+            Segment::open(&source, &name).map_err(failed)?.verify_rows().map_err(failed)?;
+        } else if name == State::name() {
+            let what = "what is remembered about the tiers";
+            State::read(&source)?.ok_or(DurableError::Damaged { name, what })?;
         } else if name.starts_with("log-") && name.ends_with(".itom") {
             let replayed = replay(&source.read(&name).map_err(doing("read", &name))?, |_| {});
             if replayed.newer {

@@ -28,10 +28,21 @@ pub struct CompactReport {
 
 /// What is known about a segment when it is decided what to merge.
 #[derive(Debug, Clone, Copy)]
-struct Shape {
-    number: u64,
-    bytes: u64,
-    range: (i64, i64),
+pub(super) struct Shape {
+    pub(super) number: u64,
+    pub(super) bytes: u64,
+    pub(super) range: (i64, i64),
+}
+
+impl Shape {
+    /// Whether none is more than four times as large as another and all together span no more than that.
+    pub(super) fn alike(some: &[Self], span: i64) -> bool {
+        let largest = some.iter().map(|shape| shape.bytes).max().unwrap_or(0);
+        let smallest = some.iter().map(|shape| shape.bytes).min().unwrap_or(0);
+        let from = some.iter().map(|shape| shape.range.0).min().unwrap_or(0);
+        let to = some.iter().map(|shape| shape.range.1).max().unwrap_or(0);
+        largest <= smallest.saturating_mul(4) && to.saturating_sub(from) <= span
+    }
 }
 
 /// Which segments to merge next: the first four neighbours of which none is more than four times as large as another
@@ -45,11 +56,7 @@ fn plan(shapes: &[Shape], max_span: Duration) -> Vec<u64> {
         }
     }
     for some in shapes.windows(MERGE) {
-        let largest = some.iter().map(|shape| shape.bytes).max().unwrap_or(0);
-        let smallest = some.iter().map(|shape| shape.bytes).min().unwrap_or(0);
-        let from = some.iter().map(|shape| shape.range.0).min().unwrap_or(0);
-        let to = some.iter().map(|shape| shape.range.1).max().unwrap_or(0);
-        if largest <= smallest.saturating_mul(4) && to.saturating_sub(from) <= span {
+        if Shape::alike(some, span) {
             return numbers(some);
         }
     }
@@ -74,8 +81,10 @@ impl DurableStore {
         if self.oldest.load(Ordering::Relaxed) < (now - segment_after).as_millis() {
             report.moved = self.move_before((now - keep_in_memory).as_millis())?;
         }
+        self.make_tiers(self.oldest.load(Ordering::Relaxed).min((now - keep_in_memory).as_millis()))?;
         report.expired = self.expire(now)?;
         report.merged = self.merge()?;
+        self.tend_tiers(now)?;
         Ok(report)
     }
 
@@ -110,7 +119,9 @@ impl DurableStore {
             self.oldest.store(cut, Ordering::Relaxed);
             return Ok(0);
         }
-        self.take_into_service(number)?;
+        let range_written = self.take_into_service(number)?;
+        // While the log has these samples still: nothing of it is forgotten in a crash.
+        self.samples_changed(range_written.0, range_written.1)?;
         let mut log = lock(&self.writer);
         self.oldest.store(cut, Ordering::Relaxed);
         self.memory.moving(newest);
@@ -131,13 +142,15 @@ impl DurableStore {
         Ok(samples)
     }
 
-    fn take_into_service(&self, number: u64) -> Result<(), DurableError> {
+    /// The first and the last time that it has.
+    fn take_into_service(&self, number: u64) -> Result<(i64, i64), DurableError> {
         let name = segment_name(number);
         let segment =
             Segment::open(self.folder.as_ref(), &name).map_err(|error| of_segment("read", &name, error))?;
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let range = segment.range();
         segments.insert(number, Arc::new(segment));
-        Ok(())
+        Ok(range)
     }
 
     /// Removes segments that are older than the retention as a whole, and the oldest while there are too many bytes.
@@ -153,6 +166,7 @@ impl DurableStore {
                 continue;
             }
             bytes -= segment.bytes();
+            self.samples_gone(segment.range().1.saturating_add(1))?;
             let removed = self.remove(number);
             self.change_past();
             removed?;
@@ -217,39 +231,51 @@ impl DurableStore {
     fn write_merged(&self, number: u64, parts: &[(u64, Arc<Segment>)]) -> Result<bool, (u64, SegmentError)> {
         let own = |error| (number, error);
         let mut writer = SegmentWriter::new(Arc::clone(&self.folder), &segment_name(number)).map_err(own)?;
-        let mut places = vec![0_u32; parts.len()];
-        let mut caches = vec![Cache::new(); parts.len()];
-        loop {
-            let heads: Vec<Option<(MetricName, Labels)>> = parts
-                .iter()
-                .zip(&places)
-                .map(|((_, segment), place)| {
-                    segment.describe(*place).map(|(metric, labels, _)| (metric, labels))
-                })
-                .collect();
-            let Some(next) = heads.iter().flatten().min().cloned() else { break };
-            let mut whole: Option<crate::store::Scanned> = None;
-            for (index, (part, segment)) in parts.iter().enumerate() {
-                if heads.get(index).and_then(Option::as_ref) != Some(&next) {
-                    continue;
-                }
-                let (Some(place), Some(cache)) = (places.get_mut(index), caches.get_mut(index)) else {
-                    continue;
-                };
-                let series =
-                    segment.read(*place, (i64::MIN, i64::MAX), cache).map_err(|error| (*part, error))?;
-                *place += 1;
-                whole = match (whole, series) {
-                    (Some(whole), Some(series)) => Some(joined(whole, series)),
-                    (whole, series) => whole.or(series),
-                };
-            }
-            if let Some(series) = whole {
-                writer.add(series).map_err(own)?;
-            }
-        }
+        walk(
+            parts,
+            |segment, series, cache| segment.read(series, (i64::MIN, i64::MAX), cache),
+            joined,
+            |series| writer.add(series),
+        )
+        .map_err(|(part, error)| (part.unwrap_or(number), error))?;
         writer.finish().map_err(own)
     }
+}
+
+/// Hands over each series of several files, sorted by metric and labels, its parts joined in the order of the files. The
+/// error names the file that could not be read, if it was one.
+pub(super) fn walk<T>(
+    parts: &[(u64, Arc<Segment>)],
+    read: impl Fn(&Segment, u32, &mut Cache) -> Result<Option<T>, SegmentError>,
+    join: impl Fn(T, T) -> T,
+    mut each: impl FnMut(T) -> Result<(), SegmentError>,
+) -> Result<(), (Option<u64>, SegmentError)> {
+    let mut places = vec![0_u32; parts.len()];
+    let mut caches = vec![Cache::new(); parts.len()];
+    let describe = |(_, segment): &(u64, Arc<Segment>), place: u32| {
+        segment.describe(place).map(|(metric, labels, _)| (metric, labels))
+    };
+    let mut heads: Vec<Option<(MetricName, Labels)>> = parts.iter().map(|part| describe(part, 0)).collect();
+    while let Some(next) = heads.iter().flatten().min().cloned() {
+        let mut whole: Option<T> = None;
+        let files = parts.iter().zip(&mut heads).zip(places.iter_mut().zip(&mut caches));
+        for ((part, head), (place, cache)) in files {
+            if head.as_ref() != Some(&next) {
+                continue;
+            }
+            let series = read(&part.1, *place, cache).map_err(|error| (Some(part.0), error))?;
+            *place += 1;
+            *head = describe(part, *place);
+            whole = match (whole, series) {
+                (Some(whole), Some(series)) => Some(join(whole, series)),
+                (whole, series) => whole.or(series),
+            };
+        }
+        if let Some(series) = whole {
+            each(series).map_err(|error| (None, error))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -423,7 +423,8 @@ mod tests {
             bytes[at] ^= flip | 1;
             let mut records = 0;
             replay(&bytes, |_| records += 1);
-            prop_assert!(records <= whole);
+            // The number of the format is under no sum, and that of an earlier one is right.
+            prop_assert!(records <= whole || at == MAGIC.len() - 1);
         }
 
         #[test]

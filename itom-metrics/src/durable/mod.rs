@@ -20,6 +20,7 @@ mod open;
 mod read;
 mod segment;
 mod store;
+mod tier;
 mod tombstone;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use backup::restore;
 pub use compact::CompactReport;
 pub use open::OpenReport;
 pub use store::{DurableStats, DurableStore};
+pub use tier::Tier;
 
 use crate::StoreConfig;
 
@@ -53,6 +55,10 @@ pub struct DurableConfig {
     pub max_bytes: Option<u64>,
     /// The longest stretch of time that merging makes one segment of. Default: 36 hours.
     pub max_segment: Duration,
+    /// What is kept of older times, and for how long: of whole stretches their count, sum, extremes, ends and how much a
+    /// counter grew. A tier that is added later begins with the samples that are there; the files of one that is taken
+    /// out stay as they are. Default: none.
+    pub tiers: Vec<Tier>,
 }
 
 impl Default for DurableConfig {
@@ -64,6 +70,7 @@ impl Default for DurableConfig {
             retention: Duration::from_secs(15 * 86_400),
             max_bytes: None,
             max_segment: Duration::from_secs(36 * 3_600),
+            tiers: Vec::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::folder::{Folder, OsFolder, UNFINISHED};
 use super::log::{Encoder, MAGIC, Record, replay};
 use super::segment::{Segment, SegmentError};
 use super::store::{DurableStore, Writer, lock, log_name, segment_name, tombstone_name};
+use super::tier::{State, Tiers, deleted_name, key_of};
 use super::tombstone::Tombstones;
 use super::{DurableConfig, DurableError, doing, of_segment};
 use crate::SeriesStore;
@@ -64,6 +65,12 @@ impl DurableStore {
     ) -> Result<(Self, OpenReport), DurableError> {
         let mut report = OpenReport::default();
         let mut segments = BTreeMap::new();
+        let mut tiers = Tiers::default();
+        match State::read(folder.as_ref())? {
+            Some(state) => tiers.state = state,
+            // Of all samples that are there the buckets are made again.
+            None => set_aside(folder.as_ref(), State::name(), &mut report)?,
+        }
         let mut logs = Vec::new();
         let mut highest = 0;
         for name in folder.list().map_err(doing("list", "the folder"))? {
@@ -79,6 +86,12 @@ impl DurableStore {
                     None => {
                         set_aside(folder.as_ref(), &name, &mut report)?;
                     }
+                }
+            } else if let Some(key) = key_of(&name) {
+                highest = highest.max(key.2);
+                match open_named(folder.as_ref(), &name, &deleted_name(key), &mut report)? {
+                    Some(segment) => drop(tiers.files.insert(key, Arc::new(segment))),
+                    None => set_aside(folder.as_ref(), &name, &mut report)?,
                 }
             }
         }
@@ -118,6 +131,7 @@ impl DurableStore {
             now: AtomicI64::new(now),
             quarantined: AtomicU64::new(report.quarantined.len() as u64),
             past: AtomicU64::new(0),
+            tiers: RwLock::new(tiers),
             _lock: file_lock,
         };
         if torn {
@@ -148,20 +162,28 @@ fn open_segment(
     number: u64,
     report: &mut OpenReport,
 ) -> Result<Option<Segment>, DurableError> {
-    let name = segment_name(number);
-    let segment = match Segment::open(folder, &name) {
+    open_named(folder, &segment_name(number), &tombstone_name(number), report)
+}
+
+/// The file of that name, with what is deleted of it.
+fn open_named(
+    folder: &dyn Folder,
+    name: &str,
+    tombstones: &str,
+    report: &mut OpenReport,
+) -> Result<Option<Segment>, DurableError> {
+    let segment = match Segment::open(folder, name) {
         Ok(segment) => segment,
         Err(SegmentError::Corrupt(_)) => return Ok(None),
-        Err(error) => return Err(of_segment("read", &name, error)),
+        Err(error) => return Err(of_segment("read", name, error)),
     };
-    let tombstones = tombstone_name(number);
-    match folder.read(&tombstones) {
+    match folder.read(tombstones) {
         Ok(bytes) => match Tombstones::from_bytes(&bytes) {
             Some(deleted) => segment.set_tombstones(deleted),
-            None => set_aside(folder, &tombstones, report)?,
+            None => set_aside(folder, tombstones, report)?,
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(doing("read", &tombstones)(error)),
+        Err(error) => return Err(doing("read", tombstones)(error)),
     }
     Ok(Some(segment))
 }

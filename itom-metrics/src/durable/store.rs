@@ -11,6 +11,7 @@ use itom_core::{Interval, Labels, Matcher, MetricName, SampleKind, Timestamp};
 use super::folder::{Folder, Sink, UNFINISHED};
 use super::log::{self, Encoder, MAGIC, Named};
 use super::segment::Segment;
+use super::tier::Tiers;
 use super::{DurableConfig, DurableError, doing};
 use crate::selector::Condition;
 use crate::store::{Reach, Scanned, millis_up};
@@ -76,6 +77,7 @@ pub struct DurableStore {
     pub(super) quarantined: AtomicU64,
     /// How often the past changed otherwise than by a late sample.
     pub(super) past: AtomicU64,
+    pub(super) tiers: RwLock<Tiers>,
     /// Locked as long as the store is open.
     pub(super) _lock: Option<File>,
 }
@@ -334,6 +336,8 @@ impl DurableStore {
         conditions: &[Condition],
         (from, to): (i64, i64),
     ) -> Result<u64, DurableError> {
+        self.samples_changed(from, to)?;
+        self.delete_buckets(conditions, (from, to))?;
         for (number, segment) in self.segments() {
             if segment.range().0 > to || segment.range().1 < from {
                 continue;

@@ -290,8 +290,36 @@ fn over_range(
     if let Expr::Matrix(matrix) = arg.within_parens() {
         check_edges(function, matrix.selector.edges)?;
     }
+    let of_tier = match arg.within_parens() {
+        Expr::Matrix(matrix) => super::tiered::over_range(evaluation, function, matrix, steps)?,
+        _ => None,
+    };
+    let block = match of_tier {
+        Some(block) => block,
+        None => sampled(evaluation, call, arg, &numbers, steps)?,
+    };
+    if function == Function::AbsentOverTime {
+        return Ok(nobody(&block, labels_of_absent(arg.within_parens())));
+    }
+    let keeps_name = matches!(function, Function::LastOverTime | Function::FirstOverTime);
+    if !evaluation.options.delayed_name_removal && !keeps_name {
+        let before = block.heads.len();
+        let joined = block.without_names(evaluation.source)?;
+        return if joined.heads.len() == before { Ok(joined) } else { same_labels() };
+    }
+    Ok(block)
+}
+
+/// A function of range vectors, from samples.
+fn sampled(
+    evaluation: &mut Evaluation<'_>,
+    call: &Call,
+    arg: &Expr,
+    numbers: &[Vec<f64>],
+    steps: &Steps,
+) -> Result<Block, EvalError> {
+    let function = call.function;
     let ranges = ranges(evaluation, arg, function, steps)?;
-    let delayed = evaluation.options.delayed_name_removal;
     let keeps_name = matches!(function, Function::LastOverTime | Function::FirstOverTime);
     let first_span = call.args.first().map_or(ranges.span, Expr::span);
     let mut block = Block::with_capacity(steps.count, ranges.series.len());
@@ -335,14 +363,6 @@ fn over_range(
         block.heads.push(Head { labels: one.labels.clone(), drop_name: !keeps_name });
     }
     evaluation.annotations = notes;
-    if function == Function::AbsentOverTime {
-        return Ok(nobody(&block, labels_of_absent(arg.within_parens())));
-    }
-    if !delayed && !keeps_name {
-        let before = block.heads.len();
-        let joined = block.without_names(evaluation.source)?;
-        return if joined.heads.len() == before { Ok(joined) } else { same_labels() };
-    }
     Ok(block)
 }
 
@@ -356,7 +376,7 @@ fn nobody(block: &Block, labels: LabelSet) -> Block {
 }
 
 /// Says so when the name or type of a series is not that of a counter.
-fn might_not_count(
+pub(super) fn might_not_count(
     evaluation: &Evaluation<'_>,
     labels: &LabelSet,
     span: Span,

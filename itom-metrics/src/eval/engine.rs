@@ -40,6 +40,10 @@ struct Store<'a> {
 }
 
 impl Source for Store<'_> {
+    fn tiered(&self) -> Option<&dyn crate::Tiered> {
+        self.queryable.as_tiered()
+    }
+
     fn series(
         &self,
         selector: &VectorSelector,

@@ -31,6 +31,11 @@ pub(super) trait Source {
         hints: &SelectHints,
     ) -> Result<Arc<Vec<SelectedSeries>>, EvalError>;
 
+    /// The store's tiers, if it has any.
+    fn tiered(&self) -> Option<&dyn crate::Tiered> {
+        None
+    }
+
     /// Labels made of those of each row.
     fn derive(&self, how: &Derivation, heads: &[Head]) -> Vec<LabelSet> {
         heads.iter().map(|head| how.of(&head.labels)).collect()

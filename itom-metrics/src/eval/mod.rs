@@ -27,6 +27,7 @@ mod relabel;
 mod restarts;
 mod select;
 mod sum;
+mod tiered;
 mod topk;
 mod value;
 
@@ -36,6 +37,8 @@ pub use error::{EvalError, Interruption};
 #[cfg(any(feature = "api", feature = "prom-api"))]
 pub(crate) use evaluation::matchers_of;
 pub use language::PromqlRules;
-pub use options::{EngineOptions, Watch};
+pub use options::{EngineOptions, TierUse, Watch};
 pub use plan::Plan;
+#[cfg(feature = "durable")]
+pub(crate) use sum::Sum;
 pub use value::{Answer, MatrixSeries, QueryValue, VectorSample};

@@ -4,6 +4,22 @@ use std::time::Duration;
 
 use super::Interruption;
 
+/// When a store that has [tiers](crate::Tiered) is asked for what stretches of time amount to, instead of samples. A
+/// selector is answered from samples or from one tier, and a remark says from which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TierUse {
+    /// Where samples are gone that the selector looks at: the one with the shortest buckets that reaches back far enough.
+    #[default]
+    Needed,
+    /// Also where its buckets are no longer than the range and the step.
+    Preferred,
+    /// Always the one with buckets of this length, if there is one.
+    Only(Duration),
+    /// Never: what is gone is absent.
+    Never,
+}
+
 /// How the engine evaluates. The default is what a Prometheus 3 does without feature flags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -22,6 +38,8 @@ pub struct EngineOptions {
     pub type_and_unit_labels: bool,
     /// Counters are taken to begin anew where a sample's start time says so.
     pub start_timestamps: bool,
+    /// When tiers answer.
+    pub tiers: TierUse,
 }
 
 impl Default for EngineOptions {
@@ -34,6 +52,7 @@ impl Default for EngineOptions {
             delayed_name_removal: false,
             type_and_unit_labels: false,
             start_timestamps: false,
+            tiers: TierUse::Needed,
         }
     }
 }
@@ -85,6 +104,13 @@ impl EngineOptions {
     #[must_use]
     pub const fn start_timestamps(mut self, on: bool) -> Self {
         self.start_timestamps = on;
+        self
+    }
+
+    /// Sets when tiers answer.
+    #[must_use]
+    pub const fn tiers(mut self, tiers: TierUse) -> Self {
+        self.tiers = tiers;
         self
     }
 

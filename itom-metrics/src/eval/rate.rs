@@ -37,22 +37,39 @@ pub(super) fn rate(window: &Window<'_>, change: Change, notes: &mut Annotations)
     {
         return result;
     }
-    let (first_t, last_t, gaps, first_value, mut result);
+    let (ends, result);
     if let [first, .., last] = histograms {
-        (first_t, last_t, gaps, first_value) = (first.t, last.t, histograms.len() - 1, first.h.count);
+        let first_value = first.h.count;
+        ends = Ends { first_t: first.t, last_t: last.t, gaps: histograms.len() - 1, first_value };
         let Some(found) = histogram_change(window, change.counter, notes) else { return Cell::Absent };
         result = Cell::histogram(found);
     } else if let [first, .., last] = floats {
-        (first_t, last_t, gaps, first_value) = (first.t, last.t, floats.len() - 1, first.v);
+        ends = Ends { first_t: first.t, last_t: last.t, gaps: floats.len() - 1, first_value: first.v };
         let lost = if change.counter { lost_by_restarts(window) } else { 0.0 };
         result = Cell::Float(last.v - first.v + lost);
     } else {
         return Cell::Absent;
     }
+    extrapolated(result, ends, (window.from, window.to), change)
+}
+
+/// The samples at the ends of a window.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) first_t: i64,
+    pub(super) last_t: i64,
+    /// One fewer than there are samples.
+    pub(super) gaps: usize,
+    pub(super) first_value: f64,
+}
+
+/// What a change between the first and the last sample is in the whole window.
+pub(super) fn extrapolated(mut result: Cell, ends: Ends, (from, to): (i64, i64), change: Change) -> Cell {
+    let Ends { first_t, last_t, gaps, first_value } = ends;
     let sampled = (last_t - first_t) as f64 / 1_000.0;
     let average = sampled / gaps as f64;
-    let mut to_start = (first_t - window.from) as f64 / 1_000.0;
-    let mut to_end = (window.to - last_t) as f64 / 1_000.0;
+    let mut to_start = (first_t - from) as f64 / 1_000.0;
+    let mut to_end = (to - last_t) as f64 / 1_000.0;
     // A window whose edge is a little farther than the next sample would be is taken to be covered.
     let threshold = average * 1.1;
     if to_start >= threshold {
@@ -77,7 +94,7 @@ pub(super) fn rate(window: &Window<'_>, change: Change, notes: &mut Annotations)
     }
     let mut factor = (sampled + to_start + to_end) / sampled;
     if change.per_second {
-        factor /= window.seconds();
+        factor /= (to - from) as f64 / 1_000.0;
     }
     match &mut result {
         Cell::Float(found) => *found *= factor,

@@ -43,6 +43,16 @@ pub(super) fn picked(
     let last = fixed.unwrap_or(steps.end()).saturating_sub(offset);
     let range = TimeRange { from: first.saturating_sub(lookback).saturating_add(1), to: last };
     let hints = SelectHints { step: if steps.count > 1 { steps.step } else { 0 }, ..SelectHints::default() };
+    if let Some((series, longer)) = super::tiered::newest(evaluation, selector, range, steps)? {
+        return looked_back(
+            evaluation,
+            &series,
+            steps,
+            (fixed, offset),
+            lookback.saturating_add(longer),
+            take,
+        );
+    }
     let series = evaluation.source.series(selector, range, &hints)?;
     let series = evaluation.decided.mark(selector, series);
     rows(evaluation, &series, steps, fixed, offset, take)
@@ -57,7 +67,17 @@ pub(super) fn rows(
     offset: i64,
     take: impl Fn(Picked) -> Cell,
 ) -> Result<Block, EvalError> {
-    let lookback = evaluation.options.lookback_millis();
+    looked_back(evaluation, series, steps, (fixed, offset), evaluation.options.lookback_millis(), take)
+}
+
+fn looked_back(
+    evaluation: &Evaluation<'_>,
+    series: &[SelectedSeries],
+    steps: &Steps,
+    (fixed, offset): (Option<i64>, i64),
+    lookback: i64,
+    take: impl Fn(Picked) -> Cell,
+) -> Result<Block, EvalError> {
     let mut block = Block::with_capacity(steps.count, series.len());
     let mut weight = 0;
     for (number, one) in series.iter().enumerate() {

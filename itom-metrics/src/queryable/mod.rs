@@ -5,6 +5,7 @@ mod labels;
 mod matcher;
 mod memory;
 mod stored;
+mod tiered;
 mod xxh64;
 
 use std::fmt;
@@ -19,6 +20,9 @@ pub(crate) use memory::copy_range;
 pub use memory::{AppendError, MemorySeries};
 #[cfg(feature = "api")]
 pub(crate) use stored::conditions;
+pub use tiered::{Bucket, BucketSeries, TierReach, Tiered};
+#[cfg(feature = "durable")]
+pub(crate) use tiered::{bucket_end, buckets_of};
 
 /// A float at a time.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -194,6 +198,11 @@ pub trait Queryable: Send + Sync + fmt::Debug {
     /// The same store as one whose series can be followed, if it is such: then planned rules read of each series only
     /// what came since they last did.
     fn as_followable(&self) -> Option<&dyn Followable> {
+        None
+    }
+
+    /// The same store as one with tiers, if it is such.
+    fn as_tiered(&self) -> Option<&dyn Tiered> {
         None
     }
 }

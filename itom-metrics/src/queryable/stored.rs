@@ -151,14 +151,8 @@ impl Queryable for crate::durable::DurableStore {
         range: TimeRange,
         hints: &SelectHints,
     ) -> Result<Vec<SelectedSeries>, QueryableError> {
-        use crate::durable::DurableError;
         let Some(conditions) = conditions(matchers) else { return Ok(Vec::new()) };
-        let gathered = self.gather(&conditions, (range.from, range.to)).map_err(|error| match error {
-            DurableError::Evaluate(itom_core::EvaluateError::Limit { what, limit }) => {
-                QueryableError::Limit { what, limit }
-            }
-            other => QueryableError::Unavailable(other.into()),
-        })?;
+        let gathered = self.gather(&conditions, (range.from, range.to)).map_err(unreadable)?;
         let mut found = Found::new(hints, u64::MAX);
         gathered.into_values().try_for_each(|series| found.add(series))?;
         Ok(found.sorted())
@@ -166,6 +160,51 @@ impl Queryable for crate::durable::DurableStore {
 
     fn as_followable(&self) -> Option<&dyn Followable> {
         Some(self)
+    }
+
+    fn as_tiered(&self) -> Option<&dyn super::Tiered> {
+        Some(self)
+    }
+}
+
+#[cfg(feature = "durable")]
+impl super::Tiered for crate::durable::DurableStore {
+    fn samples_from(&self) -> i64 {
+        self.all_samples_from()
+    }
+
+    fn tiers(&self) -> Vec<super::TierReach> {
+        self.reach_of_tiers()
+    }
+
+    fn buckets(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        length: i64,
+    ) -> Result<Vec<super::BucketSeries>, QueryableError> {
+        let Some(conditions) = conditions(matchers) else { return Ok(Vec::new()) };
+        let found = self.gather_buckets(&conditions, (range.from, range.to), length).map_err(unreadable)?;
+        let mut found: Vec<_> = found
+            .into_iter()
+            .map(|((metric, labels), buckets)| super::BucketSeries {
+                labels: LabelSet::of_metric(&metric, &labels),
+                buckets: buckets.into_values().collect(),
+            })
+            .collect();
+        found.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(found)
+    }
+}
+
+#[cfg(feature = "durable")]
+fn unreadable(error: crate::durable::DurableError) -> QueryableError {
+    use crate::durable::DurableError;
+    match error {
+        DurableError::Evaluate(itom_core::EvaluateError::Limit { what, limit }) => {
+            QueryableError::Limit { what, limit }
+        }
+        other => QueryableError::Unavailable(other.into()),
     }
 }
 

@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 
 use super::super::folder::{Folder, Source};
 use super::super::log::kind;
+use super::super::tier::{COLUMNS, Row};
 use super::super::tombstone::Tombstones;
 use super::values::{CHUNK_MAX, decode, decode_times};
 use super::{FOOTER, MAGIC, OLDEST, Piece, STARTS, SegmentError};
@@ -380,6 +381,53 @@ impl Segment {
         }))
     }
 
+    /// A series of a tier, without samples, with its rows with `from <= time <= to` that are not deleted.
+    pub(in crate::durable) fn read_rows(
+        &self,
+        number: u32,
+        (from, to): (i64, i64),
+        cache: &mut Cache,
+    ) -> Result<Option<(Scanned, Vec<Row>)>, SegmentError> {
+        let senseless = || SegmentError::Corrupt("a row does not make sense");
+        let Some(entry) = self.series.get(number as usize) else { return Ok(None) };
+        let tombstones = self.tombstones();
+        let mut rows: Vec<Row> = Vec::new();
+        for group in entry.chunks.chunks(COLUMNS) {
+            let (Some(first), COLUMNS) = (group.first(), group.len()) else { return Err(senseless()) };
+            let times = self.times(first.times, cache)?;
+            let (start, end) =
+                (times.partition_point(|at| *at < from), times.partition_point(|at| *at <= to));
+            if start >= end {
+                continue;
+            }
+            let begin = rows.len();
+            rows.extend(times.iter().skip(start).take(end - start).map(|at| (*at, [0; COLUMNS])));
+            for (column, chunk) in group.iter().enumerate() {
+                let values = decode(&self.checked(chunk.values)?, times.len()).ok_or_else(senseless)?;
+                if chunk.times != first.times {
+                    return Err(senseless());
+                }
+                for (row, value) in rows.iter_mut().skip(begin).zip(values.into_iter().skip(start)) {
+                    if let Some(place) = row.1.get_mut(column) {
+                        *place = value;
+                    }
+                }
+            }
+        }
+        rows.retain(|(at, _)| !tombstones.covers(number, *at));
+        if !rows.windows(2).all(|pair| pair[0].0 < pair[1].0) {
+            return Err(senseless());
+        }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let unnamed = || SegmentError::Corrupt("a name is not one");
+        let (metric, labels, kind) = self.describe(number).ok_or_else(unnamed)?;
+        let (samples, histograms, starts) = (Vec::new(), Vec::new(), Starts::default());
+        let subject = entry.subject;
+        Ok(Some((Scanned { metric, labels, kind, subject, samples, histograms, starts }, rows)))
+    }
+
     fn histograms(
         &self,
         number: u32,
@@ -427,6 +475,15 @@ impl Segment {
         let mut cache = Cache::new();
         for number in 0..self.series.len() as u32 {
             self.read(number, (i64::MIN, i64::MAX), &mut cache)?;
+        }
+        Ok(())
+    }
+
+    /// The same of a file of a tier.
+    pub(in crate::durable) fn verify_rows(&self) -> Result<(), SegmentError> {
+        let mut cache = Cache::new();
+        for number in 0..self.series.len() as u32 {
+            self.read_rows(number, (i64::MIN, i64::MAX), &mut cache)?;
         }
         Ok(())
     }

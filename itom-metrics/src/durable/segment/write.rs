@@ -7,10 +7,11 @@ use hashbrown::HashMap;
 use itom_core::{SampleKind, Text};
 
 use super::super::folder::{Folder, Sink, UNFINISHED};
+use super::super::tier::{COLUMNS, Row};
 use super::values::{CHUNK_MAX, encode, encode_times};
 use super::{MAGIC, Piece, STARTS, SegmentError};
 use crate::code::Put;
-use crate::store::Scanned;
+use crate::store::{Scanned, Starts};
 
 /// Distinct time columns remembered to be shared: targets scraped together, not all of history.
 const SHARED_TIMES: usize = 4_096;
@@ -142,6 +143,32 @@ impl SegmentWriter {
             chunks.push(Chunk { times, values: self.put(&bytes)? });
         }
         self.entries.push(Entry { series, chunks, distributions });
+        Ok(())
+    }
+
+    /// Adds a series of a tier instead of one of samples: its rows, in order of time.
+    pub(in crate::durable) fn add_rows(
+        &mut self,
+        mut series: Scanned,
+        rows: &[Row],
+    ) -> Result<(), SegmentError> {
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
+        series.samples = Vec::new();
+        series.histograms = Vec::new();
+        series.starts = Starts::default();
+        let (from, to) = self.range.unwrap_or((first.0, last.0));
+        self.range = Some((from.min(first.0), to.max(last.0)));
+        self.samples += rows.len() as u64;
+        let mut chunks = Vec::with_capacity(COLUMNS);
+        for part in rows.chunks(CHUNK_MAX) {
+            let times = self.times(part.iter().map(|row| row.0).collect())?;
+            for column in 0..COLUMNS {
+                let bits: Vec<u64> = part.iter().filter_map(|row| row.1.get(column).copied()).collect();
+                let bytes = encode(&bits).ok_or(SegmentError::Corrupt("values cannot be compressed"))?;
+                chunks.push(Chunk { times, values: self.put(&bytes)? });
+            }
+        }
+        self.entries.push(Entry { series, chunks, distributions: Vec::new() });
         Ok(())
     }
 

@@ -18,6 +18,7 @@ use crate::{NewHistogram, NewSample};
 
 mod annotations;
 mod followed;
+mod tiers;
 
 #[derive(Debug, Default)]
 struct Bytes {
