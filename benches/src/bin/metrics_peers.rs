@@ -125,6 +125,7 @@ fn main() -> Outcome<()> {
     let expressions = RULES.iter().map(|rule| promql::parse(rule)).collect::<Result<Vec<_>, _>>()?;
     let engine = Engine::new(EngineOptions::default());
     let mut plan = Plan::new(expressions.clone());
+    let mut resident_with_plan = 0;
     let (mut steady, mut cold) = (Vec::new(), Vec::new());
     let mut theirs = vec![Vec::new(); peers.len()];
     for tick in SAMPLES - rounds..SAMPLES {
@@ -138,6 +139,7 @@ fn main() -> Outcome<()> {
             steady.push(planned_used);
         } else {
             println!("itom: first planned evaluation {planned_used:.3} CPU s");
+            resident_with_plan = resident_bytes(std::process::id())? - before;
         }
         let used = cpu_seconds(std::process::id())?;
         let plain: Vec<_> = expressions.iter().map(|expr| engine.instant(expr, &store, at)).collect();
@@ -182,9 +184,14 @@ fn main() -> Outcome<()> {
             println!("{planned:.4} steady, {:.4} cold: {rule}", cpu_seconds(std::process::id())? - used);
         }
     }
-    println!("itom: {} B resident a series with the windows of the plan", {
-        (resident_bytes(std::process::id())? - before) / fleet.len() as u64
-    });
+    let series = fleet.len() as u64;
+    println!(
+        "itom: the windows of the plan take {} B a series; resident {} B after the first planned evaluation, {} B after all, \
+         plain ones among them",
+        plan.kept_bytes() as u64 / series,
+        resident_with_plan / series,
+        (resident_bytes(std::process::id())? - before) / series
+    );
     drop(peers);
     Ok(())
 }

@@ -41,7 +41,9 @@ pub use self::scan::HistogramSeries;
 pub(crate) use self::scan::Scanned;
 pub use self::series::SeriesRef;
 pub use self::starts::NewStart;
-pub(crate) use self::starts::{Reach, Starts, times_of};
+#[cfg(feature = "durable")]
+pub(crate) use self::starts::Reach;
+pub(crate) use self::starts::{Starts, times_of};
 pub use self::stats::StoreStats;
 
 /// One sample to be stored.

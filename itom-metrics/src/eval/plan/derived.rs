@@ -1,6 +1,8 @@
 //! Labels that were made of others before: the same series come tick after tick.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
+
+use itom_core::Text;
 
 use super::super::derive::Derivation;
 use crate::LabelSet;
@@ -14,6 +16,8 @@ struct Known {
     // Only looked up, never iterated.
     young: HashMap<LabelSet, LabelSet>,
     old: HashMap<LabelSet, LabelSet>,
+    /// What was made lately: many labels lead to the same.
+    made: HashSet<LabelSet>,
 }
 
 impl Known {
@@ -21,8 +25,11 @@ impl Known {
         if let Some(made) = self.young.get(labels) {
             return made.clone();
         }
-        let (labels, made) =
-            self.old.remove_entry(labels).unwrap_or_else(|| (labels.clone(), how.of(labels)));
+        let (labels, made) = self.old.remove_entry(labels).unwrap_or_else(|| {
+            let made = how.of(labels);
+            let made = self.made.get_or_insert_with(&made, LabelSet::clone).clone();
+            (labels.clone(), made)
+        });
         self.young.insert(labels, made.clone());
         made
     }
@@ -50,6 +57,16 @@ impl Derived {
         }
     }
 
+    /// Bytes of the tables; labels that stand in several are shared.
+    pub(super) fn bytes(&self) -> usize {
+        let entry = size_of::<(LabelSet, LabelSet)>() + 1;
+        let of = |known: &Known| {
+            (known.young.capacity() + known.old.capacity()) * entry
+                + known.made.iter().map(|labels| labels.len() * size_of::<(Text, Text)>()).sum::<usize>()
+        };
+        self.ways.values().map(of).sum()
+    }
+
     pub(super) fn end_tick(&mut self) {
         self.ticks += 1;
         if self.ticks < AGE {
@@ -58,6 +75,7 @@ impl Derived {
         self.ticks = 0;
         for known in self.ways.values_mut() {
             known.old = std::mem::take(&mut known.young);
+            known.made.clear();
         }
         self.ways.retain(|_, known| !known.old.is_empty());
     }

@@ -72,6 +72,13 @@ impl Plan {
         self.shared.len()
     }
 
+    /// Bytes of the samples that are kept between ticks, and of what is known about their series; the texts of labels,
+    /// and the contents of histograms, are shared with others and left out.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.kept.values().map(Kept::bytes).sum::<usize>() + self.derived.bytes()
+    }
+
     /// Evaluates all of them at a time, in milliseconds since the epoch. Ticks are cheapest when time goes forward. What is
     /// kept between them is of one store: a plan that was used over one must not be used over another.
     pub fn evaluate(

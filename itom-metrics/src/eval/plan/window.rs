@@ -7,8 +7,8 @@ use itom_core::Text;
 use crate::promql::ast::{Matcher, Shift, VectorSelector};
 use crate::queryable::copy_range;
 use crate::{
-    Followable, Followed, LabelMatcher, Points, QueryableError, SelectHints, SelectedSeries, SeriesHandle,
-    TimeRange,
+    FloatPoint, Followable, Followed, HistogramPoint, LabelMatcher, Points, QueryableError, SelectHints,
+    SelectedSeries, SeriesHandle, TimeRange,
 };
 
 /// Which series a selector fits, and from where in time it looks: two looks that lie far apart must not keep what is
@@ -29,6 +29,9 @@ impl Which {
         }
     }
 }
+
+/// What gathers beyond a short window before it is let go, in milliseconds.
+const SHORT: i64 = 60_000;
 
 /// Where a series stands in its store.
 #[derive(Debug, Clone)]
@@ -175,6 +178,7 @@ impl Kept {
             }
             let Some(handle) = &place.handle else { continue };
             let mut after = place.newest.max(before);
+            make_room(&mut one.samples.floats);
             loop {
                 match store.follow(handle, after, through, &mut place.revision, &mut one.samples)? {
                     Followed::Continued => break,
@@ -315,6 +319,20 @@ impl Kept {
         went
     }
 
+    /// Bytes of places, series and samples, the texts of labels left out: those are shared.
+    pub(super) fn bytes(&self) -> usize {
+        let of_series = |one: &SelectedSeries| {
+            let samples = &one.samples;
+            let starts = samples.float_starts.capacity() + samples.histogram_starts.capacity();
+            size_of::<SelectedSeries>()
+                + one.labels.len() * size_of::<(Text, Text)>()
+                + samples.floats.capacity() * size_of::<FloatPoint>()
+                + samples.histograms.capacity() * size_of::<HistogramPoint>()
+                + starts * size_of::<i64>()
+        };
+        self.places.capacity() * size_of::<Place>() + self.series.iter().map(of_series).sum::<usize>()
+    }
+
     /// Lets go of what no later tick looks at. Whether any tick does: what was not used in this one is forgotten.
     pub(super) fn end_tick(&mut self, now: i64) -> bool {
         if !std::mem::take(&mut self.used) {
@@ -324,8 +342,8 @@ impl Kept {
         let Some(covered) = self.covered.as_mut().filter(|covered| covered.from < oldest) else {
             return true;
         };
-        // Moving what is left costs as much as is left: let as much gather before.
-        if oldest.saturating_sub(covered.from) < self.depth / 2 {
+        // Moving what is left costs as much as is left, but little beside reading: an eighth may gather before.
+        if oldest.saturating_sub(covered.from) < (self.depth / 8).max(SHORT) {
             return true;
         }
         covered.from = oldest;
@@ -333,6 +351,13 @@ impl Kept {
             forget(&mut one.samples, oldest);
         }
         true
+    }
+}
+
+/// Room for a few more samples: many windows exist at once, and doubling would leave half of each empty.
+fn make_room(floats: &mut Vec<FloatPoint>) {
+    if floats.len() == floats.capacity() && !floats.is_empty() {
+        floats.reserve_exact(floats.len() / 8 + 2);
     }
 }
 
