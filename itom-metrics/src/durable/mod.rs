@@ -10,6 +10,13 @@
 //! which the driver calls every minute or so, moves what has become old into a segment, shortens the log, merges small
 //! segments into larger ones and applies retention. Columns in segments are compressed by
 //! [pco](https://github.com/pcodec/pcodec); series scraped together share their times.
+//!
+//! **Tiers**: with [`tiers`](DurableConfig::tiers), a step also makes, of stretches that are complete, what they amount
+//! to, and keeps that when the samples go: see [`Tiered`](crate::Tiered) for what is read of it, and
+//! [`TierUse`](crate::eval::TierUse) for when. A late sample or a delete shows in a tier once it was moved to a segment
+//! and a step has made its buckets anew. Native histograms are in no tier: they go with the samples.
+//!
+//! Exemplars and metadata stay in the log, within their bounds; start times move with their samples.
 
 mod annotate;
 mod backup;

@@ -28,6 +28,7 @@ impl Tombstones {
     }
 
     /// Whether anything of a series was deleted.
+    #[cfg(feature = "api")]
     pub(super) fn touches(&self, series: u32) -> bool {
         self.0.contains_key(&series)
     }

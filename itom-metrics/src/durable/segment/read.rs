@@ -305,6 +305,7 @@ impl Segment {
 
     /// Whether a series has samples with `from <= time <= to` that are not deleted. No value is read, and where all of
     /// the segment lies within, no time either.
+    #[cfg(feature = "api")]
     pub(in crate::durable) fn has_within(
         &self,
         number: u32,
