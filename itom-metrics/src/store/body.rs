@@ -55,11 +55,6 @@ impl Body {
         self.head.last()
     }
 
-    pub(super) fn oldest(&self) -> Option<i64> {
-        let head = (!self.is_empty()).then(|| self.head.min());
-        self.sealed.first().map(Sealed::min).or(head)
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.head.count() == 0
     }

@@ -47,10 +47,6 @@ impl Distributions {
         self.all.last().map(|one| one.0)
     }
 
-    pub(super) fn oldest(&self) -> Option<i64> {
-        self.all.first().map(|one| one.0)
-    }
-
     pub(super) const fn is_empty(&self) -> bool {
         self.all.is_empty()
     }

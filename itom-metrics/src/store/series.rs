@@ -6,7 +6,7 @@ use itom_core::{CiId, LabelName, Labels, MetricName, SampleKind, Text};
 
 use super::body::Body;
 use super::distributions::{Distributions, Encoded};
-use super::starts::Starts;
+use super::starts::{Starts, times_of};
 
 /// One series: what it is called never changes, what it holds is behind its own lock.
 #[derive(Debug)]
@@ -65,12 +65,6 @@ impl State {
         self.body.heap_bytes() + self.histograms.as_ref().map_or(0, |all| all.heap_bytes()) + starts
     }
 
-    /// The oldest time.
-    fn oldest(&self) -> Option<i64> {
-        let histogram = self.histograms.as_ref().and_then(|all| all.oldest());
-        [self.body.oldest(), histogram].into_iter().flatten().min()
-    }
-
     /// The time of the sample after one.
     pub(super) fn after(&self, at: i64) -> Option<i64> {
         let from = at.saturating_add(1);
@@ -79,11 +73,14 @@ impl State {
         [float, histogram].into_iter().flatten().min()
     }
 
+    /// Keeps of the starts what the samples that are left need, and nothing else: reading the log again must give the
+    /// same.
     fn prune_starts(&mut self) {
-        let oldest = self.oldest().unwrap_or(i64::MAX);
-        if let Some(starts) = &mut self.starts {
-            starts.prune(oldest);
-        }
+        let Some(starts) = self.starts.take() else { return };
+        let samples = self.body.snapshot(i64::MIN, i64::MAX).read(i64::MIN, i64::MAX);
+        let histograms = self.histograms_within(i64::MIN, i64::MAX);
+        let left = starts.of_times(times_of(&samples, &histograms).into_iter());
+        self.starts = (!left.is_empty()).then(|| Box::new(left));
     }
 
     /// Removes what has `from <= time <= to`; how many samples went.
