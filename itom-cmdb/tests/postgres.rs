@@ -194,3 +194,43 @@ fn conformance_postgres_comes_back_with_its_server() {
         assert_eq!(store.describe().await.unwrap().facts, 8);
     });
 }
+
+/// While somebody else holds the lock of appends: one that waits too long is told so, one whose connection is cut is told
+/// that; neither left anything, and the same store object goes on.
+#[test]
+fn conformance_postgres_gives_up_in_time_and_survives_a_cut_in_the_middle_of_an_append() {
+    let Some(server) = Server::start("cut") else { return };
+    block_on(async {
+        let url = |more: &str| Secret::new(format!("{} {more}", server.url().expose()));
+        let impatient = PostgresStore::connect(&url("options='-c lock_timeout=50'")).await.unwrap();
+        let cut = PostgresStore::connect(&url("application_name=cut")).await.unwrap();
+        let (holder, connection) =
+            tokio_postgres::connect(server.url().expose(), tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        holder.execute("SELECT pg_advisory_lock(x'69746f6d66616374'::bigint)", &[]).await.unwrap();
+        let facts = some_facts(1, 3, Timestamp::EPOCH);
+        let error = impatient.append(&facts).await.unwrap_err();
+        assert!(matches!(error, StoreError::TimedOut { .. }), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        let cutting = async {
+            // As soon as it waits for the lock.
+            let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                WHERE application_name = 'cut' AND wait_event_type = 'Lock'";
+            while holder.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
+        };
+        let (appended, ()) = futures::join!(cut.append(&facts), cutting);
+        let error = appended.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        holder.execute("SELECT pg_advisory_unlock_all()", &[]).await.unwrap();
+        // The one request that finds the connection closed is refused too; the next makes a new one.
+        let there = match cut.describe().await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => cut.describe().await,
+            other => other,
+        };
+        assert_eq!(there.unwrap().facts, 0, "nothing in part");
+        for store in [&impatient, &cut] {
+            store.append(&facts).await.unwrap();
+            assert_eq!(store.describe().await.unwrap().facts, 4);
+        }
+    });
+}
