@@ -57,6 +57,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Option<PathBuf>,
 
+    /// Rule groups in Prometheus's format to evaluate beside the rules. May be given several times.
+    #[arg(long = "rule-file", value_name = "FILE")]
+    pub(crate) rule_files: Vec<PathBuf>,
+
+    /// Evaluate the rule packs that come with the SDK too: host, network, process, service, collector health.
+    #[arg(long)]
+    pub(crate) rule_packs: bool,
+
     /// Print the built-in rules as JSON and exit.
     #[arg(long)]
     pub(crate) print_rules: bool,

@@ -29,6 +29,8 @@ const ASSETS: &[(&str, &str, &[u8])] = assets! {
     "map.js" => "text/javascript; charset=utf-8",
     "mapstyle.js" => "text/javascript; charset=utf-8",
     "metrics.js" => "text/javascript; charset=utf-8",
+    "query.js" => "text/javascript; charset=utf-8",
+    "rules.js" => "text/javascript; charset=utf-8",
     "vendor/VENDORED.md" => "text/plain; charset=utf-8",
     "vendor/cytoscape-dagre.LICENSE" => "text/plain; charset=utf-8",
     "vendor/cytoscape-dagre.min.js" => "text/javascript; charset=utf-8",

@@ -7,6 +7,7 @@ mod args;
 mod assets;
 mod once;
 mod progress;
+mod rules;
 mod server;
 
 use std::error::Error;
@@ -104,7 +105,17 @@ fn token(args: &Args) -> Result<Option<Secret>, String> {
 
 async fn serve(args: &Args, rules: Vec<Rule>) -> Result<(), Box<dyn Error>> {
     let guard = Guard::new(args.listen, &args.allow_hosts, token(args)?)?;
+    let mut shown: serde_json::Value = serde_json::from_str(&rules_to_json(&rules)?)?;
+    let shown = shown["rules"].take();
     let mut builder = collectors(Engine::builder(), args).rules(rules);
+    for path in &args.rule_files {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read the rule file {}: {error}", path.display()))?;
+        builder = builder.rule_groups(path.display().to_string(), text);
+    }
+    if args.rule_packs {
+        builder = builder.rule_packs(itom::alert::prometheus::packs::ALL.iter().copied());
+    }
     for (index, url) in args.webhooks.iter().enumerate() {
         let name = format!("webhook-{}", index + 1);
         let webhook = WebhookNotifier::builder(name.as_str(), url).build();
@@ -138,7 +149,7 @@ async fn serve(args: &Args, rules: Vec<Rule>) -> Result<(), Box<dyn Error>> {
     };
     let running = tokio::spawn(engine.run(ended(stopped.clone())));
     let progress = tokio::spawn(progress::first_round(handle.clone()));
-    let site = server::site(handle, guard);
+    let site = server::site(&handle, shown, guard);
     let serving = axum::serve(listener, site).with_graceful_shutdown(ended(stopped));
     let serving = tokio::spawn(async move { serving.await });
 

@@ -16,17 +16,19 @@ use itom::{Delivery, EngineEvent, EngineHandle};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{api, assets};
+use crate::{api, assets, rules};
 use itom_examples::guard::{COOKIE, Guard, query_token};
 
 /// What every request may use.
 #[derive(Debug, Clone)]
 struct Shared {
     engine: EngineHandle,
+    /// The threshold rules, as JSON.
+    rules: Arc<Value>,
 }
 
-/// The whole site.
-pub(crate) fn site(engine: EngineHandle, guard: Guard) -> Router {
+/// The whole site; `rules` are the threshold rules as they are shown.
+pub(crate) fn site(engine: &EngineHandle, rules: Value, guard: Guard) -> Router {
     let guard = Arc::new(guard);
     Router::new()
         .route("/api/overview", get(overview))
@@ -40,13 +42,15 @@ pub(crate) fn site(engine: EngineHandle, guard: Guard) -> Router {
         .route("/api/changes", get(changes))
         .route("/api/metrics", get(metrics))
         .route("/api/series", get(series))
+        .route("/api/rules", get(rule_list))
         .route("/api/events", get(events))
+        .with_state(Shared { engine: engine.clone(), rules: Arc::new(rules) })
+        .merge(engine.api().router())
         .fallback(assets::serve)
         .layer(axum::middleware::from_fn(move |request: Request, next: Next| {
             let guard = Arc::clone(&guard);
             async move { admit(&guard, request, next).await }
         }))
-        .with_state(Shared { engine })
 }
 
 /// Lets a request in or says why not, and sets the headers that keep other pages out.
@@ -175,6 +179,10 @@ async fn series(
     Query(query): Query<SeriesQuery>,
 ) -> Result<Json<Value>, Refusal> {
     api::series(&shared.engine, &query).map(Json)
+}
+
+async fn rule_list(State(shared): State<Shared>) -> Json<Value> {
+    Json(rules::rules(&shared.engine, &shared.rules))
 }
 
 /// How many events a slow browser may lag behind before it is told to load again.

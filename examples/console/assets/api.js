@@ -11,7 +11,9 @@ async function request(path, options) {
     const text = await answer.text().catch(() => "");
     let message = text.slice(0, 300);
     try { message = JSON.parse(text).error ?? message; } catch { /* plain text */ }
-    throw new Error(`${path}: ${answer.status} ${answer.statusText}${message ? ` – ${message}` : ""}`);
+    const error = new Error(`${path}: ${answer.status} ${answer.statusText}${message ? ` – ${message}` : ""}`);
+    error.reason = message;
+    throw error;
   }
   return answer.status === 204 ? null : answer.json();
 }
@@ -37,6 +39,9 @@ export const api = {
   }),
   changes: (limit) => request(`/api/changes${query({ limit })}`),
   metrics: (q) => request(`/api/metrics${query({ q })}`),
+  rules: () => request("/api/rules"),
+  query: (params) => request(`/api/v1/query${query(params)}`),
+  queryRange: (params) => request(`/api/v1/query_range${query(params)}`),
   series: (params) => request(`/api/series${query(params)}`),
 };
 

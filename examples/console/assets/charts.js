@@ -9,13 +9,13 @@ const BINARY = Array.from({ length: 60 }, (_, power) => 2 ** (power - 4));
 const MOMENT = /_timestamp_seconds$|_time_seconds$/;
 const alive = new Set();
 
-/** A chart that loads itself when seen, refreshes every 15 seconds and follows its width. */
-export function chartOf({ metric, kind, ci, height, minutes, title = true }) {
+/** A chart that loads itself when seen (from `source(from, to)` where it is no plain metric), refreshes every 15 seconds and follows its width. */
+export function chartOf({ metric = "", kind, ci, height, minutes, title = true, source }) {
   const body = h("div", { class: "chart-body", style: { minHeight: `${height}px` } });
   const note = h("small", { class: "dim" });
   const box = h("figure", { class: "chart" },
     h("figcaption", {}, title && link(`metrics?metric=${encodeURIComponent(metric)}`, metric), kind === "counter" && h("small", { class: "tag" }, "rate"), note), body);
-  const chart = { box, body, note, metric, kind, ci, height, minutes, plot: null, seen: false, stale: true };
+  const chart = { box, body, note, metric, kind, ci, height, minutes, source, plot: null, seen: false, stale: true };
   chart.load = () => load(chart);
   alive.add(chart);
   sight.observe(box);
@@ -63,7 +63,7 @@ async function load(chart) {
   const from = new Date(to.getTime() - chart.minutes * 60000);
   const rate = chart.kind === "counter";
   try {
-    const { series } = await api.series({ metric: chart.metric, ci: chart.ci, from: from.toISOString(), to: to.toISOString(), points: 300, rate: rate ? 1 : undefined });
+    const { series } = chart.source ? await chart.source(from, to) : await api.series({ metric: chart.metric, ci: chart.ci, from: from.toISOString(), to: to.toISOString(), points: 300, rate: rate ? 1 : undefined });
     if (!alive.has(chart)) return;
     draw(chart, series, rate, [from.getTime() / 1000, to.getTime() / 1000]);
   } catch (error) {

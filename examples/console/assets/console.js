@@ -7,6 +7,8 @@ import * as map from "./map.js";
 import * as items from "./items.js";
 import * as ci from "./ci.js";
 import * as metrics from "./metrics.js";
+import * as query from "./query.js";
+import * as rules from "./rules.js";
 import * as alerts from "./alerts.js";
 import * as changes from "./changes.js";
 import * as health from "./health.js";
@@ -16,6 +18,8 @@ const PAGES = [
   { name: "items", title: "Items", page: items },
   { name: "alerts", title: "Alerts", page: alerts },
   { name: "metrics", title: "Metrics", page: metrics },
+  { name: "query", title: "Query", page: query },
+  { name: "rules", title: "Rules", page: rules },
   { name: "changes", title: "Changes", page: changes },
   { name: "health", title: "Health", page: health },
   { name: "ci", title: "Item", page: ci, hidden: true },
@@ -86,7 +90,7 @@ function setLive(state) {
   if (state === "live" && was === "reconnecting") { pending.add("round"); refreshPage(); refreshBar(); }
 }
 
-const KEYS = [["/", "search on this page"], ["1 … 6", "pages"], ["f", "fit the map"], ["Esc", "close the panel"], ["?", "this help"]];
+const KEYS = [["/", "search on this page"], ["1 … 8", "pages"], ["f", "fit the map"], ["Esc", "close the panel"], ["?", "this help"]];
 
 function keys(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -95,14 +99,14 @@ function keys(event) {
     if (typing) document.activeElement.blur();
     else current.page?.escape?.();
   } else if (!typing && event.key === "/") {
-    const search = main.querySelector("input[type=search]");
+    const search = main.querySelector("input[type=search], textarea");
     if (search) { event.preventDefault(); search.focus(); search.select(); }
   } else if (!typing && event.key === "?") {
     const help = document.getElementById("help");
     fill(help, h("h2", {}, "Keys"), h("dl", {}, KEYS.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])),
       h("form", { method: "dialog" }, h("button", {}, "Close")));
     help.showModal();
-  } else if (!typing && /^[1-6]$/.test(event.key)) {
+  } else if (!typing && /^[1-8]$/.test(event.key)) {
     location.hash = `#/${PAGES[Number(event.key) - 1].name}`;
   } else if (!typing) {
     current.page?.key?.(event);

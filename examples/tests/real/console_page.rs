@@ -121,3 +121,66 @@ fn the_server_refuses_other_hosts_and_other_origins() {
     );
     assert_eq!(http(console.address, "GET", "/nothing", &[], None).map(|(status, _)| status).ok(), Some(404));
 }
+
+#[test]
+fn queries_are_answered_where_they_are_wrong_and_rules_say_what_they_cost() {
+    let _turn = crate::support::turn();
+    let folder = scratch("console-query");
+    let browser = match Browser::start(&folder.join("profile")) {
+        Ok(browser) => browser,
+        Err(reason) => {
+            println!("skipped: {reason}");
+            return;
+        }
+    };
+    let groups = folder.join("own.rules.yaml");
+    std::fs::write(
+        &groups,
+        "groups:\n- name: own\n  interval: 1s\n  rules:\n  - record: own:cpus\n    expr: count(count by (cpu) (node_cpu_seconds_total))\n  - alert: AlwaysThere\n    expr: own:cpus > 0\n    annotations:\n      summary: '{{ $value }} processors'\n",
+    )
+    .expect("the file is written");
+    let file = groups.to_string_lossy().into_owned();
+    let Some(console) = console(&["--memory", "--every", "1s", "--rule-packs", "--rule-file", &file]) else {
+        return;
+    };
+
+    let firing = eventually(Duration::from_secs(30), || {
+        let rules = get_json(console.address, "/api/v1/rules")?;
+        let own = rules["data"]["groups"].as_array()?.iter().find(|group| group["name"] == "own")?.clone();
+        (own["rules"][1]["state"] == "firing").then_some(own)
+    })
+    .expect("the rule of the file fires, and the query API says so");
+    assert_eq!(firing["rules"][0]["type"], "recording");
+    assert_eq!(firing["rules"][1]["annotations"]["summary"], "{{ $value }} processors");
+    let shown = firing["rules"][1]["alerts"][0]["annotations"]["summary"].as_str().unwrap_or_default();
+    assert!(shown.ends_with(" processors") && !shown.contains('{'), "{shown}");
+
+    let page = |path: &str| format!("http://{}/?live=off#/{path}", console.address);
+    let text = |selector: &str| {
+        eventually(Duration::from_secs(30), || {
+            let script = "return document.querySelector(arguments[0])?.textContent ?? ''";
+            let text = browser.run(script, &[Value::from(selector)]).as_str()?.to_owned();
+            (!text.is_empty()).then_some(text)
+        })
+        .unwrap_or_default()
+    };
+    browser.open(&page("query?q=own%3Acpus"));
+    assert_eq!(text(".page-query tbody code"), "own:cpus");
+    let number = text(".page-query tbody td.num");
+    assert!(number.parse::<u32>().is_ok_and(|cpus| cpus > 0), "{number}");
+
+    browser.open("about:blank");
+    browser.open(&page("query?q=sum(own%3Acpus%20%2B)"));
+    let problem = text(".page-query .problem mark");
+    assert_eq!(problem, ")", "the place of the mistake is marked");
+
+    browser.open("about:blank");
+    browser.open(&page("rules"));
+    let own = text(".page-rules section:first-of-type");
+    assert!(!own.is_empty());
+    let all = text(".page-rules");
+    assert!(
+        all.contains("AlwaysThere") && all.contains("firing") && all.contains("host_cpu_saturated"),
+        "{all}"
+    );
+}

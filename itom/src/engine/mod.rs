@@ -1,6 +1,8 @@
 //! The engine: the one place with a loop. It adapts the ports of the crates to each other and composes them.
 
 mod alerting;
+#[cfg(feature = "api")]
+mod api;
 mod builder;
 mod closing;
 mod compacting;

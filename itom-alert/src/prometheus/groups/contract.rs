@@ -225,6 +225,14 @@ pub struct RuleStatus {
     pub expression: Text,
     /// Whether it gives alerts; otherwise it records.
     pub is_alerting: bool,
+    /// How long an alert is pending before it fires.
+    pub hold: Duration,
+    /// How long an alert goes on firing after its series is gone.
+    pub keep_firing_for: Duration,
+    /// The labels that it adds, templates as they were written.
+    pub labels: BTreeMap<LabelName, Text>,
+    /// The annotations of its alerts, templates as they were written.
+    pub texts: BTreeMap<LabelName, Text>,
     /// How it does.
     pub health: Health,
     /// For which slot it was last evaluated.
@@ -247,6 +255,8 @@ pub struct GroupStatus {
     pub key: GroupKey,
     /// How often it is evaluated.
     pub interval: Duration,
+    /// How many series or alerts one of its rules may give; 0 for any number.
+    pub limit: usize,
     /// For which slot it was last evaluated.
     pub last: Option<Timestamp>,
     /// How many evaluations there were.

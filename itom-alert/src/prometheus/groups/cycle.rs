@@ -1,15 +1,15 @@
 //! One group and its evaluations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
-use itom_core::{Annotations, Labels, SampleValue, StableHasher, Text, Timestamp, WrittenSample};
+use itom_core::{Annotations, LabelName, Labels, SampleValue, StableHasher, Text, Timestamp, WrittenSample};
 
 use super::alerts::{Active, advance};
 use super::contract::{Evaluated, Found, GroupConfig, GroupKey, GroupOutput, Health, RuleStatus};
 use super::order::steps;
-use crate::prometheus::{GroupRule, RuleGroup};
+use crate::prometheus::{GroupRule, RuleGroup, Template};
 
 /// One rule and what it remembers.
 #[derive(Debug, Clone)]
@@ -42,10 +42,18 @@ impl RuleState {
     }
 
     pub(super) fn status(&self) -> RuleStatus {
+        let alerting = self.rule.alerting();
         RuleStatus {
             name: self.rule.name.clone(),
             expression: self.rule.expression.source().into(),
-            is_alerting: self.rule.alerting().is_some(),
+            is_alerting: alerting.is_some(),
+            hold: alerting.map_or(Duration::ZERO, |alerting| alerting.hold),
+            keep_firing_for: alerting.map_or(Duration::ZERO, |alerting| alerting.keep_firing_for),
+            labels: self.rule.labels.clone(),
+            texts: alerting.map_or_else(BTreeMap::new, |alerting| {
+                let text = |(name, text): (&LabelName, &Template)| (name.clone(), text.text().clone());
+                alerting.annotations.iter().map(text).collect()
+            }),
             health: self.health.clone(),
             last: self.last,
             series: self.series,

@@ -45,6 +45,7 @@ impl RuleGroups {
         let one = |group: &Group| GroupStatus {
             key: group.key.clone(),
             interval: group.interval,
+            limit: group.source.limit,
             last: group.last,
             evaluations: group.evaluations,
             missed: group.missed,
