@@ -230,6 +230,13 @@ pub struct KindRule {
     /// When an item that is not seen again is gone; inherited, else the default of the set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
+    /// When an item that is not seen again is [stale](crate::view::LifeCycle::Stale), before its lease ends; inherited,
+    /// else never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_after: Option<Lease>,
+    /// How long after it is gone an item is [purged](crate::view::LifeCycle::Purged) from lists; inherited, else never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge_after: Option<Lease>,
 }
 
 impl KindRule {
@@ -268,6 +275,18 @@ impl KindRule {
     #[must_use]
     pub fn lease(self, lease: Lease) -> Self {
         Self { lease: Some(lease), ..self }
+    }
+
+    /// When an item that is not seen again is stale.
+    #[must_use]
+    pub fn stale_after(self, span: Lease) -> Self {
+        Self { stale_after: Some(span), ..self }
+    }
+
+    /// How long after it is gone an item is purged from lists.
+    #[must_use]
+    pub fn purge_after(self, span: Lease) -> Self {
+        Self { purge_after: Some(span), ..self }
     }
 }
 
@@ -519,6 +538,13 @@ impl From<&RuleSet> for CmdbConfig {
             }
             if let Some(lease) = line.iter().find_map(|(_, rule)| rule.lease) {
                 config = config.lease(kind.clone(), lease.span());
+            }
+            let stale_after = line.iter().find_map(|(_, rule)| rule.stale_after);
+            let purge_after = line.iter().find_map(|(_, rule)| rule.purge_after);
+            if stale_after.is_some() || purge_after.is_some() {
+                config = config
+                    .stale_after(kind.clone(), stale_after.and_then(Lease::span))
+                    .purge_after(kind.clone(), purge_after.and_then(Lease::span));
             }
             for (name, attribute) in rules.attributes_of(kind) {
                 config = config.reducer(kind.clone(), name, attribute.reducer);
