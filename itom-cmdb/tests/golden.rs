@@ -92,7 +92,9 @@ fn a_rule_set_that_uses_everything_keeps_its_form() {
                 .mints_at(Strength::Administrative)
                 .lease(Lease::After(Duration::from_secs(90)))
                 .stale_after(Lease::After(Duration::from_secs(60)))
-                .purge_after(Lease::Never),
+                .purge_after(Lease::Never)
+                .related_by([relation::DEPENDS_ON])
+                .uniquely_named(),
         )
         .kind(
             CiKind::literal("device.camera.old"),

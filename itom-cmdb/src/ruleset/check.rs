@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use itom_core::CiKind;
 use itom_core::time::format_duration;
+use itom_core::{CiKind, RelationKind};
 
 use super::{KindRule, Lease, RuleSet, RuleSetError};
 
@@ -27,6 +27,13 @@ impl RuleSet {
         for (kind, rule) in &self.kinds {
             self.check_kind(kind)?;
             self.check_ageing(kind, rule)?;
+            let unknown = |relation: &&RelationKind| !self.relations.contains_key(*relation);
+            if let Some(relation) = rule.related_by.iter().flatten().find(unknown) {
+                return Err(RuleSetError::new(
+                    format!("kinds.{kind}.related_by"),
+                    format!("there is no kind of relation `{relation}`"),
+                ));
+            }
             for (name, attribute) in &rule.attributes {
                 let inherited = self
                     .lineage(kind)

@@ -237,6 +237,13 @@ pub struct KindRule {
     /// How long after it is gone an item is [purged](crate::view::LifeCycle::Purged) from lists; inherited, else never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purge_after: Option<Lease>,
+    /// The kinds of relations of which an item has at least one, at either end, else it is an orphan; inherited, else it
+    /// may stand alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub related_by: Option<BTreeSet<RelationKind>>,
+    /// No two items of this kind and its refinements share a name.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unique_name: bool,
 }
 
 impl KindRule {
@@ -281,6 +288,18 @@ impl KindRule {
     #[must_use]
     pub fn stale_after(self, span: Lease) -> Self {
         Self { stale_after: Some(span), ..self }
+    }
+
+    /// An item has at least one of these relations, at either end.
+    #[must_use]
+    pub fn related_by(self, relations: impl IntoIterator<Item = RelationKind>) -> Self {
+        Self { related_by: Some(relations.into_iter().collect()), ..self }
+    }
+
+    /// No two items share a name.
+    #[must_use]
+    pub fn uniquely_named(self) -> Self {
+        Self { unique_name: true, ..self }
     }
 
     /// How long after it is gone an item is purged from lists.

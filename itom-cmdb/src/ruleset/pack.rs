@@ -42,7 +42,7 @@ impl RuleSet {
     pub fn default_pack() -> Self {
         let set = Self::new("default", env!("CARGO_PKG_VERSION"));
         let set = crate::config::documents().fold(set, |set, family| set.source_lease(family, Lease::Never));
-        aged(relations(places(catalogue(platforms(network(machines(set)))))))
+        expected(aged(relations(places(catalogue(platforms(network(machines(set))))))))
     }
 }
 
@@ -68,6 +68,26 @@ fn aged(mut set: RuleSet) -> RuleSet {
     for (kind, stale, purge) in ages {
         if let Some(rule) = set.kinds.remove(&kind) {
             set = set.kind(kind, ageing(rule, stale, purge));
+        }
+    }
+    set
+}
+
+/// What is expected of items beside their attributes.
+fn expected(mut set: RuleSet) -> RuleSet {
+    let related = [
+        (kind::SERVICE, vec![relation::PROVIDED_BY, relation::RUNS_ON, relation::DEPENDS_ON]),
+        (kind::APPLICATION, vec![relation::DEPENDS_ON, relation::MEMBER_OF, relation::CONTAINS]),
+        (kind::BUSINESS_SERVICE, vec![relation::DEPENDS_ON, relation::CONTAINS]),
+    ];
+    for (kind, relations) in related {
+        if let Some(rule) = set.kinds.remove(&kind) {
+            set = set.kind(kind, rule.related_by(relations));
+        }
+    }
+    for kind in [kind::HOST, kind::DEVICE, kind::APPLICATION, kind::BUSINESS_SERVICE, kind::TEAM] {
+        if let Some(rule) = set.kinds.remove(&kind) {
+            set = set.kind(kind, rule.uniquely_named());
         }
     }
     set
