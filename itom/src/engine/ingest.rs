@@ -228,10 +228,10 @@ impl Loop {
     fn relate(&mut self, applied: &Applied) {
         match apply_to_graph(&mut self.graph, applied) {
             Ok(true) => {}
-            Ok(false) => self.graph = graph(&self.cmdb),
+            Ok(false) => self.graph = graph(&self.cmdb, self.shared.model.relations()),
             Err(error) => {
                 warn!(error = %ErrorChain(&error), "the graph refused a step; it is built anew");
-                self.graph = graph(&self.cmdb);
+                self.graph = graph(&self.cmdb, self.shared.model.relations());
             }
         }
         if !applied.graph.is_empty() {
@@ -251,18 +251,18 @@ pub(super) fn snapshot(cmdb: &Cmdb, graph: &Arc<RelationGraph>, alerts: &Alertin
 }
 
 /// The graph of everything that is there.
-pub(super) fn graph(cmdb: &Cmdb) -> RelationGraph {
+pub(super) fn graph(cmdb: &Cmdb, model: RelationModel) -> RelationGraph {
     let view = cmdb.view();
     let cis = view.cis().filter(|ci| ci.state().is_active());
     let relations = view.relations().filter(|relation| relation.state.is_active());
     let parts = RelationGraph::from_parts(
-        RelationModel::default(),
+        model.clone(),
         cis.map(|ci| (ci.id(), ci.kind().clone(), ci.name().clone())),
         relations.map(|relation| (relation.kind.clone(), relation.from, relation.to)),
     );
     parts.unwrap_or_else(|error| {
         error!(error = %ErrorChain(&error), "the graph cannot be built: questions about impact stay unanswered");
-        RelationGraph::new(RelationModel::default())
+        RelationGraph::new(model)
     })
 }
 

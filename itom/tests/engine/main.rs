@@ -7,5 +7,6 @@ mod crash;
 mod groups;
 mod handle;
 mod once;
+mod rules;
 mod store;
 mod support;
