@@ -91,6 +91,7 @@ fn what(estate: &Estate, change: &FeedChange) -> String {
         FeedChange::Unrelated { kind, to } => format!("no longer {kind} {}", estate.name(*to)),
         FeedChange::Kind { before, after } => format!("kind: {before} → {after}"),
         FeedChange::Name { before, after } => format!("name: {before} → {after}"),
+        FeedChange::Life { before, after } => format!("life: {before} → {after}"),
         FeedChange::Merged { from } => format!("took in {from}"),
         FeedChange::Split { into } => format!("turned out to be {} items", into.len() + 1),
         FeedChange::Redirected { to } => format!("is {}", estate.name(*to)),

@@ -96,11 +96,19 @@ impl Precedence {
     }
 }
 
+/// How items of a kind age beside their lease.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Ageing {
+    pub(crate) stale_after: Option<Duration>,
+    pub(crate) purge_after: Option<Duration>,
+}
+
 /// Rules of deriving. Two engines with the same facts and the same configuration agree on everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CmdbConfig {
     identity: IdentityRules,
     leases: BTreeMap<CiKind, Option<Duration>>,
+    ageing: BTreeMap<CiKind, Ageing>,
     default_lease: Option<Duration>,
     relation_lease: Option<Duration>,
     source_leases: BTreeMap<SourceName, Option<Duration>>,
@@ -126,6 +134,7 @@ impl Default for CmdbConfig {
         Self {
             identity: IdentityRules::default(),
             leases: lasting.into_iter().map(|kind| (kind, None)).collect(),
+            ageing: BTreeMap::new(),
             default_lease: Some(DAY),
             relation_lease: Some(DAY),
             source_leases: documents().map(|source| (source, None)).collect(),
@@ -162,10 +171,15 @@ impl CmdbConfig {
     pub fn rules_hash(&self) -> u64 {
         let span = |span: &Option<Duration>| span.map(|span| span.as_micros() as u64);
         let leases: Vec<_> = self.leases.iter().map(|(kind, own)| (kind, span(own))).collect();
+        let ageing: Vec<_> = self
+            .ageing
+            .iter()
+            .map(|(kind, own)| (kind, span(&own.stale_after), span(&own.purge_after)))
+            .collect();
         let rest =
             (span(&self.default_lease), span(&self.relation_lease), self.mass_percent, self.mass_floor);
         let sources: Vec<_> = self.source_leases.iter().map(|(source, own)| (source, span(own))).collect();
-        let all = (&self.identity, leases, rest, sources, &self.precedence, &self.reducers);
+        let all = (&self.identity, leases, ageing, rest, sources, &self.precedence, &self.reducers);
         let mut hasher = StableHasher::new();
         // Ordered maps with names as keys: one form for one content, and nothing that could fail.
         hasher.text(&serde_json::to_string(&all).unwrap_or_default());
@@ -182,6 +196,22 @@ impl CmdbConfig {
     #[must_use]
     pub fn lease(mut self, kind: CiKind, lease: Option<Duration>) -> Self {
         self.leases.insert(kind, lease);
+        self
+    }
+
+    /// Items of this kind (and its refinements) are [stale](crate::view::LifeCycle::Stale) when nothing saw them for so
+    /// long; `None`: never, as all are by default. Half-open: at the bound they are.
+    #[must_use]
+    pub fn stale_after(mut self, kind: CiKind, span: Option<Duration>) -> Self {
+        self.ageing.entry(kind).or_default().stale_after = span;
+        self
+    }
+
+    /// Items of this kind (and its refinements) are [purged](crate::view::LifeCycle::Purged) when they were retired for
+    /// so long; `None`: never, as all are by default. Half-open: at the bound they are.
+    #[must_use]
+    pub fn purge_after(mut self, kind: CiKind, span: Option<Duration>) -> Self {
+        self.ageing.entry(kind).or_default().purge_after = span;
         self
     }
 
@@ -244,7 +274,8 @@ impl CmdbConfig {
     pub(crate) fn shortest_span(&self) -> Option<Duration> {
         let leases = self.leases.values().chain(self.source_leases.values()).copied();
         let leases = leases.chain([self.default_lease, self.relation_lease]);
-        leases.flatten().chain(self.precedence.iter().filter_map(|rule| rule.fresh_for)).min()
+        let ageing = self.ageing.values().flat_map(|own| [own.stale_after, own.purge_after]).flatten();
+        leases.flatten().chain(ageing).chain(self.precedence.iter().filter_map(|rule| rule.fresh_for)).min()
     }
 
     pub(crate) const fn ring_size(&self) -> usize {
@@ -271,6 +302,24 @@ impl CmdbConfig {
                 Some((general, _)) => name = general,
                 None => return self.default_lease,
             }
+        }
+    }
+
+    pub(crate) fn is_ageing(&self) -> bool {
+        !self.ageing.is_empty()
+    }
+
+    /// How the nearest general kind with a rule of its own ages.
+    pub(crate) fn ageing_of(&self, kind: &CiKind) -> Option<Ageing> {
+        if self.ageing.is_empty() {
+            return None;
+        }
+        let mut name = kind.as_str();
+        loop {
+            if let Some(ageing) = self.ageing.get(name) {
+                return Some(*ageing);
+            }
+            name = name.rsplit_once('.')?.0;
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use itom_core::{AttrName, Batch, CiId, CiKind, Key, NameError, SourceName, Text, Timestamp, Value};
 
-use crate::view::{Claim, ClaimReason, View};
+use crate::view::{Claim, ClaimReason, STATED, StatedLife, View};
 
 const FAMILY: &str = "lock@";
 const REASON: AttrName = AttrName::literal("lock.reason");
@@ -84,6 +84,12 @@ impl Lock {
     pub fn attr(mut self, name: AttrName, value: impl Into<Value>) -> Self {
         self.attributes.insert(name, value.into());
         self
+    }
+
+    /// The item is in this part of its life. Such a lock says for how long with [`until`](Self::until).
+    #[must_use]
+    pub fn life(self, stated: StatedLife) -> Self {
+        self.attr(STATED, stated.as_str())
     }
 
     /// It ends then.

@@ -90,7 +90,11 @@ fn a_rule_set_that_uses_everything_keeps_its_form() {
                 )
                 .identified_by([key_kind::SERIAL, key_kind::MAC])
                 .mints_at(Strength::Administrative)
-                .lease(Lease::After(Duration::from_secs(90))),
+                .lease(Lease::After(Duration::from_secs(90)))
+                .stale_after(Lease::After(Duration::from_secs(60)))
+                .purge_after(Lease::Never)
+                .related_by([relation::DEPENDS_ON])
+                .uniquely_named(),
         )
         .kind(
             CiKind::literal("device.camera.old"),

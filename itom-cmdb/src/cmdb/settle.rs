@@ -12,7 +12,7 @@ use crate::config::CmdbConfig;
 use crate::identity::{Ambiguous, Described, Ident};
 use crate::lock;
 use crate::view::presence::{Item, ItemKey, Touch};
-use crate::view::{Ci, Relation, RelationId, reconcile};
+use crate::view::{Ci, LifeCycle, Relation, RelationId, reconcile};
 
 /// What one settling touches.
 #[derive(Default)]
@@ -52,6 +52,7 @@ impl Cmdb {
             let Some(own) = self.item(&item) else { continue };
             let stale = |span| own.last_seen + span <= self.now;
             let due = own.departure(&self.config, self.now).is_some()
+                || own.stale_at(&self.config).is_some_and(|at| at <= self.now)
                 || lock_end(&item.0, own).is_some_and(|end| end <= self.now)
                 || self.config.freshness_of(&item.0).is_some_and(stale);
             let next = next_deadline(&self.config, &item.0, own, self.now);
@@ -61,6 +62,17 @@ impl Cmdb {
                 self.arm(item, next);
             }
         }
+    }
+
+    fn is_stale(&self, object: u32) -> bool {
+        self.config.is_ageing()
+            && self
+                .cis
+                .get(object as usize)
+                .copied()
+                .flatten()
+                .and_then(|id| self.view.ci(id))
+                .is_some_and(|ci| matches!(ci.life(), LifeCycle::Stale { .. }))
     }
 
     fn arm(&mut self, item: ItemRef, at: Timestamp) {
@@ -98,7 +110,9 @@ impl Cmdb {
                 // While it is gone, since when follows from when it was seen last: that is no mere renewal.
                 if touch == Touch::Moved && live && !timed {
                     let known = self.resolver.names.find_object(&item.0, native);
-                    if let Some(object) = known.filter(|object| self.resolver.row(*object).live) {
+                    // What was stale is fresh again: that is no mere renewal either.
+                    let renewed = |object: &u32| self.resolver.row(*object).live && !self.is_stale(*object);
+                    if let Some(object) = known.filter(renewed) {
                         work.moved_objects.push((object, own.last_seen));
                         return;
                     }
@@ -290,16 +304,19 @@ impl Cmdb {
     }
 }
 
-/// When an item may next change without being told: the end of its lease or of its claims' freshness.
+/// When an item may next change without being told: the end of its lease or of its claims' freshness, a bound of its
+/// life.
 fn next_deadline(config: &CmdbConfig, source: &SourceName, item: &Item, now: Timestamp) -> Option<Timestamp> {
+    let ageing = [item.stale_at(config), item.purged_at(config, now)].into_iter().flatten();
     if item.departure(config, now).is_some() {
-        return None;
+        return ageing.filter(|at| *at > now).min();
     }
     [item.lease(config), config.freshness_of(source)]
         .into_iter()
         .flatten()
         .map(|span| item.last_seen + span)
         .chain(lock_end(source, item))
+        .chain(ageing)
         .filter(|at| *at > now)
         .min()
 }

@@ -6,7 +6,7 @@ use itom_core::{SourceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{FeedChange, FeedEvent};
-use crate::view::{Attribute, Departure, LifeState, RelationId, View};
+use crate::view::{Attribute, Departure, LifeCycle, LifeState, RelationId, STATED, View};
 
 /// What probably brought a difference about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -86,8 +86,21 @@ pub(super) fn since(before: &View, after: &View, event: &FeedEvent) -> (Timestam
             };
             (since, relation.and_then(|own| own.sources.first().cloned()))
         }
+        FeedChange::Life { after: is, .. } => {
+            let stated = item().and_then(|ci| ci.attributes().get(&STATED));
+            match (is.since(), stated) {
+                (Some(since), _) => (since, anybody()),
+                (None, Some(own)) => (own.winner.observed, Some(own.winner.source.clone())),
+                (None, None) => (item().map_or(event.at, |ci| ci.last_seen()), anybody()),
+            }
+        }
         _ => (event.at, anybody()),
     }
+}
+
+fn found_by(view: &View, ci: itom_core::CiId) -> Cause {
+    let source = view.ci(ci).and_then(|ci| ci.sources().first().cloned());
+    source.map_or(Cause::Unclear, |source| Cause::Found { source })
 }
 
 pub(super) fn cause_of(before: &View, after: &View, event: &FeedEvent) -> Cause {
@@ -106,10 +119,7 @@ pub(super) fn cause_of(before: &View, after: &View, event: &FeedEvent) -> Cause 
                 (None, None) => Cause::Unclear,
             }
         }
-        FeedChange::Appeared { .. } | FeedChange::Returned => {
-            let source = after.ci(event.ci).and_then(|ci| ci.sources().first().cloned());
-            source.map_or(Cause::Unclear, |source| Cause::Found { source })
-        }
+        FeedChange::Appeared { .. } | FeedChange::Returned => found_by(after, event.ci),
         FeedChange::Related { sources, .. } => {
             sources.first().map_or(Cause::Unclear, |source| Cause::Found { source: source.clone() })
         }
@@ -133,6 +143,27 @@ pub(super) fn cause_of(before: &View, after: &View, event: &FeedEvent) -> Cause 
                 (Some(source), _) => Cause::Found { source },
                 (None, Some(source)) => Cause::Changed { source },
                 (None, None) => Cause::Unclear,
+            }
+        }
+        FeedChange::Life { before: was, after: is } => {
+            let stated = |view: &View| {
+                view.ci(event.ci)
+                    .and_then(|ci| ci.attributes().get(&STATED))
+                    .map(|own| own.winner.source.clone())
+            };
+            let state = after.ci(event.ci).map(|ci| ci.state());
+            match (was, is, state) {
+                (_, LifeCycle::Purged { .. }, Some(LifeState::Retired { why, .. })) => {
+                    Cause::Left { how: why }
+                }
+                (_, LifeCycle::Stale { .. }, _) => Cause::Left { how: Departure::LeaseExpired },
+                (LifeCycle::Stale { .. } | LifeCycle::Planned, LifeCycle::Active, _) => {
+                    found_by(after, event.ci)
+                }
+                _ => match stated(after).or_else(|| stated(before)) {
+                    Some(source) => Cause::Changed { source },
+                    None => Cause::Unclear,
+                },
             }
         }
         FeedChange::Removed => Cause::Unclear,

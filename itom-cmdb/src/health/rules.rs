@@ -6,6 +6,7 @@ use std::time::Duration;
 use itom_core::{AttrName, CiKind, RelationKind, Text, attr, kind, relation};
 
 use super::{Problem, Standing};
+use crate::ruleset::{Lease, Need, RuleSet};
 use crate::view::{Ci, View};
 
 /// How much an attribute is wanted.
@@ -20,7 +21,8 @@ pub enum Requirement {
 /// What is expected of which kind of item. Rules for a kind hold for its refinements too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthRules {
-    attributes: BTreeMap<CiKind, BTreeMap<AttrName, Requirement>>,
+    /// `None`: a refinement that does not ask for it any more.
+    attributes: BTreeMap<CiKind, BTreeMap<AttrName, Option<Requirement>>>,
     relations: BTreeMap<CiKind, BTreeSet<RelationKind>>,
     stale_after: BTreeMap<CiKind, Duration>,
     unique_names: BTreeSet<CiKind>,
@@ -57,6 +59,14 @@ impl Default for HealthRules {
     }
 }
 
+/// What a rule set asks of its kinds: attributes they need, relations they take part in, how often they are seen, names
+/// that are unique.
+impl From<&RuleSet> for HealthRules {
+    fn from(rules: &RuleSet) -> Self {
+        rules.kinds.keys().fold(Self::empty(), |health, kind| health.of_kind(rules, kind))
+    }
+}
+
 impl HealthRules {
     /// Nothing is expected.
     #[must_use]
@@ -72,7 +82,7 @@ impl HealthRules {
     /// Items of this kind have this attribute.
     #[must_use]
     pub fn attribute(mut self, kind: CiKind, attribute: AttrName, requirement: Requirement) -> Self {
-        self.attributes.entry(kind).or_default().insert(attribute, requirement);
+        self.attributes.entry(kind).or_default().insert(attribute, Some(requirement));
         self
     }
 
@@ -98,9 +108,36 @@ impl HealthRules {
         self
     }
 
+    /// What is asked of a kind by a rule set takes the place of what is asked of the more general ones.
+    fn of_kind(mut self, rules: &RuleSet, kind: &CiKind) -> Self {
+        for (name, rule) in rules.attributes_of(kind) {
+            let requirement = match rule.need {
+                Need::Required => Some(Requirement::Required),
+                Need::Recommended => Some(Requirement::Recommended),
+                Need::Optional => None,
+            };
+            self.attributes.entry(kind.clone()).or_default().insert(name, requirement);
+        }
+        let line = rules.lineage(kind);
+        if let Some(related) = line.iter().find_map(|(_, rule)| rule.related_by.clone()) {
+            self.relations.insert(kind.clone(), related);
+        }
+        match line.iter().find_map(|(_, rule)| rule.stale_after) {
+            Some(Lease::After(span)) => self = self.stale_after(kind.clone(), span),
+            // No more general rule may count in its place.
+            Some(Lease::Never) => self = self.stale_after(kind.clone(), Duration::MAX),
+            None => {}
+        }
+        // The names of refinements are compared with those of the kind that asks for it.
+        if rules.kinds.get(kind).is_some_and(|rule| rule.unique_name) {
+            self = self.unique_name(kind.clone());
+        }
+        self
+    }
+
     pub(super) fn look_at(&self, view: &View, ci: &Ci) -> Standing {
         let kinds: Vec<CiKind> = std::iter::successors(Some(ci.kind().clone()), CiKind::parent).collect();
-        let mut wanted: BTreeMap<&AttrName, Requirement> = BTreeMap::new();
+        let mut wanted: BTreeMap<&AttrName, Option<Requirement>> = BTreeMap::new();
         // From the most general on, so that a refinement can ask for more or less.
         for kind in kinds.iter().rev() {
             wanted.extend(self.attributes.get(kind).into_iter().flatten().map(|(name, own)| (name, *own)));
@@ -108,6 +145,7 @@ impl HealthRules {
         let mut asked = [0_u32; 2];
         let mut problems = BTreeSet::new();
         for (name, requirement) in wanted {
+            let Some(requirement) = requirement else { continue };
             asked[requirement as usize] += 1;
             // Not applicable is an answer; unknown and withheld are not.
             let answered = ci
@@ -120,7 +158,8 @@ impl HealthRules {
                 });
             }
         }
-        let relations = kinds.iter().find_map(|kind| self.relations.get(kind));
+        let relations =
+            kinds.iter().find_map(|kind| self.relations.get(kind)).filter(|relations| !relations.is_empty());
         if let Some(relations) = relations {
             let related = view
                 .relations_of(ci.id())
@@ -134,7 +173,7 @@ impl HealthRules {
         Standing {
             asked,
             problems,
-            stale_at: span.map(|span| ci.last_seen() + *span),
+            stale_at: span.filter(|span| **span != Duration::MAX).map(|span| ci.last_seen() + *span),
             name: unique.map(|kind| (kind.clone(), Text::from(ci.name().to_lowercase()))),
             wants_relations: relations.is_some(),
         }

@@ -1,4 +1,4 @@
-use itom_core::{Batch, Coverage, Scope, SourceName, Timestamp, Value, attr, kind, relation};
+use itom_core::{Batch, CiKind, Coverage, Scope, SourceName, Timestamp, Value, attr, kind, relation};
 use proptest::prelude::*;
 
 use super::{Health, HealthRules, Problem};
@@ -106,4 +106,48 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_rule_set_says_what_is_asked() {
+    use std::time::Duration;
+
+    use crate::ruleset::{AttributeRule, AttributeType, KindRule, Lease, RuleSet};
+
+    let span = Duration::from_secs(60);
+    let linux = CiKind::literal("host.linux");
+    let rules = RuleSet::default_pack()
+        .kind(
+            kind::HOST,
+            KindRule::new("A machine")
+                .attribute(attr::OS_VERSION, AttributeRule::required(AttributeType::Text))
+                .related_by([relation::RUNS_ON])
+                .stale_after(Lease::After(span))
+                .uniquely_named(),
+        )
+        .kind(
+            linux.clone(),
+            KindRule::new("Of which the version does not matter")
+                .attribute(attr::OS_VERSION, AttributeRule::optional(AttributeType::Text).overriding())
+                .stale_after(Lease::Never),
+        );
+    rules.check().unwrap();
+    let mut batch = Batch::new(SourceName::literal("scan"), Timestamp::from_secs(0));
+    for (name, kind) in [("a", kind::HOST), ("b", kind::HOST), ("c", linux)] {
+        batch.ci(name, kind).attr(attr::NAME, if name == "c" { "other" } else { "same" });
+    }
+    let mut cmdb = crate::Cmdb::new(crate::CmdbConfig::from(&rules));
+    let facts = cmdb.plan(&batch, batch.taken_at());
+    cmdb.ingest(facts);
+    let view = cmdb.view();
+    let mut health = Health::new(HealthRules::from(&rules));
+    health.update(&view);
+    let problems = |name: &str, seconds| -> Vec<String> {
+        let id = view.resolve(&SourceName::literal("scan"), &itom_core::Subject::from(name)).unwrap();
+        health.of(id, Timestamp::from_secs(seconds)).iter().map(ToString::to_string).collect()
+    };
+    let usual = ["lacks os.version", "is related to nothing", "has the name of 1 other(s)"];
+    assert_eq!(problems("a", 59), usual);
+    assert_eq!(problems("b", 60).len(), 4, "stale at the bound");
+    assert_eq!(problems("c", 1_000_000), ["is related to nothing"], "a refinement may ask for less");
 }

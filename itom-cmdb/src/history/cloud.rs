@@ -74,6 +74,7 @@ impl FeedChange {
             Self::Attribute { .. } => "attribute",
             Self::Related { .. } => "related",
             Self::Unrelated { .. } => "unrelated",
+            Self::Life { .. } => "life",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use itom_core::{AttrName, CiId, CiKind, RelationKind, SourceName, Text, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::view::{Attribute, Ci, ClaimReason, Departure, LifeState, Relation, View};
+use crate::view::{Attribute, Ci, ClaimReason, Departure, LifeCycle, LifeState, Relation, View};
 
 /// Why a value is believed: the claim that won.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -104,6 +104,14 @@ pub enum FeedChange {
         /// The other end.
         to: CiId,
     },
+    /// It is in another part of its life: stale, under maintenance, purged, … That it is retired or has returned is told
+    /// by [`Retired`](Self::Retired) and [`Returned`](Self::Returned).
+    Life {
+        /// Where it was.
+        before: LifeCycle,
+        /// Where it is.
+        after: LifeCycle,
+    },
 }
 
 /// One thing that happened to one item.
@@ -183,6 +191,12 @@ fn tell_changed(old: &Ci, new: &Ci, tell: &mut impl FnMut(CiId, FeedChange)) {
         }
         (LifeState::Retired { .. }, LifeState::Active) => tell(id, FeedChange::Returned),
         _ => {}
+    }
+    let (before, after) = (old.life(), new.life());
+    let told = matches!(after, LifeCycle::Retired { .. })
+        || (after == LifeCycle::Active && !old.state().is_active());
+    if before.as_str() != after.as_str() && !told {
+        tell(id, FeedChange::Life { before, after });
     }
     if old.kind() != new.kind() {
         tell(id, FeedChange::Kind { before: old.kind().clone(), after: new.kind().clone() });

@@ -1,10 +1,12 @@
 //! Whether a rule set makes sense as a whole.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use itom_core::CiKind;
+use itom_core::time::format_duration;
+use itom_core::{CiKind, RelationKind};
 
-use super::{RuleSet, RuleSetError};
+use super::{KindRule, Lease, RuleSet, RuleSetError};
 
 impl RuleSet {
     /// Whether it makes sense as a whole: every kind that is referred to is there, nothing inherits from itself, an
@@ -24,6 +26,14 @@ impl RuleSet {
         }
         for (kind, rule) in &self.kinds {
             self.check_kind(kind)?;
+            self.check_ageing(kind, rule)?;
+            let unknown = |relation: &&RelationKind| !self.relations.contains_key(*relation);
+            if let Some(relation) = rule.related_by.iter().flatten().find(unknown) {
+                return Err(RuleSetError::new(
+                    format!("kinds.{kind}.related_by"),
+                    format!("there is no kind of relation `{relation}`"),
+                ));
+            }
             for (name, attribute) in &rule.attributes {
                 let inherited = self
                     .lineage(kind)
@@ -67,6 +77,37 @@ impl RuleSet {
             }
         }
         Ok(())
+    }
+
+    /// A bound that a kind sets must come in the order of a life: stale, gone, purged.
+    fn check_ageing(&self, kind: &CiKind, rule: &KindRule) -> Result<(), RuleSetError> {
+        let own =
+            [("lease", rule.lease), ("stale_after", rule.stale_after), ("purge_after", rule.purge_after)];
+        for (field, span) in own {
+            if span == Some(Lease::After(Duration::ZERO)) {
+                return Err(RuleSetError::new(
+                    format!("kinds.{kind}.{field}"),
+                    "give a time longer than zero, or `never`",
+                ));
+            }
+        }
+        let line = self.lineage(kind);
+        let lease = line.iter().find_map(|(_, rule)| rule.lease).unwrap_or(self.default_lease);
+        let stale = line.iter().find_map(|(_, rule)| rule.stale_after);
+        let (Some(Lease::After(stale)), Lease::After(lease)) = (stale, lease) else { return Ok(()) };
+        if stale < lease {
+            return Ok(());
+        }
+        // Whichever of the two the kind sets itself is what to change.
+        let field = if rule.stale_after.is_none() && rule.lease.is_some() { "lease" } else { "stale_after" };
+        Err(RuleSetError::new(
+            format!("kinds.{kind}.{field}"),
+            format!(
+                "an item would be stale after {} and gone after {} already; make the first the shorter one",
+                format_duration(stale),
+                format_duration(lease),
+            ),
+        ))
     }
 
     fn check_kind(&self, kind: &CiKind) -> Result<(), RuleSetError> {

@@ -230,6 +230,20 @@ pub struct KindRule {
     /// When an item that is not seen again is gone; inherited, else the default of the set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
+    /// When an item that is not seen again is [stale](crate::view::LifeCycle::Stale), before its lease ends; inherited,
+    /// else never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_after: Option<Lease>,
+    /// How long after it is gone an item is [purged](crate::view::LifeCycle::Purged) from lists; inherited, else never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge_after: Option<Lease>,
+    /// The kinds of relations of which an item has at least one, at either end, else it is an orphan; inherited, else it
+    /// may stand alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub related_by: Option<BTreeSet<RelationKind>>,
+    /// No two items of this kind and its refinements share a name.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unique_name: bool,
 }
 
 impl KindRule {
@@ -268,6 +282,30 @@ impl KindRule {
     #[must_use]
     pub fn lease(self, lease: Lease) -> Self {
         Self { lease: Some(lease), ..self }
+    }
+
+    /// When an item that is not seen again is stale.
+    #[must_use]
+    pub fn stale_after(self, span: Lease) -> Self {
+        Self { stale_after: Some(span), ..self }
+    }
+
+    /// An item has at least one of these relations, at either end.
+    #[must_use]
+    pub fn related_by(self, relations: impl IntoIterator<Item = RelationKind>) -> Self {
+        Self { related_by: Some(relations.into_iter().collect()), ..self }
+    }
+
+    /// No two items share a name.
+    #[must_use]
+    pub fn uniquely_named(self) -> Self {
+        Self { unique_name: true, ..self }
+    }
+
+    /// How long after it is gone an item is purged from lists.
+    #[must_use]
+    pub fn purge_after(self, span: Lease) -> Self {
+        Self { purge_after: Some(span), ..self }
     }
 }
 
@@ -519,6 +557,13 @@ impl From<&RuleSet> for CmdbConfig {
             }
             if let Some(lease) = line.iter().find_map(|(_, rule)| rule.lease) {
                 config = config.lease(kind.clone(), lease.span());
+            }
+            let stale_after = line.iter().find_map(|(_, rule)| rule.stale_after);
+            let purge_after = line.iter().find_map(|(_, rule)| rule.purge_after);
+            if stale_after.is_some() || purge_after.is_some() {
+                config = config
+                    .stale_after(kind.clone(), stale_after.and_then(Lease::span))
+                    .purge_after(kind.clone(), purge_after.and_then(Lease::span));
             }
             for (name, attribute) in rules.attributes_of(kind) {
                 config = config.reducer(kind.clone(), name, attribute.reducer);

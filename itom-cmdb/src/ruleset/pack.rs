@@ -7,6 +7,8 @@ use itom_core::{AttrName, CiKind, RelationKind, attr, key_kind, kind, relation};
 use super::{AttributeRule, AttributeType, KindRule, Lease, Reducer, RelationRule, RuleSet};
 use crate::graph::RelationModel;
 
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3600);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
@@ -27,6 +29,11 @@ fn lasting(title: &'static str) -> KindRule {
         .lease(Lease::Never)
 }
 
+/// How a kind ages beside its lease: a quarter of it for what comes and goes, a day for what stays.
+fn ageing(rule: KindRule, stale: Duration, purge: Duration) -> KindRule {
+    rule.stale_after(Lease::After(stale)).purge_after(Lease::After(purge))
+}
+
 impl RuleSet {
     /// The default pack: hosts, processes, services, software, network, containers, Kubernetes, cloud resources,
     /// applications and business services, people, teams and places, and the relations between them. It derives what the
@@ -35,8 +42,55 @@ impl RuleSet {
     pub fn default_pack() -> Self {
         let set = Self::new("default", env!("CARGO_PKG_VERSION"));
         let set = crate::config::documents().fold(set, |set, family| set.source_lease(family, Lease::Never));
-        relations(places(catalogue(platforms(network(machines(set))))))
+        expected(aged(relations(places(catalogue(platforms(network(machines(set))))))))
     }
+}
+
+/// When what is not seen is stale, and when what is gone leaves the lists. What people name does neither.
+fn aged(mut set: RuleSet) -> RuleSet {
+    let ages = [
+        (kind::HOST, DAY, 90 * DAY),
+        (kind::DEVICE, DAY, 90 * DAY),
+        (kind::PROCESS, 15 * MINUTE, DAY),
+        (kind::CONTAINER, 15 * MINUTE, DAY),
+        (own("k8s"), DAY, 30 * DAY),
+        (own("k8s.pod"), 15 * MINUTE, DAY),
+        (own("cloud"), DAY, 30 * DAY),
+        (own("container_image"), DAY, 30 * DAY),
+        (kind::SERVICE, 6 * HOUR, 30 * DAY),
+        (kind::UNIT, 6 * HOUR, 30 * DAY),
+        (kind::DISK, 6 * HOUR, 30 * DAY),
+        (kind::FILESYSTEM, 6 * HOUR, 30 * DAY),
+        (kind::NETWORK_INTERFACE, 6 * HOUR, 30 * DAY),
+        (kind::SOFTWARE, 2 * DAY, 30 * DAY),
+        (own("certificate"), 6 * HOUR, 30 * DAY),
+    ];
+    for (kind, stale, purge) in ages {
+        if let Some(rule) = set.kinds.remove(&kind) {
+            set = set.kind(kind, ageing(rule, stale, purge));
+        }
+    }
+    set
+}
+
+/// What is expected of items beside their attributes.
+fn expected(mut set: RuleSet) -> RuleSet {
+    let related = [
+        (kind::SERVICE, vec![relation::PROVIDED_BY, relation::RUNS_ON, relation::DEPENDS_ON]),
+        (kind::APPLICATION, vec![relation::DEPENDS_ON, relation::MEMBER_OF, relation::CONTAINS]),
+        (kind::BUSINESS_SERVICE, vec![relation::DEPENDS_ON, relation::CONTAINS]),
+    ];
+    for (kind, relations) in related {
+        if let Some(rule) = set.kinds.remove(&kind) {
+            set = set.kind(kind, rule.related_by(relations));
+        }
+    }
+    for kind in [kind::HOST, kind::DEVICE, kind::APPLICATION, kind::BUSINESS_SERVICE, kind::TEAM] {
+        if let Some(rule) = set.kinds.remove(&kind) {
+            set = set.kind(kind, rule.uniquely_named());
+        }
+    }
+    set
 }
 
 fn machines(set: RuleSet) -> RuleSet {

@@ -6,7 +6,7 @@ use itom_core::{AttrName, CiId, Text, Timestamp};
 
 use super::packed::{Books, Reader, Writer};
 use crate::identity::Object;
-use crate::view::{Attribute, Ci, CiBody, LifeState, Relation, RelationId};
+use crate::view::{Attribute, Ci, CiBody, LifeCycle, LifeState, Relation, RelationId};
 
 /// A field, by number.
 pub(super) type Field = u32;
@@ -27,6 +27,7 @@ const SOURCES: Field = 9;
 const LOOSE_END: Field = 10;
 const ENDS: Field = 11;
 const TARGETS: Field = 12;
+const LIFE: Field = 13;
 /// Attributes come after all others, by the number of their name.
 const ATTRIBUTES: Field = 16;
 
@@ -141,6 +142,7 @@ impl Versioned for Ci {
             objects: Arc::default(),
             sources: Arc::default(),
             state: LifeState::Active,
+            life: LifeCycle::Active,
             loose_end: false,
         };
         Self { id, first_seen: Timestamp::MIN, last_seen: Timestamp::MIN, body: Arc::new(body) }
@@ -164,9 +166,13 @@ impl Versioned for Ci {
         }
         let is = new.map(|new| new.body.as_ref());
         // Taken apart, so that a field that is added is not forgotten here.
-        let CiBody { kind, name, keys, attributes, objects, sources, state, loose_end } = old.body.as_ref();
+        let CiBody { kind, name, keys, attributes, objects, sources, state, life, loose_end } =
+            old.body.as_ref();
         if is.map(|is| is.state) != Some(*state) {
             put(STATE, &numbered(books.states.number(state)));
+        }
+        if is.map(|is| is.life) != Some(*life) {
+            put(LIFE, &numbered(books.lives.number(life)));
         }
         if is.map(|is| &is.kind) != Some(kind) {
             put(KIND, &numbered(books.kinds.number(kind)));
@@ -204,6 +210,7 @@ impl Versioned for Ci {
         let body = Arc::make_mut(&mut self.body);
         match field {
             STATE => body.state = *books.states.name(number_in(bytes)?)?,
+            LIFE => body.life = *books.lives.name(number_in(bytes)?)?,
             KIND => body.kind = books.kinds.name(number_in(bytes)?)?.clone(),
             NAME => body.name = std::str::from_utf8(bytes).ok()?.into(),
             KEYS => body.keys.clone_from(books.keys.name(number_in(bytes)?)?),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use itom_core::{AttrName, CiKind, Key, RelationKind, SourceName, Text, Timestamp, Value};
 
-use crate::view::{Attribute, Claim, ClaimReason, LifeState};
+use crate::view::{Attribute, Claim, ClaimReason, LifeCycle, LifeState};
 
 /// The numbers that old values use.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,7 @@ pub(super) struct Books {
     pub(super) keys: Names<Arc<BTreeSet<Key>>>,
     pub(super) source_sets: Names<Arc<BTreeSet<SourceName>>>,
     pub(super) states: Names<LifeState>,
+    pub(super) lives: Names<LifeCycle>,
     reasons: Names<ClaimReason>,
 }
 
@@ -26,7 +27,7 @@ impl Books {
         let keys = self.keys.all.iter().map(|keys| keys.len() * 96).sum::<usize>();
         let sources = self.source_sets.all.iter().map(|own| own.len() * 32).sum::<usize>();
         (self.attributes.len() + self.sources.len() + self.kinds.len()) * 96
-            + (self.states.len() + self.reasons.len()) * 48
+            + (self.states.len() + self.lives.len() + self.reasons.len()) * 48
             + (self.keys.len() + self.source_sets.len()) * 48
             + keys
             + sources

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use itom_core::{AttrName, CiId, CiKind, CiSummary, Key, RelationKind, SourceName, Text, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
-use super::Departure;
+use super::{Departure, LifeCycle};
 use crate::identity::Object;
 
 /// Whether something is believed to be there.
@@ -104,6 +104,7 @@ pub(crate) struct CiBody {
     pub(crate) objects: Arc<[Object]>,
     pub(crate) sources: Arc<BTreeSet<SourceName>>,
     pub(crate) state: LifeState,
+    pub(crate) life: LifeCycle,
     pub(crate) loose_end: bool,
 }
 
@@ -171,6 +172,11 @@ impl Ci {
     #[must_use]
     pub fn state(&self) -> LifeState {
         self.body.state
+    }
+    /// Where it is in its life, by the rules of its kind and what people state.
+    #[must_use]
+    pub fn life(&self) -> LifeCycle {
+        self.body.life
     }
     /// Whether it is only known by reference: no source describes it (or several do, and which one is open), or none with
     /// a key that is strong enough to make an item of its kind.

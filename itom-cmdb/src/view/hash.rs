@@ -21,6 +21,8 @@ impl View {
             hasher.int(ci.last_seen.as_micros());
             hasher.int(i64::from(ci.is_loose_end()));
             state(&mut hasher, ci.state());
+            hasher.text(ci.life().as_str());
+            hasher.int(ci.life().since().map_or(0, itom_core::Timestamp::as_micros));
             ci.keys().iter().for_each(|key| hasher.text(&format!("{key:?}")));
             ci.objects().iter().for_each(|object| hasher.text(&object.to_string()));
             ci.sources().iter().for_each(|source| hasher.text(source.as_str()));

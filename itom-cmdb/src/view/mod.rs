@@ -8,6 +8,7 @@ mod ci;
 mod difference;
 mod graph;
 mod hash;
+mod life;
 pub(crate) mod presence;
 pub(crate) mod reconcile;
 mod rewind;
@@ -23,6 +24,8 @@ use crate::identity::{Ident, Object};
 pub(crate) use ci::CiBody;
 pub use ci::{Attribute, Ci, Claim, ClaimReason, LifeState, Relation, RelationId};
 pub use difference::Differences;
+pub(crate) use life::STATED;
+pub use life::{LifeCycle, StatedLife};
 pub use presence::{Departure, ProposedRetirement};
 pub(crate) use rewind::{Linked, OfKind};
 use trie::Trie;
@@ -66,6 +69,11 @@ impl View {
     /// Every item, by id; retired ones and loose ends included.
     pub fn cis(&self) -> impl Iterator<Item = &Ci> {
         self.cis.iter().map(|(_, ci)| ci)
+    }
+
+    /// Every item, by id, but for those that are [purged](LifeCycle::Purged).
+    pub fn listed(&self) -> impl Iterator<Item = &Ci> {
+        self.cis().filter(|ci| !matches!(ci.life(), LifeCycle::Purged { .. }))
     }
 
     /// How many items.

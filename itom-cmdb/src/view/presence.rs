@@ -91,6 +91,25 @@ impl Item {
         })
     }
 
+    /// Whether its source looks again and again: people and documents do not.
+    pub(crate) fn ages(&self, config: &CmdbConfig) -> bool {
+        let source = self.statement.source();
+        !is_lock(source) && config.lease_of_source(source) != Some(None)
+    }
+
+    /// When it counts as not seen in time; `None`: never.
+    pub(crate) fn stale_at(&self, config: &CmdbConfig) -> Option<Timestamp> {
+        let ageing = config.ageing_of(&self.ci()?.kind)?;
+        let span = ageing.stale_after.filter(|_| self.ages(config))?;
+        Some(self.last_seen + span)
+    }
+
+    /// When it counts as gone for good; `None`: never, or it is there.
+    pub(crate) fn purged_at(&self, config: &CmdbConfig, now: Timestamp) -> Option<Timestamp> {
+        let span = config.ageing_of(&self.ci()?.kind)?.purge_after?;
+        Some(self.departure(config, now)?.0 + span)
+    }
+
     /// Since when the source says this value of the attribute.
     pub(crate) fn said_since(&self, attr: &AttrName) -> Timestamp {
         self.older.get(attr).copied().unwrap_or(self.since)

@@ -8,6 +8,7 @@ use itom_core::{
     AttrName, CiId, CiKind, SourceName, StableHash as _, Strength, Text, Timestamp, Value, attr, key_kind,
 };
 
+use super::life::{held_by, life_cycle};
 use super::presence::Item;
 use super::{Attribute, Ci, CiBody, Claim, ClaimReason, LifeState, Relation};
 use crate::config::CmdbConfig;
@@ -251,12 +252,15 @@ pub(crate) fn ci(
     let said: Vec<_> =
         described.iter().map(|(object, item, ci)| (&object.source, *item, &ci.attributes)).collect();
     let attributes = attributes(config, Some(&kind), now, &said);
+    let held = held_by(described.iter().map(|(object, item, _)| (&object.source, *item)));
+    let state = life(config, now, held);
     let body = CiBody {
         name: name_of(&attributes, items),
         keys: Arc::new(described.iter().flat_map(|(_, _, ci)| ci.keys.iter().cloned()).collect()),
         objects: described.iter().map(|(object, _, _)| (*object).clone()).collect(),
         sources: Arc::new(described.iter().map(|(object, _, _)| object.source.clone()).collect()),
-        state: life(config, now, described.iter().map(|(_, item, _)| *item)),
+        life: life_cycle(config, now, state, &described, &attributes),
+        state,
         loose_end: !mints,
         kind,
         attributes: Arc::new(attributes),
@@ -317,6 +321,7 @@ pub(crate) fn loose_end(
     // The claims of references differ in strength at most; the ambient form says least.
     let key = itom_core::Key::new(key.kind().clone(), key.realm().clone(), key.value(), Strength::Ambient)
         .unwrap_or_else(|_| key.clone());
+    let state = life(config, now, items.iter().map(|(_, item)| *item));
     let body = CiBody {
         kind,
         name: Text::from(key.value()),
@@ -324,7 +329,8 @@ pub(crate) fn loose_end(
         attributes: Arc::default(),
         objects: Arc::default(),
         sources: Arc::new(items.iter().map(|(source, _)| (*source).clone()).collect()),
-        state: life(config, now, items.iter().map(|(_, item)| *item)),
+        life: state.into(),
+        state,
         loose_end: true,
     };
     Some(Ci {

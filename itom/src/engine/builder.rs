@@ -8,11 +8,14 @@ use itom_alert::notify::Notifier;
 use itom_alert::outbox::Receiver;
 use itom_alert::rule::Rule;
 use itom_cmdb::CmdbConfig;
+use itom_cmdb::ruleset::RuleSet;
 use itom_cmdb::store::{MemoryStore, Retention, Store};
 use itom_collect::{Collector, Descriptor, Listener, Schedule, SchedulerConfig};
 use itom_core::{Clock, Evaluator, SourceName, SystemClock, Text};
 use itom_metrics::{SeriesStore, StoreConfig};
 
+#[cfg(doc)]
+use super::EngineHandle;
 use super::{Engine, EngineLimits};
 use crate::BuildError;
 use crate::journal::{Journal, MemoryJournal};
@@ -32,6 +35,7 @@ pub struct EngineBuilder {
     journal: Arc<dyn Journal>,
     scheduler: SchedulerConfig,
     cmdb: CmdbConfig,
+    rule_set: Option<Arc<RuleSet>>,
     samples: StoreConfig,
     limits: EngineLimits,
     #[cfg(feature = "prometheus")]
@@ -53,6 +57,7 @@ impl Default for EngineBuilder {
             journal: Arc::new(MemoryJournal::new()),
             scheduler: SchedulerConfig::default(),
             cmdb: CmdbConfig::default(),
+            rule_set: None,
             samples: StoreConfig::default(),
             limits: EngineLimits::default(),
             #[cfg(feature = "prometheus")]
@@ -205,7 +210,15 @@ impl EngineBuilder {
         Self { scheduler, ..self }
     }
 
-    /// Sets the rules of identity, precedence and ageing.
+    /// Goes by this rule set: how items are derived and age, how failure travels along relations in the graph, what
+    /// [health](EngineHandle::health) and [misfits](EngineHandle::misfits) are measured by. Takes the place of what
+    /// [`cmdb`](Self::cmdb) was given before.
+    pub fn rule_set(self, rules: RuleSet) -> Self {
+        Self { cmdb: CmdbConfig::from(&rules), rule_set: Some(Arc::new(rules)), ..self }
+    }
+
+    /// Sets the rules of identity, precedence and ageing alone. After [`rule_set`](Self::rule_set) it replaces those of
+    /// the set; how failure travels and what is expected of items stay the set's.
     pub fn cmdb(self, cmdb: CmdbConfig) -> Self {
         Self { cmdb, ..self }
     }
@@ -226,6 +239,9 @@ impl EngineBuilder {
     /// [`BuildError`] says which part does not fit and what to do.
     pub fn build(self) -> Result<Engine, BuildError> {
         let limits = self.limits;
+        if let Some(rules) = &self.rule_set {
+            rules.check()?;
+        }
         for (what, bound) in
             [("batches", limits.batches), ("submitted", limits.submitted), ("commands", limits.commands)]
         {
@@ -277,6 +293,7 @@ impl EngineBuilder {
             journal: self.journal,
             scheduler: self.scheduler,
             cmdb: self.cmdb,
+            rule_set: self.rule_set,
             samples: Arc::new(SeriesStore::new(self.samples)),
             limits,
             #[cfg(feature = "prometheus")]

@@ -36,6 +36,9 @@ pub enum BuildError {
     /// A rule is not usable.
     #[error("a rule is not usable")]
     Rule(#[from] itom_alert::rule::RuleError),
+    /// The rule set makes no sense as a whole.
+    #[error("the rule set is not usable")]
+    RuleSet(#[from] itom_cmdb::ruleset::RuleSetError),
     /// Rule files are not usable.
     #[cfg(feature = "prometheus")]
     #[error("the rule files are not usable: {}", join(.0))]
@@ -56,7 +59,7 @@ impl Classify for BuildError {
             Self::DuplicateCollector { .. } | Self::DuplicateNotifier { .. } | Self::DuplicateRule { .. } => {
                 ErrorKind::Conflict
             }
-            Self::Collector { .. } | Self::Rule(_) | Self::Limit(_) => ErrorKind::Invalid,
+            Self::Collector { .. } | Self::Rule(_) | Self::RuleSet(_) | Self::Limit(_) => ErrorKind::Invalid,
             #[cfg(feature = "prometheus")]
             Self::RuleFiles(_) => ErrorKind::Invalid,
         }

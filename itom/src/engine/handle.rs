@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::channel::{mpsc, oneshot};
 use itom_alert::{AlertView, Explanation};
 use itom_cmdb::graph::RelationGraph;
+use itom_cmdb::health::HealthReport;
 use itom_cmdb::history::{ChangeFeed, FieldVersion};
+use itom_cmdb::ruleset::{Misfit, RuleSet};
 use itom_cmdb::temporal::Point;
 use itom_cmdb::{Cmdb, View};
 use itom_collect::{BatchSink as _, Offer};
@@ -69,6 +71,26 @@ impl EngineHandle {
     #[must_use]
     pub fn graph(&self) -> Arc<RelationGraph> {
         Arc::clone(&self.shared.snapshot().graph)
+    }
+
+    /// The rule set that it goes by; `None` when it was given none and goes by the defaults.
+    #[must_use]
+    pub fn rule_set(&self) -> Option<Arc<RuleSet>> {
+        self.shared.model.rules().cloned()
+    }
+
+    /// How good the configuration data is just now, by what the rule set expects of each kind; each measure with at most
+    /// `list` of its items. The first question costs a look at every item, later ones cost what changed since.
+    #[must_use]
+    pub fn health(&self, list: usize) -> HealthReport {
+        self.shared.model.health(&self.view(), self.now(), list)
+    }
+
+    /// What does not fit what the rule set says of kinds and relations: attributes, types, ends, counts, circles of
+    /// containment. Empty without a rule set. Costs a look at every item and relation.
+    #[must_use]
+    pub fn misfits(&self) -> Vec<Misfit> {
+        self.shared.model.misfits(&self.view())
     }
 
     /// The rule groups as of their last evaluation.

@@ -245,10 +245,10 @@ impl Loop {
     pub(super) fn relate(&mut self, applied: &Applied) {
         match apply_to_graph(&mut self.graph, applied) {
             Ok(true) => {}
-            Ok(false) => self.graph = graph(&self.cmdb),
+            Ok(false) => self.graph = graph(&self.cmdb, self.shared.model.relations()),
             Err(error) => {
                 warn!(error = %ErrorChain(&error), "the graph refused a step; it is built anew");
-                self.graph = graph(&self.cmdb);
+                self.graph = graph(&self.cmdb, self.shared.model.relations());
             }
         }
         if !applied.graph.is_empty() {
@@ -268,11 +268,11 @@ pub(super) fn snapshot(cmdb: &Cmdb, graph: &Arc<RelationGraph>, alerts: &Alertin
 }
 
 /// The graph of everything that is there.
-pub(super) fn graph(cmdb: &Cmdb) -> RelationGraph {
+pub(super) fn graph(cmdb: &Cmdb, model: RelationModel) -> RelationGraph {
     // Relations whose ends are gone are left out, as they are when the graph follows step by step.
-    cmdb.view().graph(RelationModel::default()).unwrap_or_else(|error| {
+    cmdb.view().graph(model.clone()).unwrap_or_else(|error| {
         error!(error = %ErrorChain(&error), "the graph cannot be built: questions about impact stay unanswered");
-        RelationGraph::new(RelationModel::default())
+        RelationGraph::new(model)
     })
 }
 

@@ -14,6 +14,7 @@ mod handle;
 mod ingest;
 mod limits;
 mod listeners;
+mod model;
 #[cfg(feature = "prometheus")]
 mod remember;
 mod run;
@@ -31,6 +32,7 @@ use futures::channel::mpsc;
 use itom_alert::notify::Notifier;
 use itom_alert::outbox::Receiver;
 use itom_alert::rule::Rule;
+use itom_cmdb::ruleset::RuleSet;
 use itom_cmdb::store::{Retention, Store};
 use itom_cmdb::{Cmdb, CmdbConfig};
 use itom_collect::listener::{BatchReceiver, batch_queue};
@@ -48,6 +50,7 @@ pub use status::{CollectorStatus, EngineStatus, StoreStatus};
 use crate::journal::Journal;
 use event::EndOfEvents;
 use handle::Command;
+use model::Model;
 use run::{Loop, Mode};
 use shared::Shared;
 
@@ -66,6 +69,7 @@ struct Parts {
     journal: Arc<dyn Journal>,
     scheduler: SchedulerConfig,
     cmdb: CmdbConfig,
+    rule_set: Option<Arc<RuleSet>>,
     samples: Arc<SeriesStore>,
     limits: EngineLimits,
     #[cfg(feature = "prometheus")]
@@ -134,10 +138,12 @@ impl Engine {
         #[cfg(feature = "prometheus")]
         let grouping = std::mem::take(&mut parts.groups).assemble(&parts.samples)?;
         let names = parts.collectors.keys().cloned().collect();
-        let snapshot = ingest::snapshot(&cmdb, &Arc::new(ingest::graph(&cmdb)), &alerts);
+        let model = Model::new(parts.rule_set.clone());
+        let graph = Arc::new(ingest::graph(&cmdb, model.relations()));
+        let snapshot = ingest::snapshot(&cmdb, &graph, &alerts);
         let (queue, submitted) = batch_queue(parts.limits.submitted);
         let (clock, samples) = (Arc::clone(&parts.clock), Arc::clone(&parts.samples));
-        let shared = Arc::new(Shared::new(clock, samples, queue, names, snapshot));
+        let shared = Arc::new(Shared::new(clock, samples, queue, names, model, snapshot));
         let (sender, receiver) = mpsc::channel(parts.limits.commands);
         let commands = (Arc::new(Mutex::new(sender)), receiver);
         let events = EndOfEvents::new(&shared.events);

@@ -103,7 +103,7 @@ impl Loop {
                 break;
             }
         }
-        let graph = ingest::graph(&cmdb);
+        let graph = ingest::graph(&cmdb, shared.model.relations());
         let shown_graph = Arc::new(graph.clone());
         let once = match &mode {
             Mode::Once => Some(parts.collectors.keys().cloned().collect::<BTreeSet<_>>()),

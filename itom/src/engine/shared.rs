@@ -14,6 +14,7 @@ use itom_core::{Clock, ErrorChain, ErrorKind, SourceName, Text, Timestamp};
 use itom_metrics::SeriesStore;
 
 use super::event::Broadcast;
+use super::model::Model;
 use super::status::{CollectorStatus, EngineStatus, StoreStatus};
 
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(super) struct Shared {
     /// Where batches from listeners and handles wait.
     pub(super) submitted: BatchQueue,
     pub(super) collectors: BTreeSet<SourceName>,
+    pub(super) model: Model,
     snapshot: RwLock<Snapshot>,
     status: Mutex<EngineStatus>,
     #[cfg(feature = "prometheus")]
@@ -45,6 +47,7 @@ impl Shared {
         samples: Arc<SeriesStore>,
         submitted: BatchQueue,
         collectors: BTreeSet<SourceName>,
+        model: Model,
         snapshot: Snapshot,
     ) -> Self {
         let now = clock.now();
@@ -64,6 +67,7 @@ impl Shared {
             events: Broadcast::default(),
             submitted,
             collectors,
+            model,
             snapshot: RwLock::new(snapshot),
             status: Mutex::new(status),
             #[cfg(feature = "prometheus")]

@@ -9,5 +9,6 @@ mod faults;
 mod groups;
 mod handle;
 mod once;
+mod rules;
 mod store;
 mod support;
