@@ -152,7 +152,6 @@ fn a_clock_set_back_stops_nothing() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "how long it really takes is what is tested")]
 fn five_hundred_collectors_for_an_hour_miss_nothing_and_stay_bounded() {
     let clock = VirtualClock::new(START);
     let mut limits = EngineLimits::default();
