@@ -103,6 +103,14 @@ pub(crate) struct Ageing {
     pub(crate) purge_after: Option<Duration>,
 }
 
+/// What is said of a kind and of those that it refines, the nearest first.
+fn nearest<'a, T>(said: &'a BTreeMap<CiKind, T>, kind: &'a CiKind) -> impl Iterator<Item = &'a T> {
+    // Most often nothing is said of any kind.
+    let first = (!said.is_empty()).then(|| kind.as_str());
+    let general = |name: &&'a str| name.rsplit_once('.').map(|(general, _)| general);
+    std::iter::successors(first, general).filter_map(|name| said.get(name))
+}
+
 /// Rules of deriving. Two engines with the same facts and the same configuration agree on everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CmdbConfig {
@@ -293,16 +301,7 @@ impl CmdbConfig {
 
     /// The lease of the nearest general kind that has one.
     pub(crate) fn lease_of(&self, kind: &CiKind) -> Option<Duration> {
-        let mut name = kind.as_str();
-        loop {
-            if let Some(lease) = self.leases.get(name) {
-                return *lease;
-            }
-            match name.rsplit_once('.') {
-                Some((general, _)) => name = general,
-                None => return self.default_lease,
-            }
-        }
+        nearest(&self.leases, kind).next().map_or(self.default_lease, |lease| *lease)
     }
 
     pub(crate) fn is_ageing(&self) -> bool {
@@ -311,32 +310,12 @@ impl CmdbConfig {
 
     /// How the nearest general kind with a rule of its own ages.
     pub(crate) fn ageing_of(&self, kind: &CiKind) -> Option<Ageing> {
-        if self.ageing.is_empty() {
-            return None;
-        }
-        let mut name = kind.as_str();
-        loop {
-            if let Some(ageing) = self.ageing.get(name) {
-                return Some(*ageing);
-            }
-            name = name.rsplit_once('.')?.0;
-        }
+        nearest(&self.ageing, kind).next().copied()
     }
 
     pub(crate) fn reducer_of(&self, kind: &CiKind, attribute: &AttrName) -> Reducer {
-        if self.reducers.is_empty() {
-            return Reducer::Ordered;
-        }
-        let mut name = kind.as_str();
-        loop {
-            if let Some(reducer) = self.reducers.get(name).and_then(|own| own.get(attribute)) {
-                return *reducer;
-            }
-            match name.rsplit_once('.') {
-                Some((general, _)) => name = general,
-                None => return Reducer::Ordered,
-            }
-        }
+        let own = nearest(&self.reducers, kind).find_map(|own| own.get(attribute));
+        own.copied().unwrap_or(Reducer::Ordered)
     }
 
     pub(crate) const fn is_mass(&self, missing: usize, of: usize) -> bool {

@@ -1,5 +1,8 @@
 //! Stores: conformance, refusals, a full disk, a kill at any moment.
 
+#[cfg(feature = "sqlite")]
+mod room;
+
 use futures::executor::block_on;
 use itom_cmdb::store::{MemoryStore, StoreError};
 use itom_cmdb::testing::{check_compaction, check_store, some_facts};
@@ -30,7 +33,7 @@ fn a_full_memory_store_refuses_whole_appends() {
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use std::io::{BufRead as _, BufReader};
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
     use std::process::{Command, Stdio};
 
     use itom_cmdb::store::{SqliteOptions, SqliteStore, Store as _};
@@ -38,28 +41,8 @@ mod sqlite {
     use itom_cmdb::{Cmdb, CmdbConfig};
     use itom_core::StableHasher;
 
+    use super::room::Room;
     use super::*;
-
-    /// A directory of this test, removed with it.
-    struct Room(PathBuf);
-
-    impl Room {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("itom-cmdb-{}-{name}", std::process::id()));
-            let _ = std::fs::remove_dir_all(&path);
-            std::fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-        fn file(&self) -> PathBuf {
-            self.0.join("facts.db")
-        }
-    }
-
-    impl Drop for Room {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
 
     fn raw(path: &Path, sql: &str) {
         rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();

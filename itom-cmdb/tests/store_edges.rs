@@ -1,5 +1,8 @@
 //! Stores at the edges: times far off, items without end, rows that are not what was stored, a store that is taken away.
 
+#[cfg(feature = "sqlite")]
+mod room;
+
 use std::time::Duration;
 
 use futures::executor::block_on;
@@ -161,31 +164,11 @@ fn a_store_that_fails_says_so_and_is_whole_when_asked_again() {
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
-    use std::path::PathBuf;
 
     use itom_cmdb::store::SqliteStore;
 
+    use super::room::Room;
     use super::*;
-
-    struct Room(PathBuf);
-
-    impl Room {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("itom-edges-{}-{name}", std::process::id()));
-            let _ = std::fs::remove_dir_all(&path);
-            std::fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-        fn file(&self) -> PathBuf {
-            self.0.join("facts.db")
-        }
-    }
-
-    impl Drop for Room {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
 
     /// A store of six facts in which somebody else changed a row.
     fn changed(name: &str, sql: &str) -> (Room, Result<StoreError, String>) {

@@ -4,13 +4,16 @@
 mod peer;
 
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 
 use itom_core::{Labels, SystemClock, Timestamp};
-use itom_metrics::api::{AlertView, Api, RuleGroupView, RuleView, Rules};
+use itom_metrics::api::{AlertView, Api, Browsable, RuleGroupView, RuleView, Rules};
 use itom_metrics::eval::Engine;
 use itom_metrics::exposition::{Format, ScrapeOptions, Scraper};
-use itom_metrics::{LabelSet, MemorySeries, SeriesStore, StoreConfig};
+use itom_metrics::{
+    LabelMatcher, LabelSet, MemorySeries, Queryable, QueryableError, SelectHints, SelectedSeries,
+    SeriesStore, StoreConfig, TimeRange,
+};
 use serde_json::{Value, json};
 
 use peer::{Folder, Server, encoded, free_port, get, get_json, post};
@@ -310,4 +313,58 @@ fn everything_else_that_a_client_may_ask() {
     assert_eq!(get(port, "/api/v1/nothing").unwrap().0, 404);
     let (status, answer) = get_json(port, "/api/v1/query?query=up&timeout=0s");
     assert_eq!((status, answer["errorType"].as_str()), (503, Some("timeout")), "{answer}");
+}
+
+/// A store whose reads wait until they are let go.
+#[derive(Debug, Default)]
+struct Gate {
+    /// Reads that go on, the most at a time so far, and whether they may end.
+    state: Mutex<(usize, usize, bool)>,
+    changed: Condvar,
+}
+
+impl Queryable for Gate {
+    fn select(
+        &self,
+        _: &[LabelMatcher],
+        _: TimeRange,
+        _: &SelectHints,
+    ) -> Result<Vec<SelectedSeries>, QueryableError> {
+        let mut state = self.state.lock().unwrap();
+        state.0 += 1;
+        state.1 = state.1.max(state.0);
+        self.changed.notify_all();
+        let mut state = self.changed.wait_while(state, |state| !state.2).unwrap();
+        state.0 -= 1;
+        Ok(Vec::new())
+    }
+}
+
+impl Browsable for Gate {}
+
+#[test]
+fn no_more_are_evaluated_at_a_time_than_may_be() {
+    let gate = Arc::new(Gate::default());
+    let store: Arc<dyn Browsable> = gate.clone();
+    let api = Api::new(store, Engine::default(), Arc::new(SystemClock::new())).concurrency(2);
+    let (_runtime, port) = serve(api);
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..6).map(|_| scope.spawn(|| get(port, "/api/v1/query?query=up"))).collect();
+        let two = |state: &mut (usize, usize, bool)| state.0 < 2;
+        let patience = std::time::Duration::from_secs(30);
+        let (state, late) =
+            gate.changed.wait_timeout_while(gate.state.lock().unwrap(), patience, two).unwrap();
+        drop(state);
+        // What needs no evaluation is answered meanwhile, and the others come in.
+        for _ in 0..50 {
+            assert_eq!(get(port, "/-/healthy").unwrap().0, 200);
+        }
+        gate.state.lock().unwrap().2 = true;
+        gate.changed.notify_all();
+        for one in asked {
+            assert_eq!(one.join().unwrap().unwrap().0, 200);
+        }
+        assert!(!late.timed_out(), "two are evaluated");
+    });
+    assert_eq!(gate.state.lock().unwrap().1, 2);
 }

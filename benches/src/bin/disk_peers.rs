@@ -16,7 +16,7 @@ use itom::metrics::NewSample;
 use itom::metrics::durable::{DurableConfig, DurableStore};
 use itom_benches::fleet::Fleet;
 use itom_benches::peer::{Peer, Sort};
-use itom_benches::process::cpu_seconds;
+use itom_benches::process::own_cpu;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -42,9 +42,9 @@ fn ours(fleet: &Fleet, start: i64) -> Outcome<f64> {
         }
         store.append(at, &batch)?;
     }
-    let used = cpu_seconds(std::process::id())?;
+    let used = own_cpu().as_secs_f64();
     store.flush()?;
-    let used = cpu_seconds(std::process::id())? - used;
+    let used = own_cpu().as_secs_f64() - used;
     let stats = store.stats();
     let bytes = stats.segment_bytes as f64 / stats.segment_samples as f64;
     println!(

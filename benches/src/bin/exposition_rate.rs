@@ -18,6 +18,7 @@ use std::time::Duration;
 use itom::core::{Labels, Timestamp};
 use itom::metrics::exposition::{Format, Limits, ScrapeOptions, Scraper, families};
 use itom::metrics::{SeriesStore, StoreConfig};
+use itom_benches::process::cpu_seconds;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -96,14 +97,11 @@ impl Peer {
     }
 
     fn cpu(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap_or_default();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-        let ticks =
-            |place: usize| fields.get(place).and_then(|text| text.parse::<f64>().ok()).unwrap_or(f64::NAN);
-        (ticks(11) + ticks(12)) / 100.0
+        cpu_seconds(self.0.id()).unwrap_or(f64::NAN)
     }
 }
 
+/// Of this thread alone: another one of this process serves what the peers scrape.
 fn own_cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     stat.split_whitespace().next().and_then(|text| text.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1e9

@@ -18,7 +18,7 @@ use itom::metrics::promql;
 use itom::metrics::{SeriesRef, SeriesStore, StoreConfig};
 use itom_benches::fleet::Fleet;
 use itom_benches::peer::{Peer, Sort};
-use itom_benches::process::{cpu_seconds, resident_bytes};
+use itom_benches::process::{own_cpu, resident_bytes};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -95,11 +95,11 @@ fn main() -> Outcome<()> {
         }
         Ok(())
     };
-    let used = cpu_seconds(std::process::id())?;
+    let used = own_cpu().as_secs_f64();
     for tick in 0..SAMPLES - rounds {
         append(&mut handles, tick)?;
     }
-    let used = cpu_seconds(std::process::id())? - used;
+    let used = own_cpu().as_secs_f64() - used;
     let per_million = used / (handles.len() as f64 * (SAMPLES - rounds) as f64 / 1e6);
     let resident = (resident_bytes(std::process::id())? - before) / fleet.len() as u64;
     println!("itom: append by handle {per_million:.3} CPU s per M samples; {resident} B resident a series");
@@ -131,9 +131,9 @@ fn main() -> Outcome<()> {
     for tick in SAMPLES - rounds..SAMPLES {
         append(&mut handles, tick)?;
         let at = start + tick * STEP + 1_000;
-        let used = cpu_seconds(std::process::id())?;
+        let used = own_cpu().as_secs_f64();
         let planned = plan.evaluate(&engine, &store, at);
-        let planned_used = cpu_seconds(std::process::id())? - used;
+        let planned_used = own_cpu().as_secs_f64() - used;
         // The first evaluation has to read everything once.
         if tick > SAMPLES - rounds {
             steady.push(planned_used);
@@ -141,9 +141,9 @@ fn main() -> Outcome<()> {
             println!("itom: first planned evaluation {planned_used:.3} CPU s");
             resident_with_plan = resident_bytes(std::process::id())? - before;
         }
-        let used = cpu_seconds(std::process::id())?;
+        let used = own_cpu().as_secs_f64();
         let plain: Vec<_> = expressions.iter().map(|expr| engine.instant(expr, &store, at)).collect();
-        cold.push(cpu_seconds(std::process::id())? - used);
+        cold.push(own_cpu().as_secs_f64() - used);
         let ours = sums(&planned)?;
         let alone = sums(&plain)?;
         if ours.iter().zip(&alone).any(|(a, b)| a.0 != b.0 || a.1.to_bits() != b.1.to_bits()) {
@@ -174,14 +174,14 @@ fn main() -> Outcome<()> {
         for (rule, expr) in RULES.iter().zip(&expressions) {
             let mut alone = Plan::new(vec![expr.clone()]);
             let _ = alone.evaluate(&engine, &store, at - STEP);
-            let used = cpu_seconds(std::process::id())?;
+            let used = own_cpu().as_secs_f64();
             for round in 0..5 {
                 let _ = alone.evaluate(&engine, &store, at + round);
             }
-            let planned = (cpu_seconds(std::process::id())? - used) / 5.0;
-            let used = cpu_seconds(std::process::id())?;
+            let planned = (own_cpu().as_secs_f64() - used) / 5.0;
+            let used = own_cpu().as_secs_f64();
             let _ = engine.instant(expr, &store, at);
-            println!("{planned:.4} steady, {:.4} cold: {rule}", cpu_seconds(std::process::id())? - used);
+            println!("{planned:.4} steady, {:.4} cold: {rule}", own_cpu().as_secs_f64() - used);
         }
     }
     let series = fleet.len() as u64;

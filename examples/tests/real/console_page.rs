@@ -107,6 +107,9 @@ fn the_server_refuses_other_hosts_and_other_origins() {
         http(console.address, "GET", "/api/overview", &evil, None).map(|(status, _)| status).ok(),
         Some(421)
     );
+    let query = "/api/v1/query?query=up";
+    assert_eq!(http(console.address, "GET", query, &evil, None).map(|(status, _)| status).ok(), Some(421));
+    assert_eq!(http(console.address, "GET", query, &[], None).map(|(status, _)| status).ok(), Some(200));
     let other = [("Origin", "http://evil.example")];
     let path = "/api/alerts/00000000-0000-0000-0000-000000000000/ack";
     let by = serde_json::json!({"by": "test"});
@@ -154,6 +157,16 @@ fn queries_are_answered_where_they_are_wrong_and_rules_say_what_they_cost() {
     assert_eq!(firing["rules"][1]["annotations"]["summary"], "{{ $value }} processors");
     let shown = firing["rules"][1]["alerts"][0]["annotations"]["summary"].as_str().unwrap_or_default();
     assert!(shown.ends_with(" processors") && !shown.contains('{'), "{shown}");
+
+    if installed("promtool").is_some() {
+        let server = format!("http://{}", console.address);
+        let told =
+            std::process::Command::new("promtool").args(["query", "instant", &server, "own:cpus"]).output();
+        let told = String::from_utf8(told.expect("promtool runs").stdout).expect("text");
+        assert!(told.starts_with("own:cpus => "), "promtool reads the console: {told}");
+    } else {
+        println!("skipped: promtool is not installed");
+    }
 
     let page = |path: &str| format!("http://{}/?live=off#/{path}", console.address);
     let text = |selector: &str| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use itom_core::{AttrName, CiKind, RelationKind, Text, attr, kind, relation};
 
 use super::{Problem, Standing};
-use crate::ruleset::{Lease, Need, RuleSet};
+use crate::ruleset::{Need, RuleSet};
 use crate::view::{Ci, View};
 
 /// How much an attribute is wanted.
@@ -24,7 +24,8 @@ pub struct HealthRules {
     /// `None`: a refinement that does not ask for it any more.
     attributes: BTreeMap<CiKind, BTreeMap<AttrName, Option<Requirement>>>,
     relations: BTreeMap<CiKind, BTreeSet<RelationKind>>,
-    stale_after: BTreeMap<CiKind, Duration>,
+    /// `None`: a refinement that may go unseen.
+    stale_after: BTreeMap<CiKind, Option<Duration>>,
     unique_names: BTreeSet<CiKind>,
 }
 
@@ -97,7 +98,7 @@ impl HealthRules {
     /// Items of this kind are seen at least so often. The nearest kind's rule counts.
     #[must_use]
     pub fn stale_after(mut self, kind: CiKind, span: Duration) -> Self {
-        self.stale_after.insert(kind, span);
+        self.stale_after.insert(kind, Some(span));
         self
     }
 
@@ -122,11 +123,8 @@ impl HealthRules {
         if let Some(related) = line.iter().find_map(|(_, rule)| rule.related_by.clone()) {
             self.relations.insert(kind.clone(), related);
         }
-        match line.iter().find_map(|(_, rule)| rule.stale_after) {
-            Some(Lease::After(span)) => self = self.stale_after(kind.clone(), span),
-            // No more general rule may count in its place.
-            Some(Lease::Never) => self = self.stale_after(kind.clone(), Duration::MAX),
-            None => {}
+        if let Some(span) = line.iter().find_map(|(_, rule)| rule.stale_after) {
+            self.stale_after.insert(kind.clone(), span.span());
         }
         // The names of refinements are compared with those of the kind that asks for it.
         if rules.kinds.get(kind).is_some_and(|rule| rule.unique_name) {
@@ -168,12 +166,12 @@ impl HealthRules {
                 problems.insert(Problem::Orphan);
             }
         }
-        let span = kinds.iter().find_map(|kind| self.stale_after.get(kind));
+        let span = kinds.iter().find_map(|kind| self.stale_after.get(kind)).copied().flatten();
         let unique = kinds.iter().find(|kind| self.unique_names.contains(*kind));
         Standing {
             asked,
             problems,
-            stale_at: span.filter(|span| **span != Duration::MAX).map(|span| ci.last_seen() + *span),
+            stale_at: span.map(|span| ci.last_seen() + span),
             name: unique.map(|kind| (kind.clone(), Text::from(ci.name().to_lowercase()))),
             wants_relations: relations.is_some(),
         }

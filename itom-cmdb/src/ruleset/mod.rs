@@ -180,7 +180,7 @@ pub enum Lease {
 }
 
 impl Lease {
-    const fn span(self) -> Option<Duration> {
+    pub(crate) const fn span(self) -> Option<Duration> {
         match self {
             Self::Never => None,
             Self::After(span) => Some(span),

@@ -29,11 +29,6 @@ fn lasting(title: &'static str) -> KindRule {
         .lease(Lease::Never)
 }
 
-/// How a kind ages beside its lease: a quarter of it for what comes and goes, a day for what stays.
-fn ageing(rule: KindRule, stale: Duration, purge: Duration) -> KindRule {
-    rule.stale_after(Lease::After(stale)).purge_after(Lease::After(purge))
-}
-
 impl RuleSet {
     /// The default pack: hosts, processes, services, software, network, containers, Kubernetes, cloud resources,
     /// applications and business services, people, teams and places, and the relations between them. It derives what the
@@ -46,7 +41,8 @@ impl RuleSet {
     }
 }
 
-/// When what is not seen is stale, and when what is gone leaves the lists. What people name does neither.
+/// When what is not seen is stale (after a quarter of its lease what comes and goes, after a day what stays), and when what
+/// is gone leaves the lists. What people name does neither.
 fn aged(mut set: RuleSet) -> RuleSet {
     let ages = [
         (kind::HOST, DAY, 90 * DAY),
@@ -66,8 +62,9 @@ fn aged(mut set: RuleSet) -> RuleSet {
         (own("certificate"), 6 * HOUR, 30 * DAY),
     ];
     for (kind, stale, purge) in ages {
-        if let Some(rule) = set.kinds.remove(&kind) {
-            set = set.kind(kind, ageing(rule, stale, purge));
+        if let Some(rule) = set.kinds.get_mut(&kind) {
+            rule.stale_after = Some(Lease::After(stale));
+            rule.purge_after = Some(Lease::After(purge));
         }
     }
     set
@@ -81,13 +78,13 @@ fn expected(mut set: RuleSet) -> RuleSet {
         (kind::BUSINESS_SERVICE, vec![relation::DEPENDS_ON, relation::CONTAINS]),
     ];
     for (kind, relations) in related {
-        if let Some(rule) = set.kinds.remove(&kind) {
-            set = set.kind(kind, rule.related_by(relations));
+        if let Some(rule) = set.kinds.get_mut(&kind) {
+            rule.related_by = Some(relations.into_iter().collect());
         }
     }
     for kind in [kind::HOST, kind::DEVICE, kind::APPLICATION, kind::BUSINESS_SERVICE, kind::TEAM] {
-        if let Some(rule) = set.kinds.remove(&kind) {
-            set = set.kind(kind, rule.uniquely_named());
+        if let Some(rule) = set.kinds.get_mut(&kind) {
+            rule.unique_name = true;
         }
     }
     set

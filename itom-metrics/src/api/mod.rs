@@ -21,16 +21,20 @@ use axum::http::{Method, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get};
 use itom_core::Clock;
+use tokio::sync::Semaphore;
 
 use self::failure::{Failure, FailureKind};
 use self::params::Params;
 use crate::eval::{Engine, Interruption};
 use crate::promql::ParseOptions;
 
-pub use source::{AlertView, Browsable, RuleGroupView, RuleView, Rules};
+pub use source::{AlertView, Browsable, RuleGroupView, RuleView, Rules, value_text};
 
 /// Most bytes of a form.
 const FORM: usize = 10 << 20;
+
+/// Most requests that are evaluated at a time.
+const CONCURRENCY: usize = 20;
 
 /// An answer that says yes.
 #[derive(Debug, Default)]
@@ -56,6 +60,8 @@ struct Shared {
     rules: Arc<dyn Rules>,
     options: ParseOptions,
     timeout: Duration,
+    /// One for each evaluation that may go on.
+    turns: Arc<Semaphore>,
     speaks: String,
 }
 
@@ -86,6 +92,7 @@ impl Api {
             rules: Arc::new(source::NoRules),
             options: ParseOptions::default(),
             timeout: Duration::from_secs(120),
+            turns: Arc::new(Semaphore::new(CONCURRENCY)),
             speaks: "3.0.0".to_owned(),
         })
     }
@@ -108,6 +115,14 @@ impl Api {
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.0.timeout = timeout;
+        self
+    }
+
+    /// How many requests are evaluated at a time, at least one; others wait, and their waiting counts as part of their
+    /// time. Default: 20, as Prometheus.
+    #[must_use]
+    pub fn concurrency(mut self, most: usize) -> Self {
+        self.0.turns = Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
         self
     }
 
@@ -211,9 +226,15 @@ async fn run(shared: Arc<Shared>, params: Params, handler: Handler) -> Response 
     };
     let canceled = Arc::new(AtomicBool::new(false));
     let hang_up = HangUp(Arc::clone(&canceled));
-    // Waiting for a thread counts, and nobody needs the answer to what waited too long.
+    // Waiting for a turn counts, and nobody needs the answer to what waited too long.
     let deadline = shared.clock.now() + timeout;
+    let turn = match Arc::clone(&shared.turns).acquire_owned().await {
+        Ok(turn) => turn,
+        Err(error) => return refuse(&Failure { kind: FailureKind::Internal, error: error.to_string() }),
+    };
     let outcome = tokio::task::spawn_blocking(move || {
+        // Held until the evaluation has ended, whether or not somebody waits for it still.
+        let _turn = turn;
         handler(&shared, &params, &Patience { clock: &*shared.clock, deadline, canceled: &canceled })
     });
     let outcome = outcome.await;

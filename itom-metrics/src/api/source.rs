@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use itom_core::{Interval, LabelName, Matcher, MetricName, Timestamp};
+use itom_core::{Interval, LabelName, Matcher, MetricName, SampleValue, Timestamp};
 use serde::Serialize;
 
 use crate::{
@@ -200,6 +200,21 @@ pub enum RuleView {
     },
 }
 
+/// A value as the API writes it: floats with the shortest digits that read back, histograms in PromQL's notation.
+///
+/// ```
+/// assert_eq!(itom_metrics::api::value_text(&itom_core::SampleValue::Float(f64::INFINITY)), "+Inf");
+/// ```
+#[must_use]
+pub fn value_text(value: &SampleValue) -> String {
+    match value {
+        SampleValue::Float(value) => crate::eval::format::go_api(*value),
+        SampleValue::Histogram(histogram) => histogram.to_string(),
+        // A kind that this version has no notation for.
+        _ => String::new(),
+    }
+}
+
 /// An alert as the API shows it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -214,7 +229,7 @@ pub struct AlertView {
     /// Since when, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_at: Option<String>,
-    /// The value, as PromQL writes numbers.
+    /// The value, as [`value_text`] writes it.
     pub value: String,
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use itom_alert::prometheus::{AlertState, GroupAlert, GroupStatus, Health, RuleStatus};
-use itom_core::{LabelName, SampleValue, Text, Timestamp};
-use itom_metrics::api::{AlertView, Api, RuleGroupView, RuleView, Rules};
+use itom_core::{LabelName, Text, Timestamp};
+use itom_metrics::api::{AlertView, Api, RuleGroupView, RuleView, Rules, value_text};
 use itom_metrics::eval;
 
 use super::EngineHandle;
@@ -84,23 +84,12 @@ fn alert(alert: &GroupAlert) -> AlertView {
         annotations: texts(&alert.annotations),
         state: alert.state.as_str().to_owned(),
         active_at: Some(alert.active_at.to_string()),
-        value: match &alert.value {
-            SampleValue::Float(value) => number(*value),
-            other => format!("{other:?}"),
-        },
+        value: value_text(&alert.value),
     }
 }
 
 fn texts(named: &BTreeMap<LabelName, Text>) -> BTreeMap<String, String> {
     named.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()
-}
-
-/// As PromQL writes numbers.
-fn number(value: f64) -> String {
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
-    }
-    value.to_string()
 }
 
 /// Prometheus gives the zero time of its language for what never was.

@@ -66,9 +66,16 @@ impl Wanted {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?;
-        let roots = match &self.roots {
-            Some(Roots::File(path)) => Some(read(path)?),
-            Some(Roots::System) | None => None,
+        let roots = match (&self.roots, self.mode) {
+            (Some(Roots::File(path)), _) => Some(read(path)?),
+            // As libpq: whoever names the roots of the system means to check, and anybody has a certificate of theirs.
+            (Some(Roots::System), Mode::Prefer | Mode::Require | Mode::VerifyCa) => {
+                return Err(
+                    "sslrootcert=system wants sslmode=verify-full: a weaker mode would not check who answers"
+                        .into(),
+                );
+            }
+            (Some(Roots::System) | None, _) => None,
         };
         let config = match (self.mode, roots) {
             (Mode::Disable, _) => return Ok(Connector { config: None }),
@@ -171,5 +178,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<S> {
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_roots_of_the_system_are_not_named_in_vain() {
+        let connector = |mode| Wanted { mode, roots: Some(Roots::System) }.connector();
+        for mode in [Mode::Prefer, Mode::Require, Mode::VerifyCa] {
+            let error = connector(mode).expect_err("it would not be checked").to_string();
+            assert!(error.contains("verify-full"), "{error}");
+        }
+        assert!(connector(Mode::VerifyFull).is_ok_and(|connector| connector.config.is_some()));
+        assert!(connector(Mode::Disable).is_ok_and(|connector| connector.config.is_none()));
     }
 }

@@ -47,7 +47,7 @@ fn of_url(url: &str, wanted: &mut Wanted) -> Result<String, String> {
     let mut left = Vec::new();
     for parameter in parameters.split('&') {
         let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        if !take(key, &decoded(value)?, wanted)? {
+        if !take(&decoded(key)?, &decoded(value)?, wanted)? {
             left.push(parameter);
         }
     }
@@ -130,6 +130,12 @@ mod tests {
                 "postgres://u:p%40?@db:5432/itom?sslmode=verify-ca&application_name=x&sslrootcert=%2Fetc%2Fca.pem",
                 "postgres://u:p%40?@db:5432/itom?application_name=x",
                 file(Mode::VerifyCa, "/etc/ca.pem"),
+            ),
+            (
+                // The driver reads names so, too.
+                "postgres://db?ssl%6dode=require",
+                "postgres://db",
+                Wanted { mode: Mode::Require, roots: None },
             ),
             (
                 "postgresql://db?sslmode=disable",
