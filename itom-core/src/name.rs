@@ -552,6 +552,8 @@ well_known! {
         OS_BUILD_ID = "os.build_id";
         /// Kernel release.
         OS_KERNEL_RELEASE = "os.kernel.release";
+        /// When installed packages were last updated.
+        OS_UPDATE_TIME = "os.update.time";
         /// Process id.
         PROCESS_PID = "process.pid";
         /// Parent's process id.

@@ -103,6 +103,8 @@ impl Default for DriftRules {
             attributes: [
                 attr::HOST_BOOT_ID,
                 attr::HOST_BOOT_TIME,
+                // The packages themselves say what was updated.
+                attr::OS_UPDATE_TIME,
                 attr::PROCESS_PID,
                 attr::PROCESS_PARENT_PID,
                 attr::PROCESS_CREATION_TIME,

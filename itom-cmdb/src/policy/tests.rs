@@ -51,7 +51,7 @@ fn starter_policies_say_what_they_should() {
             .attr(attr::OS_NAME, os)
             .attr(attr::OS_VERSION, version)
             .attr(attr::HOST_BOOT_TIME, updated)
-            .attr(itom_core::AttrName::literal("os.update.time"), updated);
+            .attr(attr::OS_UPDATE_TIME, updated);
     };
     host(&mut run, "old", "Debian GNU/Linux", "10", 200);
     host(&mut run, "new", "Debian GNU/Linux", "12", 3);

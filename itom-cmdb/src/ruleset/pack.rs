@@ -105,6 +105,8 @@ fn machines(set: RuleSet) -> RuleSet {
     .attribute(attr::HOST_MAC, optional(AttributeType::List).reduced(Reducer::Union))
     .attribute(attr::HOST_CPU_COUNT, optional(AttributeType::Int))
     .attribute(attr::HOST_MEMORY_SIZE, optional(AttributeType::Int))
+    .attribute(attr::HOST_BOOT_TIME, optional(AttributeType::Time))
+    .attribute(attr::OS_UPDATE_TIME, optional(AttributeType::Time))
     .lease(Lease::Never);
     set.kind(kind::HOST, host)
         .kind(

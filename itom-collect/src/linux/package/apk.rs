@@ -17,5 +17,6 @@ pub(super) fn package(stanza: &Stanza) -> Result<Option<Package>, Garbage> {
         status: Some("installed".to_owned()),
         held: Held::Unknown,
         epoch: None,
+        unpacked: None,
     }))
 }

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use itom_core::{
-    AttrName, Batch, Coverage, ErrorKind, Key, Realm, Scope, StableHash as _, Strength, Text, attr, key_kind,
-    kind, relation,
+    AttrName, Batch, Coverage, ErrorKind, Key, Realm, Scope, StableHash as _, Strength, Text, Timestamp,
+    attr, key_kind, kind, relation,
 };
 
 use super::purl::purl;
 use super::record::{Garbage, Held, Manager, Package};
 use super::stanza::{Format, Stanza, Stanzas};
-use super::{apk, dpkg, rpm};
+use super::{apk, dpkg, rpm, updated};
 use crate::linux::fault::may_read;
 use crate::linux::identity::if_present;
 use crate::linux::{command, identity};
@@ -28,6 +28,11 @@ use crate::{CollectContext, CollectError, Collector, Descriptor};
 /// Attributes: `package.name`, `package.version`, `package.architecture`, `package.purl`, `package.manager` (`dpkg`,
 /// `apk`, `rpm`), `package.source` (if named otherwise), `package.status` (`installed`, `half-configured` and so on)
 /// and `package.hold` (dpkg). Packages removed with their configuration kept are not installed and not listed.
+///
+/// Of the host it says `os.update.time`: when packages were last updated, in seconds. With dpkg that is the last upgrade
+/// in its log, or else when anything was last unpacked; with rpm the newest time of installation; with apk when its list
+/// was last written. What has another key than its own ([`with_host_key`](Self::with_host_key)) is not told of, as it may
+/// not be a host.
 ///
 /// Coverage is by package manager: a list that cannot be read, or not in full, makes its own partition partial. A
 /// stanza that cannot be understood is one fault with file and line, and the others are read. Which lists exist is
@@ -137,6 +142,36 @@ impl PackageCollector {
         Ok(Vec::new())
     }
 
+    /// Says of the host when its packages were last updated.
+    fn tell_update(&self, run: &mut Run<'_>) {
+        // An older time than the true one would be a lie: what is not known in full is not told.
+        if run.managers.iter().any(|(manager, why)| *manager == Manager::Rpm && why.is_some()) {
+            return;
+        }
+        let managers: Vec<_> = run.managers.iter().map(|(manager, _)| *manager).collect();
+        let mut newest = run.unpacked;
+        for manager in managers {
+            let found = match manager {
+                Manager::Dpkg => updated::by_dpkg(&self.root),
+                Manager::Apk => self.apk_files().and_then(|files| {
+                    files.iter().try_fold(None, |newest, file| Ok(updated::written(file)?.max(newest)))
+                }),
+                Manager::Rpm => continue,
+            };
+            match found {
+                Ok(time) => newest = newest.max(time),
+                Err(error) => {
+                    let message = format!("when its packages were updated cannot be found: {error}");
+                    run.batch.fault(manager.name(), ErrorKind::of_io(&error), message);
+                    return;
+                }
+            }
+        }
+        if let Some(time) = newest {
+            run.batch.ci("host", kind::HOST).key(run.host.clone()).attr(attr::OS_UPDATE_TIME, time);
+        }
+    }
+
     async fn read_rpm(&self, cx: &CollectContext, run: &mut Run<'_>) -> Result<(), CollectError> {
         let Some(database) = RPM_DATABASES.iter().find(|place| self.root.join(place).exists()) else {
             return Ok(());
@@ -181,6 +216,7 @@ impl Collector for PackageCollector {
     fn descriptor(&self) -> Descriptor {
         let descriptor = Descriptor::new("linux.package")
             .emits(kind::SOFTWARE)
+            .emits(kind::HOST)
             .every(Duration::from_secs(3_600))
             .timeout(Duration::from_secs(60));
         Descriptor { target: self.target.clone(), ..descriptor }
@@ -192,6 +228,10 @@ impl Collector for PackageCollector {
         read_lists(cx, &mut run, Manager::Dpkg, self.dpkg_files(), dpkg::FORMAT, dpkg::package).await?;
         read_lists(cx, &mut run, Manager::Apk, self.apk_files(), apk::FORMAT, apk::package).await?;
         self.read_rpm(cx, &mut run).await?;
+        cx.checkpoint().await?;
+        if self.host.is_none() {
+            self.tell_update(&mut run);
+        }
         run.end()
     }
 }
@@ -270,6 +310,8 @@ struct Run<'a> {
     /// The managers that have lists here, with what kept theirs from being read in full.
     managers: Vec<(Manager, Option<(ErrorKind, String)>)>,
     seen: BTreeSet<Text>,
+    /// The newest time at which a list says a package was put there.
+    unpacked: Option<Timestamp>,
 }
 
 impl<'a> Run<'a> {
@@ -288,7 +330,16 @@ impl<'a> Run<'a> {
             }
         }
         let (realm, manager) = (realm_of(&host), Manager::Dpkg);
-        Ok(Self { batch, host, realm, os, manager, managers: Vec::new(), seen: BTreeSet::new() })
+        Ok(Self {
+            batch,
+            host,
+            realm,
+            os,
+            manager,
+            managers: Vec::new(),
+            seen: BTreeSet::new(),
+            unpacked: None,
+        })
     }
 
     fn begin(&mut self, manager: Manager) {
@@ -315,6 +366,7 @@ impl<'a> Run<'a> {
     }
 
     fn push(&mut self, package: &Package, what: &str) {
+        self.unpacked = self.unpacked.max(package.unpacked);
         let manager = self.manager;
         let purl = purl(manager, self.os.as_deref(), package);
         let key = match Key::new(key_kind::PURL, self.realm.clone(), &purl, Strength::Issued) {

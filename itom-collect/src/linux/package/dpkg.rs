@@ -39,5 +39,6 @@ pub(super) fn package(stanza: &Stanza) -> Result<Option<Package>, Garbage> {
             None => Held::Unknown,
         },
         epoch: None,
+        unpacked: None,
     }))
 }

@@ -11,6 +11,7 @@ mod purl;
 mod record;
 mod rpm;
 mod stanza;
+mod updated;
 
 pub use collector::PackageCollector;
 

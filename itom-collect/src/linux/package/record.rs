@@ -1,5 +1,7 @@
 //! One installed package, whoever lists it.
 
+use itom_core::Timestamp;
+
 /// Which program manages a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manager {
@@ -33,6 +35,8 @@ pub(super) struct Package {
     pub(super) held: Held,
     /// The epoch, where a package URL wants it apart.
     pub(super) epoch: Option<u64>,
+    /// When this version was put on the machine, where the list says so.
+    pub(super) unpacked: Option<Timestamp>,
 }
 
 /// Whether a package is kept at its version.

@@ -1,10 +1,12 @@
 //! rpm's list, as `rpm -qa` prints it in our format.
 
+use itom_core::Timestamp;
+
 use super::record::{Garbage, Held, Package};
 
 /// Fields parted by tabs, one package a line.
 pub(super) const QUERY_FORMAT: &str =
-    "%{NAME}\\t%{EPOCH}\\t%{VERSION}\\t%{RELEASE}\\t%{ARCH}\\t%{SOURCERPM}\\n";
+    "%{NAME}\\t%{EPOCH}\\t%{VERSION}\\t%{RELEASE}\\t%{ARCH}\\t%{SOURCERPM}\\t%{INSTALLTIME}\\n";
 
 /// The packages of the output; `found` gets each.
 pub(super) fn packages(output: &[u8], mut found: impl FnMut(Result<Package, Garbage>)) {
@@ -23,7 +25,16 @@ pub(super) fn packages(output: &[u8], mut found: impl FnMut(Result<Package, Garb
 fn package(line: &[u8]) -> Result<Option<Package>, &'static str> {
     let Ok(line) = std::str::from_utf8(line) else { return Err("it is not UTF-8") };
     let mut fields = line.split('\t');
-    let (Some(name), Some(epoch), Some(version), Some(release), Some(arch), Some(source), None) = (
+    let (
+        Some(name),
+        Some(epoch),
+        Some(version),
+        Some(release),
+        Some(arch),
+        Some(source),
+        Some(installed),
+        None,
+    ) = (
         fields.next(),
         fields.next(),
         fields.next(),
@@ -31,8 +42,10 @@ fn package(line: &[u8]) -> Result<Option<Package>, &'static str> {
         fields.next(),
         fields.next(),
         fields.next(),
-    ) else {
-        return Err("it has not six fields");
+        fields.next(),
+    )
+    else {
+        return Err("it has not seven fields");
     };
     // The keys that packages are signed with are listed like packages.
     if name == "gpg-pubkey" {
@@ -43,6 +56,12 @@ fn package(line: &[u8]) -> Result<Option<Package>, &'static str> {
     let epoch = match given(epoch) {
         None => None,
         Some(epoch) => Some(epoch.parse().map_err(|_| "its epoch is not a number")?),
+    };
+    let unpacked = match given(installed) {
+        None => None,
+        Some(seconds) => Some(Timestamp::from_secs(
+            seconds.parse().map_err(|_| "its time of installation is not a number")?,
+        )),
     };
     let (Some(name), Some(version), Some(release)) = (given(name), given(version), given(release)) else {
         return Err("it has no name, version or release");
@@ -55,6 +74,7 @@ fn package(line: &[u8]) -> Result<Option<Package>, &'static str> {
         status: Some("installed".to_owned()),
         held: Held::Unknown,
         epoch,
+        unpacked,
     }))
 }
 

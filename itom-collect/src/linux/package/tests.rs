@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use futures::executor::block_on;
 use itom_core::{
-    Batch, Clock as _, ErrorKind, Observation, Scope, SourceName, Subject, SystemClock, Value, attr, kind,
-    relation,
+    Batch, Clock as _, ErrorKind, Observation, Scope, SourceName, Subject, SystemClock, Timestamp, Value,
+    attr, kind, relation,
 };
 use proptest::prelude::*;
 
@@ -25,7 +25,10 @@ fn ids(batch: &Batch) -> Vec<&str> {
     batch
         .items()
         .iter()
-        .filter_map(|item| if let Observation::Ci(ci) = item { Some(ci.subject.as_str()) } else { None })
+        .filter_map(|item| match item {
+            Observation::Ci(ci) if ci.kind == kind::SOFTWARE => Some(ci.subject.as_str()),
+            _ => None,
+        })
         .collect()
 }
 
@@ -34,6 +37,21 @@ fn attribute(batch: &Batch, id: &str, name: &str) -> Option<Value> {
         Observation::Ci(ci) if ci.subject.as_str() == id => ci.attributes.get(name).cloned(),
         _ => None,
     })
+}
+
+/// What is said of the host: when it was updated.
+fn updated(batch: &Batch) -> Option<Timestamp> {
+    match attribute(batch, "host", attr::OS_UPDATE_TIME.as_str()) {
+        Some(Value::Time(time)) => Some(time),
+        None => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn write_at(root: &TestRoot, path: &str, content: &str, seconds: u64) {
+    let path = root.file(path, content);
+    let file = std::fs::File::options().write(true).open(path).expect("the file");
+    file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds)).expect("its time");
 }
 
 const MACHINE_ID: &str = "0123456789abcdef0123456789abcdef\n";
@@ -173,6 +191,54 @@ fn a_machine_without_lists_is_unsupported() {
 }
 
 #[test]
+fn the_host_was_updated_when_dpkg_last_upgraded_something() {
+    let root = debian();
+    let own = PackageCollector::new().with_root(root.path());
+    assert_eq!(updated(&run(&own).batch), None, "there is nothing to tell from");
+
+    let info = |name: &str, at: u64| write_at(&root, &format!("var/lib/dpkg/info/{name}"), "", at);
+    info("openssl.list", 1_000);
+    info("libc6:amd64.list", 2_000);
+    info("curl.list", 3_000);
+    info("curl.postinst", 9_000);
+    assert_eq!(updated(&run(&own).batch), Some(Timestamp::from_secs(3_000)), "it cannot have been later");
+
+    // In local time, which is why these times are not used.
+    root.file("var/log/dpkg.log.1", "2026-01-01 10:00:00 upgrade openssl:amd64 1 2\n");
+    root.file(
+        "var/log/dpkg.log",
+        "2026-02-01 10:00:00 startup archives unpack\n2026-02-01 10:00:00 install curl:amd64 <none> 8\n",
+    );
+    assert_eq!(updated(&run(&own).batch), Some(Timestamp::from_secs(1_000)), "curl was only installed");
+
+    root.file(
+        "var/log/dpkg.log",
+        "2026-02-01 10:00:00 upgrade openssl:amd64 1 2\n2026-02-01 10:00:01 upgrade libc6:amd64 1 2\n\
+         2026-02-01 10:00:01 upgrade gone:amd64 1 2\n2026-02-01 10:00:01 upgrade ../../../etc/passwd 1 2\n",
+    );
+    let report = run(&own);
+    assert_eq!(updated(&report.batch), Some(Timestamp::from_secs(2_000)));
+    assert!(report.batch.faults().is_empty(), "{:?}", report.batch.faults());
+    let keyed = report.batch.items().iter().any(|item| {
+        matches!(item, Observation::Ci(ci) if ci.kind == kind::HOST
+            && ci.keys == [itom_core::Key::machine_id(MACHINE_ID.trim()).expect("a machine-id")].into())
+    });
+    assert!(keyed, "the host goes by the key all collectors know it by");
+
+    let container = itom_core::Key::host_name("box");
+    assert_eq!(updated(&run(&own.with_host_key(container)).batch), None, "it may not be a host");
+}
+
+#[test]
+fn an_alpine_host_was_updated_when_its_list_was_written() {
+    let root = TestRoot::new("package");
+    root.file("etc/machine-id", MACHINE_ID);
+    write_at(&root, "lib/apk/db/installed", APK, 5_000);
+    let report = run(&PackageCollector::new().with_root(root.path()));
+    assert_eq!(updated(&report.batch), Some(Timestamp::from_secs(5_000)));
+}
+
+#[test]
 fn rpm_is_asked_and_its_absence_is_said() {
     let root = TestRoot::new("package");
     root.file("etc/os-release", "ID=fedora\n");
@@ -187,9 +253,9 @@ fn rpm_is_asked_and_its_absence_is_said() {
     let rpm = root.program(
         "bin/rpm",
         r#"[ "$1" = --root ] && [ "$3" = -qa ] || exit 9
-printf 'bash\t(none)\t5.2.15\t3.fc38\tx86_64\tbash-5.2.15-3.fc38.src.rpm\n'
-printf 'openssl-libs\t1\t3.0.9\t2.fc38\tx86_64\topenssl-3.0.9-2.fc38.src.rpm\n'
-printf 'gpg-pubkey\t(none)\teb10b464\t6202d9c6\t(none)\t(none)\n'
+printf 'bash\t(none)\t5.2.15\t3.fc38\tx86_64\tbash-5.2.15-3.fc38.src.rpm\t1700000000\n'
+printf 'openssl-libs\t1\t3.0.9\t2.fc38\tx86_64\topenssl-3.0.9-2.fc38.src.rpm\t1690000000\n'
+printf 'gpg-pubkey\t(none)\teb10b464\t6202d9c6\t(none)\t(none)\t1800000000\n'
 printf 'broken\n'"#,
     );
     let report = run(&PackageCollector::new().with_root(root.path()).with_rpm(rpm));
@@ -205,6 +271,16 @@ printf 'broken\n'"#,
     );
     assert_eq!(attribute(batch, ids(batch)[1], "package.source"), Some("openssl".into()));
     assert_eq!(batch.faults()[0].what.as_str(), "rpm -qa:4");
+    assert_eq!(updated(batch), None, "the line that cannot be read may be the newest");
+
+    let whole = root.program(
+        "bin/whole",
+        r#"printf 'bash\t(none)\t5.2.15\t3.fc38\tx86_64\tbash-5.2.15-3.fc38.src.rpm\t1700000000\n'
+printf 'less\t(none)\t633\t1.fc38\tx86_64\tless-633-1.fc38.src.rpm\t1690000000\n'
+printf 'gpg-pubkey\t(none)\teb10b464\t6202d9c6\t(none)\t(none)\t1800000000\n'"#,
+    );
+    let report = run(&PackageCollector::new().with_root(root.path()).with_rpm(whole));
+    assert_eq!(updated(&report.batch), Some(Timestamp::from_secs(1_700_000_000)), "keys are no packages");
 
     let failing = root.program("bin/failing", "echo 'database is locked' >&2; exit 1");
     let report = run(&PackageCollector::new().with_root(root.path()).with_rpm(failing));
@@ -302,6 +378,9 @@ proptest! {
                     prop_assert!(purl.bytes().all(|byte| byte.is_ascii_graphic()), "{}", purl);
                 }
             }
+        }
+        for package in super::updated::upgraded(&bytes) {
+            prop_assert!(!package.contains('/') && !package.starts_with('.'), "{}", package);
         }
         rpm::packages(&bytes, |package| {
             if let Ok(package) = package {
