@@ -84,7 +84,7 @@ pub(crate) fn check(estate: &Estate, check: &Check, out: Output) -> Result<i32, 
 }
 
 pub(crate) fn health(estate: &Estate, list: usize, out: Output) -> Result<i32, Box<dyn Error>> {
-    let mut health = Health::new(HealthRules::default());
+    let mut health = Health::new(HealthRules::from(&estate.rules));
     health.update(&estate.view);
     let report = health.report(estate.now, list);
     let text = || {

@@ -139,7 +139,7 @@ async fn main() {
 async fn run(args: Args) -> Result<i32, Box<dyn Error>> {
     let out = Output::new(args.json);
     let now = estate::now();
-    let set = rules::load(args.rules.as_deref())?;
+    let set = itom_examples::ruleset::load(args.rules.as_deref())?;
     match &args.command {
         Command::Discover => return take::discover(&args.db, &set, out).await,
         Command::Import(import) => return import::run(&args.db, &set, import, out).await,

@@ -1,14 +1,15 @@
 //! The rules: which apply, and what others would make of the same facts.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use itom::cmdb::health::{Health, HealthRules};
 use itom::cmdb::laboratory::Trial;
 use itom::cmdb::ruleset::RuleSet;
 use itom::cmdb::view::View;
-use itom_examples::names;
+use itom::core::Timestamp;
+use itom_examples::{names, ruleset};
 use serde_json::json;
 
 use crate::estate::Estate;
@@ -31,21 +32,8 @@ pub(crate) struct TrialArgs {
     candidate: PathBuf,
 }
 
-/// A rule set from a file; the default pack without one.
-pub(crate) fn load(file: Option<&Path>) -> Result<RuleSet, Box<dyn Error>> {
-    let Some(file) = file else { return Ok(RuleSet::default_pack()) };
-    let name = file.display().to_string();
-    let bytes = std::fs::read(file).map_err(|error| format!("{name}: {error}"))?;
-    let json = bytes.trim_ascii_start().starts_with(b"{");
-    if json {
-        return Ok(RuleSet::from_json(&name, &bytes)?);
-    }
-    let text = String::from_utf8(bytes).map_err(|error| format!("{name}: {error}"))?;
-    Ok(RuleSet::from_yaml(&name, &text)?)
-}
-
 pub(crate) fn rules(current: &RuleSet, args: &Rules, out: Output) -> Result<i32, Box<dyn Error>> {
-    let read = args.file.as_deref().map(|file| load(Some(file))).transpose()?;
+    let read = args.file.as_deref().map(|file| ruleset::load(Some(file))).transpose()?;
     let rules = read.as_ref().unwrap_or(current);
     let kinds = || {
         let mut shown =
@@ -83,10 +71,10 @@ pub(crate) fn rules(current: &RuleSet, args: &Rules, out: Output) -> Result<i32,
 }
 
 /// The shares of a health report, in the order people read them.
-fn shares(view: &View, estate: &Estate) -> [(&'static str, Option<f64>); 5] {
-    let mut health = Health::new(HealthRules::default());
+fn shares(view: &View, rules: &RuleSet, now: Timestamp) -> [(&'static str, Option<f64>); 5] {
+    let mut health = Health::new(HealthRules::from(rules));
     health.update(view);
-    let report = health.report(estate.now, 0);
+    let report = health.report(now, 0);
     [
         ("required attributes known", report.completeness.ratio()),
         ("recommended attributes known", report.richness.ratio()),
@@ -97,11 +85,14 @@ fn shares(view: &View, estate: &Estate) -> [(&'static str, Option<f64>); 5] {
 }
 
 pub(crate) fn trial(estate: &Estate, args: &TrialArgs, out: Output) -> Result<i32, Box<dyn Error>> {
-    let candidate = load(Some(&args.candidate))?;
+    let candidate = ruleset::load(Some(&args.candidate))?;
     let trial = Trial::of_rule_sets(&estate.cmdb, &estate.rules, &candidate);
     let delta = trial.delta();
     let after = trial.candidate().view();
-    let health: Vec<_> = shares(&estate.view, estate).into_iter().zip(shares(&after, estate)).collect();
+    let health: Vec<_> = shares(&estate.view, &estate.rules, estate.now)
+        .into_iter()
+        .zip(shares(&after, &candidate, estate.now))
+        .collect();
     let text = || {
         let mut shown = table(&["", "now", "candidate"]);
         let mut row = |name: &str, now: String, then: String| {

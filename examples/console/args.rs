@@ -65,6 +65,11 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) rule_packs: bool,
 
+    /// Derive items, how they age and how failure travels by the rule set of this file (JSON or YAML, as `cmdb rules`
+    /// prints it), not by the default pack.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rule_set: Option<PathBuf>,
+
     /// Print the built-in rules as JSON and exit.
     #[arg(long)]
     pub(crate) print_rules: bool,

@@ -7,6 +7,7 @@ mod args;
 mod assets;
 mod once;
 mod progress;
+mod quality;
 mod rules;
 mod server;
 
@@ -25,6 +26,7 @@ use itom::{Engine, EngineBuilder, FileJournal};
 
 use args::Args;
 use itom_examples::guard::Guard;
+use itom_examples::ruleset;
 
 #[tokio::main]
 async fn main() {
@@ -51,7 +53,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     }
     if args.once || args.map.is_some() {
         args.map.as_deref().map_or(Ok(()), once::check_map)?;
-        let engine = collectors(Engine::builder(), &args).rules(rules).build()?;
+        let engine = collectors(Engine::builder(), &args)?.rules(rules).build()?;
         return once::run(engine, &args).await;
     }
     serve(&args, rules).await
@@ -66,16 +68,17 @@ fn rules(args: &Args) -> Result<Vec<Rule>, Box<dyn Error>> {
 }
 
 /// Everything this machine can be asked. Numbers are read often, inventories seldom.
-fn collectors(builder: EngineBuilder, args: &Args) -> EngineBuilder {
+fn collectors(builder: EngineBuilder, args: &Args) -> Result<EngineBuilder, Box<dyn Error>> {
     let every = |name: &'static str, every: Duration| Descriptor::new(name).every(every);
     let minutes = |count: u32| args.every * (4 * count);
-    builder
+    Ok(builder
         .instance(host_name())
+        .rule_set(ruleset::load(args.rule_set.as_deref())?)
         .collector_as(HostCollector::metrics_only(), every("metrics", args.every))
         .collector_as(HostCollector::inventory_only(), every("host", minutes(1)))
         .collector_as(ServiceCollector::new(), every("service", args.every))
         .collector_as(SystemdCollector::new(), every("systemd", minutes(1)))
-        .collector_as(PackageCollector::new(), every("package", minutes(10)))
+        .collector_as(PackageCollector::new(), every("package", minutes(10))))
 }
 
 fn data_folder(args: &Args) -> Result<PathBuf, String> {
@@ -107,7 +110,7 @@ async fn serve(args: &Args, rules: Vec<Rule>) -> Result<(), Box<dyn Error>> {
     let guard = Guard::new(args.listen, &args.allow_hosts, token(args)?)?;
     let mut shown: serde_json::Value = serde_json::from_str(&rules_to_json(&rules)?)?;
     let shown = shown["rules"].take();
-    let mut builder = collectors(Engine::builder(), args).rules(rules);
+    let mut builder = collectors(Engine::builder(), args)?.rules(rules);
     for path in &args.rule_files {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("cannot read the rule file {}: {error}", path.display()))?;

@@ -42,6 +42,7 @@ pub(crate) fn site(engine: &EngineHandle, rules: Value, guard: Guard) -> Router 
         .route("/api/changes", get(changes))
         .route("/api/metrics", get(metrics))
         .route("/api/series", get(series))
+        .route("/api/quality", get(quality))
         .route("/api/rules", get(rule_list))
         .route("/api/events", get(events))
         .with_state(Shared { engine: engine.clone(), rules: Arc::new(rules) })
@@ -91,6 +92,10 @@ impl IntoResponse for Refusal {
 
 pub(crate) fn parse<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, Refusal> {
     text.parse().map_err(|_| Refusal(StatusCode::BAD_REQUEST, format!("`{text}` is not {what}")))
+}
+
+async fn quality(State(shared): State<Shared>) -> Json<Value> {
+    Json(crate::quality::quality(&shared.engine))
 }
 
 async fn overview(State(shared): State<Shared>) -> Json<Value> {

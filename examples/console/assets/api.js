@@ -28,6 +28,7 @@ const id = encodeURIComponent;
 
 export const api = {
   overview: () => request("/api/overview"),
+  quality: () => request("/api/quality"),
   map: (detail) => request(`/api/map${query({ detail })}`),
   cis: (params) => request(`/api/cis${query(params)}`),
   ci: (ci) => request(`/api/ci/${id(ci)}`),

@@ -1,7 +1,7 @@
 // The engine and its collectors: what ran, what could not be read, what comes next.
 
 import { api } from "./api.js";
-import { fill, h, link, section, table, tag } from "./dom.js";
+import { ciLink, fill, h, link, section, table, tag } from "./dom.js";
 import { colourOf } from "./kinds.js";
 import * as format from "./format.js";
 
@@ -16,7 +16,7 @@ export async function show(place) {
 const absent = (one) => String(one.outcome ?? "").startsWith("unsupported");
 
 export async function refresh() {
-  const overview = await api.overview();
+  const [overview, quality] = await Promise.all([api.overview(), api.quality()]);
   const { engine, collectors } = overview;
   // Before the first round the machine is not known yet.
   const host = overview.host;
@@ -43,6 +43,13 @@ export async function refresh() {
       { title: "In words", cell: (row) => row.message },
       { title: "Times", cell: (row) => format.number(row.count), class: "num" },
     ], faults, { empty: "Everything that was asked for could be read.", label: "Faults" })),
+    section("Data", quality.rules ?? "default rules", table([
+      { title: "Measure", cell: (row) => row.title, class: "name" },
+      { title: "Good", cell: (row) => `${format.number(row.good)} of ${format.number(row.of)}`, class: "num" },
+      { title: "Share", cell: (row) => row.share === null ? "–" : h("b", row.share < 1 ? { class: "warn" } : {}, `${(Math.floor(row.share * 1000) / 10).toFixed(1)} %`), class: "num" },
+      { title: "To mend", cell: (row) => row.items.length === 0 ? h("span", { class: "dim" }, "nothing") : h("details", {}, h("summary", {}, row.items.length < row.of - row.good ? `the first ${row.items.length}` : format.plural(row.items.length, "entry", "entries")),
+        h("ul", {}, row.items.map((item) => h("li", {}, ciLink(item), ` ${item.problem}`)))) },
+    ], quality.measures, { empty: "Nothing was measured yet.", label: "Quality of the data" })),
     section("Kinds", format.number(overview.kinds.length), h("div", { class: "chips" }, overview.kinds.map((one) =>
       link(`items?kind=${encodeURIComponent(one.kind)}`, [h("i", { class: "swatch", style: { background: colourOf(one.kind) } }), one.kind, h("b", {}, format.number(one.count))], { class: "chip" })))));
 }

@@ -196,4 +196,12 @@ fn queries_are_answered_where_they_are_wrong_and_rules_say_what_they_cost() {
         all.contains("AlwaysThere") && all.contains("firing") && all.contains("host_cpu_saturated"),
         "{all}"
     );
+    browser.open("about:blank");
+    browser.open(&page("health"));
+    let measures = text("table[aria-label='Quality of the data'] tbody");
+    assert!(measures.contains("required attributes known") && measures.contains('%'), "{measures}");
+    let quality = get_json(console.address, "/api/quality").expect("how good the data is");
+    assert!(quality["rules"].as_str().is_some_and(|rules| rules.starts_with("default ")), "{quality}");
+    let names = &quality["measures"][4];
+    assert!(names["of"].as_u64() >= Some(1), "the host has a name that should be its own: {names}");
 }

@@ -86,6 +86,9 @@ fn the_console_says_in_one_line_why_it_does_not_start() {
     let folder = scratch("tools-refused");
     let rules = folder.join("rules.json");
     std::fs::write(&rules, "{\"rules\": [\n  {\"nam\": \"x\"}]}").expect("the folder is writable");
+    let set = folder.join("set.json");
+    std::fs::write(&set, "{\"kinds\": {\"host\": {}}}").expect("the folder is writable");
+    let set = path(&set);
     let short = folder.join("token");
     std::fs::write(&short, "short\n").expect("the folder is writable");
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
@@ -100,6 +103,8 @@ fn the_console_says_in_one_line_why_it_does_not_start() {
         (&["--memory", "--token-file", "/nowhere/token"], "cannot read the token file /nowhere/token"),
         (&["--rules", &rules, "--print-rules"], "line 2, column"),
         (&["--rules", "/nowhere/rules", "--print-rules"], "cannot read the rules /nowhere/rules"),
+        (&["--memory", "--rule-set", &set], "set.json: kinds.host: missing field `title`"),
+        (&["--memory", "--rule-set", "/nowhere/set"], "/nowhere/set: "),
         (&["--memory", "--webhook", "elsewhere"], "--webhook elsewhere"),
         (&["--data", &rules], "give --data DIR or --memory"),
     ] {
