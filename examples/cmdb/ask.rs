@@ -7,12 +7,12 @@ use clap::Args;
 use itom::cmdb::expr::{Expression, Scope, Truth};
 use itom::cmdb::identity::{Rule, verify};
 use itom::cmdb::view::{Ci, ClaimReason, LifeState};
-use itom::core::{CiKind, RelationKind};
+use itom::core::{CiKind, RelationKind, Timestamp};
 use itom_examples::names;
 use serde_json::json;
 
 use crate::estate::Estate;
-use crate::print::{Output, rows, short, table};
+use crate::print::{Output, Shown, folded, rows, short, table};
 
 /// Which items.
 #[derive(Debug, Args)]
@@ -103,7 +103,7 @@ pub(crate) fn brief(ci: &Ci) -> serde_json::Value {
     })
 }
 
-pub(crate) fn show(estate: &Estate, item: &str, out: Output) -> Result<i32, Box<dyn Error>> {
+pub(crate) fn show(estate: &Estate, item: &str, all: bool, out: Output) -> Result<i32, Box<dyn Error>> {
     let ci = estate.find(item)?;
     let edges: Vec<_> = estate.view.relations_of(ci.id()).collect();
     let text = || {
@@ -141,15 +141,32 @@ pub(crate) fn show(estate: &Estate, item: &str, out: Output) -> Result<i32, Box<
         }
         text.push_str(&format!("{}\n", rows(&attributes, "nobody says anything about it")));
         let mut relations = table(&["relation", "item", "kind", "since", "state"]);
-        for edge in &edges {
-            let (arrow, other) = if edge.from == ci.id() { ("→", edge.to) } else { ("←", edge.from) };
-            relations.add_row([
-                format!("{arrow} {}", edge.kind),
-                short(&estate.name(other), 60),
-                estate.view.ci(other).map_or_else(String::new, |ci| ci.kind().to_string()),
-                edge.first_seen.to_string(),
-                if edge.state.is_active() { "active".to_owned() } else { "retired".to_owned() },
-            ]);
+        let mut order: Vec<_> = edges
+            .iter()
+            .map(|edge| {
+                let (arrow, other) = if edge.from == ci.id() { ("→", edge.to) } else { ("←", edge.from) };
+                let kind = estate.view.ci(other).map_or_else(String::new, |ci| ci.kind().to_string());
+                let state = if edge.state.is_active() { "active" } else { "retired" };
+                (format!("{arrow} {}", edge.kind), kind, state, estate.name(other), edge.first_seen)
+            })
+            .collect();
+        order.sort();
+        let group =
+            |row: &(String, String, &'static str, String, Timestamp)| (row.0.clone(), row.1.clone(), row.2);
+        for row in folded(all, order, group) {
+            let row = match row {
+                Shown::Row((relation, kind, state, name, since)) => {
+                    [relation, short(&name, 60), kind, since.to_string(), state.to_owned()]
+                }
+                Shown::More((relation, kind, state, ..), more) => [
+                    relation,
+                    format!("and {more} more (--all lists them)"),
+                    kind,
+                    String::new(),
+                    state.to_owned(),
+                ],
+            };
+            relations.add_row(row);
         }
         text.push_str(&rows(&relations, "it is related to nothing"));
         text

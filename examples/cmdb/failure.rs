@@ -6,18 +6,23 @@ use std::error::Error;
 use clap::Args;
 use itom::cmdb::graph::Step;
 use itom::cmdb::impact::{GraphChange, Impact, LiveImpact, LostRedundancy, Remedy, RemedyKind};
-use itom::core::{CiId, RelationKind, kind};
+use itom::core::{CiId, CiKind, RelationKind, kind};
 use itom_examples::names;
 use serde_json::json;
 
 use crate::estate::Estate;
-use crate::print::{Output, rows, short, table};
+use crate::print::{Output, Shown, folded, rows, short, table};
 
-pub(crate) fn impact(estate: &Estate, items: &[String], out: Output) -> Result<i32, Box<dyn Error>> {
+pub(crate) fn impact(
+    estate: &Estate,
+    items: &[String],
+    all: bool,
+    out: Output,
+) -> Result<i32, Box<dyn Error>> {
     let failed: BTreeSet<CiId> =
         items.iter().map(|item| estate.find(item).map(|ci| ci.id())).collect::<Result<_, _>>()?;
     let impact = estate.graph.impact(&failed);
-    out.print(|| told(estate, &impact), || as_json(estate, &impact))?;
+    out.print(|| told(estate, &impact, all), || as_json(estate, &impact))?;
     Ok(i32::from(!impact.down().is_empty()))
 }
 
@@ -32,17 +37,44 @@ fn chain(estate: &Estate, impact: &Impact, ci: CiId) -> String {
     words.join(" → ")
 }
 
-fn told(estate: &Estate, impact: &Impact) -> String {
+/// How early people want to read of it: what serves them first, then what that runs on, then the parts of those.
+fn rank(kind: &CiKind) -> u8 {
+    let is = |kinds: &[CiKind]| kinds.iter().any(|other| kind.is_a(other));
+    if is(&[kind::BUSINESS_SERVICE, kind::APPLICATION]) {
+        0
+    } else if is(&[kind::SERVICE]) {
+        1
+    } else if is(&[kind::HOST, kind::DEVICE, kind::CONTAINER]) {
+        2
+    } else if is(&[kind::PROCESS, kind::SOFTWARE, kind::NETWORK_INTERFACE, kind::DISK, kind::FILESYSTEM]) {
+        4
+    } else {
+        3
+    }
+}
+
+fn told(estate: &Estate, impact: &Impact, all: bool) -> String {
     let kind = |ci| estate.view.ci(ci).map_or_else(String::new, |ci| ci.kind().to_string());
     let mut affected = table(&["effect", "item", "kind", "because"]);
     for (effect, hits) in [("down", impact.down()), ("degraded", impact.degraded())] {
-        for hit in hits {
-            affected.add_row([
-                effect.to_owned(),
-                short(&estate.name(hit.ci), 40),
-                kind(hit.ci),
-                short(&chain(estate, impact, hit.ci), 90),
-            ]);
+        let mut order: Vec<_> = hits
+            .iter()
+            .map(|hit| {
+                let rank = estate.view.ci(hit.ci).map_or(u8::MAX, |ci| rank(ci.kind()));
+                (rank, kind(hit.ci), estate.name(hit.ci), hit.ci)
+            })
+            .collect();
+        order.sort();
+        for row in folded(all, order, |(_, kind, _, _)| kind.clone()) {
+            let row = match row {
+                Shown::Row((_, kind, name, ci)) => {
+                    [effect.to_owned(), short(&name, 40), kind, short(&chain(estate, impact, ci), 90)]
+                }
+                Shown::More((_, kind, ..), more) => {
+                    [effect.to_owned(), format!("and {more} more"), kind, "--all lists them".to_owned()]
+                }
+            };
+            affected.add_row(row);
         }
     }
     for lost in impact.redundancy_lost() {
@@ -237,7 +269,7 @@ pub(crate) fn simulate(estate: &Estate, change: &Simulate, out: Output) -> Resul
         .filter(|(_, new, gone)| !new.is_empty() || !gone.is_empty())
         .collect();
     let text = || {
-        let mut text = if removed.is_empty() { String::new() } else { told(estate, &impact) };
+        let mut text = if removed.is_empty() { String::new() } else { told(estate, &impact, false) };
         let mut shown = table(&["item", "new single points of failure", "no longer"]);
         let list = |points: &[CiId]| {
             short(&points.iter().map(|point| estate.name(*point)).collect::<Vec<_>>().join(", "), 60)

@@ -63,6 +63,9 @@ enum Command {
     Show {
         /// Name or id.
         item: String,
+        /// Every relation, however many alike there are.
+        #[arg(long)]
+        all: bool,
     },
     /// Why an item is one item, or whether and why two are the same.
     Explain {
@@ -76,6 +79,9 @@ enum Command {
         /// Names or ids.
         #[arg(required = true)]
         items: Vec<String>,
+        /// Every item, however many of a kind there are.
+        #[arg(long)]
+        all: bool,
     },
     /// What brings an item down alone; without an item, every service that has such points.
     Spof {
@@ -156,9 +162,9 @@ async fn run(args: Args) -> Result<i32, Box<dyn Error>> {
     match &args.command {
         Command::Discover | Command::Import(_) | Command::Rules(_) => Ok(0),
         Command::List(list) => ask::list(&shown, list, out),
-        Command::Show { item } => ask::show(&shown, item, out),
+        Command::Show { item, all } => ask::show(&shown, item, *all, out),
         Command::Explain { item, other } => ask::explain(&shown, item, other.as_deref(), out),
-        Command::Impact { items } => failure::impact(&shown, items, out),
+        Command::Impact { items, all } => failure::impact(&shown, items, *all, out),
         Command::Spof { item } => failure::spof(&shown, item.as_deref(), out),
         Command::Simulate(change) => failure::simulate(&shown, change, out),
         Command::Risk(asked) => risk::risk(&shown, asked, out),

@@ -1,5 +1,6 @@
 //! Tables for people, JSON for machines.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write as _;
 
@@ -46,6 +47,41 @@ pub(crate) fn table(header: &[&str]) -> Table {
 /// The table, or a sentence when it has no rows.
 pub(crate) fn rows(table: &Table, none: &str) -> String {
     if table.is_empty() { format!("{none}\n") } else { format!("{table}\n") }
+}
+
+/// Rows of a group in a table for people; further ones are counted.
+const OF_A_GROUP: usize = 10;
+
+/// What is printed of one row, where there are many alike.
+pub(crate) enum Shown<T> {
+    /// The row.
+    Row(T),
+    /// That so many more like those before are not shown.
+    More(T, usize),
+}
+
+/// The rows in their order, but of each group only the first ten unless `all` are wanted; a count stands after the last
+/// shown of a group.
+pub(crate) fn folded<T: Clone, G: Ord>(all: bool, rows: Vec<T>, group: impl Fn(&T) -> G) -> Vec<Shown<T>> {
+    let mut sizes: BTreeMap<G, usize> = BTreeMap::new();
+    for row in &rows {
+        *sizes.entry(group(row)).or_default() += 1;
+    }
+    let mut seen: BTreeMap<G, usize> = BTreeMap::new();
+    let mut shown = Vec::new();
+    for row in rows {
+        let own = group(&row);
+        let size = sizes.get(&own).copied().unwrap_or_default();
+        let seen = seen.entry(own).or_default();
+        *seen += 1;
+        // A line that says "one more" is as long as the one more.
+        if all || *seen <= OF_A_GROUP || size == OF_A_GROUP + 1 {
+            shown.push(Shown::Row(row));
+        } else if *seen == OF_A_GROUP + 1 {
+            shown.push(Shown::More(row, size - OF_A_GROUP));
+        }
+    }
+    shown
 }
 
 /// A text cut for a table.
