@@ -191,30 +191,35 @@ impl Key {
 
     /// The kind of key.
     #[must_use]
+    #[inline]
     pub const fn kind(&self) -> &KeyKind {
         &self.kind
     }
 
     /// Where it is unique.
     #[must_use]
+    #[inline]
     pub const fn realm(&self) -> &Realm {
         &self.realm
     }
 
     /// The canonical value.
     #[must_use]
+    #[inline]
     pub fn value(&self) -> &str {
         &self.value
     }
 
     /// The canonical value as a shared text: cheap to keep.
     #[must_use]
+    #[inline]
     pub const fn text(&self) -> &Text {
         &self.value
     }
 
     /// How much it says.
     #[must_use]
+    #[inline]
     pub const fn strength(&self) -> Strength {
         self.strength
     }

@@ -25,12 +25,14 @@ enum Repr {
 impl Text {
     /// A text from a literal; usable in constants.
     #[must_use]
+    #[inline]
     pub const fn literal(text: &'static str) -> Self {
         Self(Repr::Static(text))
     }
 
     /// The characters.
     #[must_use]
+    #[inline]
     pub fn as_str(&self) -> &str {
         match &self.0 {
             Repr::Static(text) => text,
@@ -61,38 +63,45 @@ impl From<Arc<str>> for Text {
     }
 }
 impl AsRef<str> for Text {
+    #[inline]
     fn as_ref(&self) -> &str {
         self.as_str()
     }
 }
 impl Borrow<str> for Text {
+    #[inline]
     fn borrow(&self) -> &str {
         self.as_str()
     }
 }
 impl std::ops::Deref for Text {
     type Target = str;
+    #[inline]
     fn deref(&self) -> &str {
         self.as_str()
     }
 }
 impl PartialEq for Text {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
     }
 }
 impl Eq for Text {}
 impl PartialOrd for Text {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 impl Ord for Text {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.as_str().cmp(other.as_str())
     }
 }
 impl Hash for Text {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.as_str().hash(state);
     }
@@ -218,28 +227,33 @@ macro_rules! name_type {
             /// A name from a literal, unchecked so that it can stand in a constant: the well-known names are checked
             /// by a test, your own constants deserve one too.
             #[must_use]
+            #[inline]
             pub const fn literal(text: &'static str) -> Self {
                 Self(Text::literal(text))
             }
 
             /// The characters.
             #[must_use]
+            #[inline]
             pub fn as_str(&self) -> &str {
                 self.0.as_str()
             }
 
             /// The shared text.
             #[must_use]
+            #[inline]
             pub fn text(&self) -> &Text {
                 &self.0
             }
         }
         impl AsRef<str> for $name {
+            #[inline]
             fn as_ref(&self) -> &str {
                 self.as_str()
             }
         }
         impl Borrow<str> for $name {
+            #[inline]
             fn borrow(&self) -> &str {
                 self.as_str()
             }
