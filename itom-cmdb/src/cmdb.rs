@@ -74,8 +74,9 @@ pub struct Cmdb {
     /// Relations that refer to an object or a value, by its number; looked up only.
     by_object: HashMap<u32, BTreeSet<ItemRef>>,
     by_ident: HashMap<u32, BTreeSet<ItemRef>>,
-    /// The ids that values give, by their numbers: deriving one is a hash.
+    /// The ids that values and objects give, by their numbers: deriving one is a hash.
     ident_ids: Vec<Option<CiId>>,
+    object_ids: Vec<Option<CiId>>,
     deadlines: BTreeSet<(Timestamp, ItemRef)>,
     armed: BTreeMap<ItemRef, Timestamp>,
     view: View,
@@ -104,6 +105,7 @@ impl Cmdb {
             by_object: HashMap::new(),
             by_ident: HashMap::new(),
             ident_ids: Vec::new(),
+            object_ids: Vec::new(),
             deadlines: BTreeSet::new(),
             armed: BTreeMap::new(),
             view: View::under(rules),

@@ -72,6 +72,11 @@ impl Cmdb {
                 old.insert(id, record);
             }
         }
+        self.object_ids.resize(self.resolver.len(), None);
+        for object in &resolved.objects {
+            let id = &mut self.object_ids[*object as usize];
+            *id = Some(id.unwrap_or_else(|| self.resolver.names.object_id(*object)));
+        }
         let mut new: Vec<(CiId, ClusterRecord)> = Vec::with_capacity(resolved.items.len());
         let mut from = 0;
         for to in &resolved.components {
@@ -200,11 +205,11 @@ impl Cmdb {
             let anchor = anchor.map(|claim| claim.number());
             let id = match anchor {
                 Some(ident) => self.ident_id(ident),
-                None => self.resolver.names.object_name(oldest).ci_id(),
+                None => self.object_id(oldest),
             };
             let mut aliases: Vec<CiId> = objects
                 .iter()
-                .map(|object| self.resolver.names.object_name(*object).ci_id())
+                .map(|object| self.object_id(*object))
                 .chain(idents.into_iter().map(|ident| self.ident_id(ident)))
                 .filter(|alias| *alias != id)
                 .collect();
@@ -221,10 +226,16 @@ impl Cmdb {
         seen(a).cmp(&seen(b)).then_with(|| self.resolver.names.compare_objects(a, b)).is_lt()
     }
 
+    /// The id that an object gives.
+    fn object_id(&self, object: u32) -> CiId {
+        let known = self.object_ids.get(object as usize).copied().flatten();
+        known.unwrap_or_else(|| self.resolver.names.object_id(object))
+    }
+
     /// The id that a value gives.
     pub(super) fn ident_id(&self, ident: u32) -> CiId {
         let known = self.ident_ids.get(ident as usize).copied().flatten();
-        known.unwrap_or_else(|| self.resolver.names.ident_name(ident).ci_id())
+        known.unwrap_or_else(|| self.resolver.names.ident_id(ident))
     }
 
     /// Learns the ids of these values.
@@ -236,7 +247,7 @@ impl Cmdb {
             }
             let slot = &mut self.ident_ids[place];
             if slot.is_none() {
-                *slot = Some(self.resolver.names.ident_name(ident).ci_id());
+                *slot = Some(self.resolver.names.ident_id(ident));
             }
         }
     }

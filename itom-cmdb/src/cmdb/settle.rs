@@ -124,8 +124,8 @@ impl Cmdb {
                     live,
                     statement: own.statement.id(),
                 };
-                let object = self.resolver.describe(&item.0, native, said, &mut work.idents);
-                work.dirty.extend(object);
+                let said = [(&item.0, native, said)];
+                self.resolver.describe(said, &mut work.idents, |object| work.dirty.extend(object));
             }
             (ItemKey::Relation(..), _) => {
                 let as_before = live && self.relations.get(&item).is_some_and(|entry| entry.live);

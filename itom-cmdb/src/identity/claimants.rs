@@ -106,6 +106,14 @@ impl Claimants {
         few.iter().copied().chain(many.into_iter().flatten().copied())
     }
 
+    /// The claimants while they are few; none of a crowd.
+    pub(crate) fn few(&self) -> &[Claim] {
+        match self {
+            Self::Few(count, claims) => claims.get(..usize::from(*count)).unwrap_or(&[]),
+            Self::Many(_) => &[],
+        }
+    }
+
     /// Adds a claimant that is not there. `about` tells sort and life of the others.
     pub(crate) fn add(&mut self, new: Claimed, limits: Limits<'_>, about: impl Fn(u32) -> (Sort, bool)) {
         match self {

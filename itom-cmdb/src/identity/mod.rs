@@ -39,6 +39,7 @@ pub use compare::{Apart, Comparison, Verdict, WhyNot, verify_apart};
 pub use proof::{Proof, ProofError, Rule, verify, verify_item};
 pub(crate) use resolve::OpenObject;
 pub use resolve::Resolved;
+pub(crate) use resolver::Said;
 pub use resolver::{Described, Resolver};
 pub use rules::{IdentityRules, KeyRule, KindIdentity, Share, SourceRule};
 
@@ -59,7 +60,11 @@ impl Object {
     }
 
     pub(crate) fn ci_id(&self) -> CiId {
-        CiId::derive(&["object", self.source.as_str(), &self.native])
+        Self::id_of(&self.source, &self.native)
+    }
+
+    pub(crate) fn id_of(source: &SourceName, native: &str) -> CiId {
+        CiId::derive(&["object", source.as_str(), native])
     }
 }
 
@@ -93,7 +98,11 @@ pub struct Ident {
 
 impl Ident {
     pub(crate) fn ci_id(&self) -> CiId {
-        CiId::derive(&["key", self.kind.as_str(), self.realm.as_str(), &self.value])
+        Self::id_of(&self.kind, &self.realm, &self.value)
+    }
+
+    pub(crate) fn id_of(kind: &KeyKind, realm: &Realm, value: &str) -> CiId {
+        CiId::derive(&["key", kind.as_str(), realm.as_str(), value])
     }
 
     /// The id of what is only known by this key. Not that of an item with the key: several may claim it.

@@ -6,7 +6,8 @@ use hashbrown::HashMap;
 use itom_core::{CiKind, CiObservation, Key, SourceName, Strength, Text, Timestamp, key_kind};
 
 use super::claimants::{Claim, Claimants, Claimed, Heat, Sort};
-use super::names::Names;
+use super::names::{Asked, AskedObject, Names};
+use super::rules::{JunkLooks, first_octet};
 use super::worth::{Base, Use, Value, limits};
 use super::{IdentityRules, Object, Share};
 use crate::fact::FactId;
@@ -14,6 +15,9 @@ use crate::fact::FactId;
 /// An object claims no more values than this: the strongest, then the smallest ones. A description with more is no
 /// description of one thing.
 const MOST_KEYS: usize = 1024;
+
+/// So many objects are looked up together, so that the memory is waited for once for all of them.
+pub(super) const AHEAD: usize = 32;
 
 /// What a source says of one of its objects now.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +63,9 @@ pub(crate) struct Row {
     pub(super) worded: bool,
 }
 
+/// What a source says of an object: the source, its own id of the object, and the description.
+pub(crate) type Said<'a> = (&'a SourceName, &'a Text, Described<'a>);
+
 /// How values of a kind of key in a realm are compared.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SlotRule {
@@ -68,6 +75,7 @@ pub(crate) struct SlotRule {
     pub(crate) apart_below: Option<Share>,
     pub(crate) decisive: bool,
     mac: bool,
+    at_most: Option<Strength>,
     /// The value that the realm rests on.
     pub(crate) base: Option<u32>,
 }
@@ -111,6 +119,7 @@ type Words = BTreeMap<u32, Vec<Word>>;
 #[derive(Debug, Clone)]
 pub struct Resolver {
     pub(super) rules: IdentityRules,
+    junk: JunkLooks,
     pub(crate) names: Names,
     pub(super) rows: Vec<Row>,
     pub(super) claims: Vec<Claim>,
@@ -143,6 +152,7 @@ impl Resolver {
     #[must_use]
     pub fn new(rules: IdentityRules) -> Self {
         Self {
+            junk: rules.junk_looks(),
             rules,
             names: Names::new(),
             rows: Vec::new(),
@@ -184,26 +194,84 @@ impl Resolver {
         self.rows.is_empty()
     }
 
-    /// Takes in what a source says of an object now. What is the same as before costs a look-up.
+    /// Takes in what a source says of an object now. What is the same as before costs a look-up. Of many objects,
+    /// [`put_all`](Self::put_all) costs less.
     pub fn put(&mut self, object: &Object, said: Described<'_>) {
-        self.describe(&object.source, &object.native, said, &mut Vec::new());
+        self.put_all([(&object.source, &object.native, said)]);
     }
 
-    /// As [`put`](Self::put); adds the values whose claimants may be others now. `None`: there are more objects than
-    /// numbers.
-    pub(crate) fn describe(
+    /// Takes in what sources say of objects now, each as [`put`](Self::put) does: the source, its own id of the object,
+    /// the description.
+    pub fn put_all<'a>(&mut self, said: impl IntoIterator<Item = (&'a SourceName, &'a Text, Described<'a>)>) {
+        self.describe(said, &mut Vec::new(), |_| {});
+    }
+
+    /// As [`put_all`](Self::put_all); adds the values whose claimants may be others now, and tells the number of each
+    /// object. `None`: there are more objects than numbers.
+    pub(crate) fn describe<'a>(
         &mut self,
-        source: &SourceName,
-        native: &Text,
-        said: Described<'_>,
+        said: impl IntoIterator<Item = Said<'a>>,
+        touched: &mut Vec<u32>,
+        mut numbered: impl FnMut(Option<u32>),
+    ) {
+        let mut said = said.into_iter();
+        let room = said.size_hint().0.clamp(1, AHEAD);
+        let mut heads: Vec<(u32, Described<'a>, usize)> = Vec::with_capacity(room);
+        let mut objects: Vec<AskedObject<'a>> = Vec::with_capacity(room);
+        let mut keys: Vec<Asked<'a>> = Vec::with_capacity(room * 4);
+        loop {
+            heads.clear();
+            objects.clear();
+            keys.clear();
+            for (source, native, said) in said.by_ref().take(AHEAD) {
+                let (source, kind) = (self.source(source), self.kind(said.kind));
+                objects.push(self.names.ask_object(source, native));
+                self.ask(said.keys, &mut keys);
+                heads.push((kind, said, keys.len()));
+            }
+            if heads.is_empty() {
+                return;
+            }
+            self.names.guess(&mut objects, &mut keys);
+            self.peek(&objects, &keys);
+            let mut from = 0;
+            for ((kind, said, to), object) in heads.iter().zip(&objects) {
+                numbered(self.describe_one(object, *kind, said, &keys[from..*to], touched));
+                from = *to;
+            }
+        }
+    }
+
+    /// Reads what is needed next, of all of them before any is waited for.
+    fn peek(&self, objects: &[AskedObject<'_>], keys: &[Asked<'_>]) {
+        let mut read = 0_u32;
+        for asked in objects {
+            if let Some(row) = self.rows.get(asked.hint as usize) {
+                let claim = self.claims.get(row.at).map_or(0, |claim| claim.number());
+                read ^= claim ^ self.names.peek_object(asked.hint);
+            }
+        }
+        for asked in keys {
+            if let Some(value) = self.values.get(asked.hint as usize) {
+                read ^= value.stamp ^ self.names.peek_ident(asked.hint);
+            }
+        }
+        std::hint::black_box(read);
+    }
+
+    fn describe_one(
+        &mut self,
+        asked: &AskedObject<'_>,
+        kind: u32,
+        said: &Described<'_>,
+        keys: &[Asked<'_>],
         touched: &mut Vec<u32>,
     ) -> Option<u32> {
-        let source = self.source(source);
-        let object = self.object(source, native)?;
-        let kind = self.kind(said.kind);
+        let source = asked.source;
+        let object = self.object(asked)?;
         let sort = self.sort_by(kind, source);
         let mut fresh = std::mem::take(&mut self.fresh);
-        self.claims_of(kind, said.keys, &mut fresh);
+        self.claims_of(kind, keys, &mut fresh);
         let old = self.row(object).clone();
         let old_sort = self.sort_of(&old);
         let same_life = old.known && old.live == said.live && old_sort == sort;
@@ -238,14 +306,19 @@ impl Resolver {
     /// The number of what a source names, described or not.
     pub(crate) fn number(&mut self, source: &SourceName, native: &Text) -> Option<u32> {
         let source = self.source(source);
-        self.object(source, native)
+        self.object(&self.names.ask_object(source, native))
     }
 
     /// The number of a value, claimed or not.
     pub(crate) fn ident(&mut self, key: &Key) -> Option<u32> {
-        let (ident, new) = self.names.ident(key)?;
+        let slot = self.slot_for(key);
+        self.ident_of(&self.names.ask(slot, key))
+    }
+
+    fn ident_of(&mut self, asked: &Asked<'_>) -> Option<u32> {
+        let (ident, new) = self.names.ident(asked)?;
         if new {
-            self.add_ident(ident, key);
+            self.add_ident(ident, asked);
         }
         Some(ident)
     }
@@ -276,13 +349,13 @@ impl Resolver {
     }
 
     /// The number of an object, described or not.
-    fn object(&mut self, source: u32, native: &Text) -> Option<u32> {
-        let object = self.names.object(source, native)?;
+    fn object(&mut self, asked: &AskedObject<'_>) -> Option<u32> {
+        let object = self.names.object(asked)?;
         if object as usize == self.rows.len() {
             self.rows.push(Row {
                 first_seen: Timestamp::MAX,
                 statement: FactId::from_bytes([0; 16]),
-                source,
+                source: asked.source,
                 kind: 0,
                 at: 0,
                 len: 0,
@@ -297,24 +370,27 @@ impl Resolver {
         Some(object)
     }
 
-    /// The claims of a description, ascending, one for each value.
-    fn claims_of(&mut self, kind: u32, keys: &BTreeSet<Key>, claims: &mut Vec<Claim>) {
-        claims.clear();
-        let many: Vec<&Key>;
-        let few;
-        let keys: &mut dyn Iterator<Item = &Key> = if keys.len() > MOST_KEYS {
-            let mut all: Vec<&Key> = keys.iter().collect();
-            all.sort_by(|a, b| b.strength().cmp(&a.strength()).then_with(|| a.cmp(b)));
-            all.truncate(MOST_KEYS);
-            many = all;
-            &mut many.into_iter()
-        } else {
-            few = keys.iter();
-            &mut { few }
+    /// Adds the questions after the keys of a description.
+    fn ask<'a>(&mut self, keys: &'a BTreeSet<Key>, asked: &mut Vec<Asked<'a>>) {
+        let mut one = |key: &'a Key| {
+            let slot = self.slot_for(key);
+            asked.push(self.names.ask(slot, key));
         };
-        for key in keys {
-            let Some(ident) = self.ident(key) else { continue };
-            claims.push(Claim::new(ident, self.strength_of(kind, ident, key)));
+        if keys.len() <= MOST_KEYS {
+            return keys.iter().for_each(one);
+        }
+        let mut all: Vec<&Key> = keys.iter().collect();
+        all.sort_by(|a, b| b.strength().cmp(&a.strength()).then_with(|| a.cmp(b)));
+        all.truncate(MOST_KEYS);
+        all.into_iter().for_each(&mut one);
+    }
+
+    /// The claims of a description, ascending, one for each value.
+    fn claims_of(&mut self, kind: u32, keys: &[Asked<'_>], claims: &mut Vec<Claim>) {
+        claims.clear();
+        for asked in keys {
+            let Some(ident) = self.ident_of(asked) else { continue };
+            claims.push(Claim::new(ident, self.strength_of(kind, asked)));
         }
         claims.sort_unstable();
         // Of several claims of one value the strongest stands; it sorts last.
@@ -327,60 +403,72 @@ impl Resolver {
         });
     }
 
-    fn add_ident(&mut self, ident: u32, key: &Key) {
-        let slot = self.names.slot_of(ident) as usize;
-        self.values.push(Value {
-            claimants: Claimants::default(),
-            slot: slot as u32,
-            stamp: 0,
-            usable: Use::Nobody,
-            junk: self.rules.is_junk(&self.names.ident_name(ident)),
+    /// The number of the kind and the realm of a key.
+    fn slot_for(&mut self, key: &Key) -> u32 {
+        let (slot, new) = self.names.slot(key.kind(), key.realm());
+        if !new {
+            return slot;
+        }
+        self.slots.push(SlotRule {
+            single: self.rules.is_single(key.kind()),
+            rank: self.rules.rank(key.kind()),
+            overlap: self.rules.overlap(key.kind()),
+            apart_below: self.rules.apart_below(key.kind()),
+            decisive: self.rules.is_decisive(key.kind()),
+            mac: *key.kind() == key_kind::MAC,
+            at_most: self.rules.rule_of(key.kind()).and_then(|rule| rule.at_most),
+            base: None,
         });
-        if slot == self.slots.len() {
-            self.slots.push(SlotRule {
-                single: self.rules.is_single(key.kind()),
-                rank: self.rules.rank(key.kind()),
-                overlap: self.rules.overlap(key.kind()),
-                apart_below: self.rules.apart_below(key.kind()),
-                decisive: self.rules.is_decisive(key.kind()),
-                mac: *key.kind() == key_kind::MAC,
-                base: None,
-            });
-            if let Some(base) = self.rules.base_of(key.realm()).and_then(|base| self.ident(&base)) {
-                self.slots[slot].base = Some(base);
-                let sound = self.values[base as usize].usable == Use::All;
-                if self.bases.insert(base, Base { sound, ..Base::default() }).is_none() {
-                    // Nobody asked before whether it is one item that claims it.
-                    self.seeds.extend(self.values[base as usize].claimants.iter().map(Claim::number));
-                }
+        if let Some(base) = self.rules.base_of(key.realm()).and_then(|base| self.ident(&base)) {
+            self.slots[slot as usize].base = Some(base);
+            let sound = self.values[base as usize].usable == Use::All;
+            if self.bases.insert(base, Base { sound, ..Base::default() }).is_none() {
+                // Nobody asked before whether it is one item that claims it.
+                self.seeds.extend(self.values[base as usize].claimants.iter().map(Claim::number));
             }
         }
-        if let Some(base) = self.slots[slot].base.and_then(|base| self.bases.get_mut(&base)) {
+        slot
+    }
+
+    fn add_ident(&mut self, ident: u32, asked: &Asked<'_>) {
+        self.values.push(Value {
+            claimants: Claimants::default(),
+            slot: asked.slot,
+            stamp: 0,
+            usable: Use::Nobody,
+            junk: self.rules.is_junk_value(asked.key.kind(), asked.key.value(), &self.junk),
+        });
+        if let Some(base) = self.slot(asked.slot).base.and_then(|base| self.bases.get_mut(&base)) {
             base.within.push(ident);
         }
         self.values[ident as usize].usable = self.use_of(ident, &Heat::default());
     }
 
-    fn strength_of(&mut self, kind: u32, ident: u32, key: &Key) -> Strength {
-        let slot = self.values[ident as usize].slot;
-        // A value's own circumstances matter for addresses only; else the kinds of item and key decide.
-        if self.slot(slot).mac {
-            return self.rules.strength_of(self.names.kind_of(kind), key);
-        }
-        let (rules, names) = (&self.rules, &self.names);
-        let circumstance = *self.circumstances.entry((kind, slot)).or_insert_with(|| {
-            rules
-                .kind_rule(names.kind_of(kind))
-                .and_then(|rule| rule.keys.as_ref())
-                .is_some_and(|keys| !keys.contains(key.kind()))
-        });
-        if circumstance {
+    /// How much a claim of this key by an item of this kind says: as [`IdentityRules::strength_of`].
+    fn strength_of(&mut self, kind: u32, asked: &Asked<'_>) -> Strength {
+        if self.is_circumstance(kind, asked) {
             return Strength::Ambient;
         }
-        match rules.rule_of(key.kind()).and_then(|rule| rule.at_most) {
-            Some(cap) => key.strength().min(cap),
-            None => key.strength(),
+        let rule = self.slot(asked.slot);
+        let mut strength = asked.key.strength();
+        if let Some(cap) = rule.at_most {
+            strength = strength.min(cap);
         }
+        if rule.mac && first_octet(asked.key.value()) & 2 == 2 {
+            strength = strength.min(Strength::Administrative);
+        }
+        strength
+    }
+
+    fn is_circumstance(&mut self, kind: u32, asked: &Asked<'_>) -> bool {
+        let (rules, names) = (&self.rules, &self.names);
+        rules.has_kind_rules()
+            && *self.circumstances.entry((kind, asked.slot)).or_insert_with(|| {
+                rules
+                    .kind_rule(names.kind_of(kind))
+                    .and_then(|rule| rule.keys.as_ref())
+                    .is_some_and(|keys| !keys.contains(asked.key.kind()))
+            })
     }
 
     /// Keeps claims in the place of the old ones if they fit.

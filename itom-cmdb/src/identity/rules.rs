@@ -1,6 +1,7 @@
 //! The versioned rules of identity, as data.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use itom_core::{CiKind, Key, KeyKind, Realm, SourceName, Strength, key_kind, kind};
 use serde::{Deserialize, Serialize};
@@ -200,6 +201,22 @@ pub struct KindIdentity {
     /// description does if `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mints_at: Option<Strength>,
+}
+
+/// For each length below 64, with which characters of ASCII the junk of that length begins: most values need no look at
+/// the list.
+#[derive(Debug, Clone)]
+pub(super) struct JunkLooks([u128; 64]);
+
+impl JunkLooks {
+    /// Anything may be junk.
+    const UNKNOWN: Self = Self([u128::MAX; 64]);
+
+    fn may_be(&self, value: &str) -> bool {
+        let first = value.as_bytes().first().copied().unwrap_or(0).to_ascii_lowercase();
+        // Lower case has the same length in ASCII only.
+        !value.is_ascii() || self.0.get(value.len()).is_none_or(|begins| begins >> (first & 127) & 1 == 1)
+    }
 }
 
 /// The rules of identity, as data. Engines with equal rules and facts agree on every item.
@@ -429,19 +446,49 @@ impl IdentityRules {
     /// Whether a value is known not to identify anything.
     #[must_use]
     pub fn is_junk(&self, ident: &Ident) -> bool {
-        let value = ident.value.as_str();
-        if ident.kind == key_kind::MAC {
+        self.is_junk_value(&ident.kind, &ident.value, &JunkLooks::UNKNOWN)
+    }
+
+    /// As [`is_junk`](Self::is_junk), in either spelling.
+    pub(super) fn is_junk_value(&self, kind: &KeyKind, value: &str, looks: &JunkLooks) -> bool {
+        if *kind == key_kind::MAC {
             let multicast = first_octet(value) & 1 == 1;
-            return multicast
-                || value == "00:00:00:00:00:00"
-                || self.shared_macs.iter().any(|prefix| value.starts_with(prefix.as_str()));
+            return multicast || value == "00:00:00:00:00:00" || self.is_shared(value);
         }
         let repeated = value.len() > 3 && value.bytes().all(|byte| Some(&byte) == value.as_bytes().first());
         let mut room = spelling::EMPTY;
         repeated
             || value.starts_with("invalid:")
-            || self.is_listed(value)
-            || spelling::other(&ident.kind, value, &mut room).is_some_and(|other| self.is_listed(other))
+            || (looks.may_be(value) && self.is_listed(value))
+            || spelling::other(kind, value, &mut room)
+                .is_some_and(|other| looks.may_be(other) && self.is_listed(other))
+    }
+
+    /// Whether an address begins as one that belongs to a role.
+    fn is_shared(&self, mac: &str) -> bool {
+        let begins = |prefix: &String| mac.starts_with(prefix.as_str());
+        // A prefix sorts before what begins with it, after whatever has a smaller first character.
+        let up_to = (Bound::Unbounded, Bound::Included(mac));
+        let near = self.shared_macs.range::<str, _>(up_to).rev();
+        near.take_while(|prefix| prefix.as_bytes().first() == mac.as_bytes().first()).any(begins)
+            || self.shared_macs.first().is_some_and(String::is_empty)
+    }
+
+    /// How its junk looks.
+    pub(super) fn junk_looks(&self) -> JunkLooks {
+        let mut looks = JunkLooks([0; 64]);
+        for junk in &self.junk {
+            let first = junk.as_bytes().first().copied().unwrap_or(0);
+            if let Some(begins) = looks.0.get_mut(junk.len()) {
+                *begins |= 1_u128.checked_shl(u32::from(first)).unwrap_or(0);
+            }
+        }
+        looks
+    }
+
+    /// Whether there are rules for kinds of items.
+    pub(crate) fn has_kind_rules(&self) -> bool {
+        !self.kinds.is_empty()
     }
 
     fn is_listed(&self, value: &str) -> bool {
@@ -512,6 +559,38 @@ pub(super) fn family(source: &SourceName) -> &str {
     source.as_str().split_once('@').map_or(source.as_str(), |(family, _)| family)
 }
 
-fn first_octet(mac: &str) -> u8 {
+pub(super) fn first_octet(mac: &str) -> u8 {
     u8::from_str_radix(mac.get(..2).unwrap_or("0"), 16).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn how_junk_looks_hides_none_of_it(at in 0..JUNK.len(), upper in any::<bool>(), other in ".{0,70}", extra in ".{1,70}") {
+            let rules = IdentityRules::default().junk(&extra);
+            let looks = rules.junk_looks();
+            let junk = if upper { JUNK[at].to_uppercase() } else { JUNK[at].to_owned() };
+            for value in [junk, extra.to_uppercase(), extra, other] {
+                for kind in [key_kind::SERIAL, key_kind::SMBIOS_UUID, key_kind::MAC] {
+                    let plain = rules.is_junk_value(&kind, &value, &JunkLooks::UNKNOWN);
+                    prop_assert_eq!(rules.is_junk_value(&kind, &value, &looks), plain);
+                }
+            }
+        }
+
+        #[test]
+        fn an_address_of_a_role_is_found_by_its_beginning(
+            prefixes in proptest::collection::btree_set("[0-2:]{0,3}", 0..6),
+            mac in "[0-2:]{0,5}",
+        ) {
+            let expected = prefixes.iter().any(|prefix| mac.starts_with(prefix.as_str()));
+            let rules = IdentityRules { shared_macs: prefixes, ..IdentityRules::default() };
+            prop_assert_eq!(rules.is_shared(&mac), expected);
+        }
+    }
 }

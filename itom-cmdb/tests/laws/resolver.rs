@@ -43,6 +43,24 @@ fn take_in(resolver: &mut Resolver, put: &Put) {
     resolver.put(&put.object, said);
 }
 
+/// As [`take_in`], all at once.
+fn take_in_all(resolver: &mut Resolver, puts: &[Put]) {
+    let owned: Vec<_> = puts
+        .iter()
+        .map(|put| (kind_of(put.kind), put.keys.iter().map(|key| key_of(*key)).collect::<BTreeSet<Key>>()))
+        .collect();
+    resolver.put_all(puts.iter().zip(&owned).map(|(put, (kind, keys))| {
+        let said = Described {
+            kind,
+            keys,
+            first_seen: Timestamp::from_secs(put.first_seen),
+            live: put.live,
+            statement: FactId::from_bytes([0; 16]),
+        };
+        (&put.object.source, &put.object.native, said)
+    }));
+}
+
 fn items(resolver: &Resolver) -> BTreeSet<Vec<Object>> {
     resolver.items().collect()
 }
@@ -74,7 +92,7 @@ proptest! {
     ) {
         let mut incremental = Resolver::new(rules(pick));
         for batch in puts.chunks(size) {
-            batch.iter().for_each(|put| take_in(&mut incremental, put));
+            take_in_all(&mut incremental, batch);
             incremental.resolve();
             let stepwise = items(&incremental);
             let mut whole = incremental.clone();
