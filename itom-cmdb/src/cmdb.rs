@@ -140,8 +140,7 @@ impl Cmdb {
                     });
                 }
                 Observation::Relation(relation) => {
-                    let key =
-                        ItemKey::Relation(relation.kind.clone(), relation.from.clone(), relation.to.clone());
+                    let key = ItemKey::relation(&relation.kind, &relation.from, &relation.to);
                     seen.push(match item(&key).filter(|known| known.relation() == Some(relation)) {
                         Some(known) => known.statement.id(),
                         None => state_it(FactBody::Relation(relation.clone()), &mut facts),

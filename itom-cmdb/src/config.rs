@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use itom_core::{AttrName, CiKind, SourceName, StableHasher, kind};
+use itom_core::{AttrName, CiKind, SourceName, StableHasher, Timestamp, kind};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::IdentityRules;
@@ -120,6 +120,8 @@ pub struct CmdbConfig {
     default_lease: Option<Duration>,
     relation_lease: Option<Duration>,
     source_leases: BTreeMap<SourceName, Option<Duration>>,
+    /// The shortest lease of any kind or source: most questions about leases need no other.
+    shortest_lease: Option<Duration>,
     mass_percent: u8,
     mass_floor: usize,
     precedence: Vec<Precedence>,
@@ -146,6 +148,7 @@ impl Default for CmdbConfig {
             default_lease: Some(DAY),
             relation_lease: Some(DAY),
             source_leases: documents().map(|source| (source, None)).collect(),
+            shortest_lease: None,
             mass_percent: 50,
             mass_floor: 10,
             precedence: Vec::new(),
@@ -158,7 +161,7 @@ impl Default for CmdbConfig {
 impl CmdbConfig {
     /// Without the leases of well-known kinds: those of a rule set take their place.
     pub(crate) fn bare() -> Self {
-        Self { leases: BTreeMap::new(), source_leases: BTreeMap::new(), ..Self::default() }
+        Self { leases: BTreeMap::new(), source_leases: BTreeMap::new(), ..Self::default() }.weighed()
     }
 
     /// What becomes of several lists for this attribute of items of this kind (and its refinements that say nothing
@@ -204,7 +207,7 @@ impl CmdbConfig {
     #[must_use]
     pub fn lease(mut self, kind: CiKind, lease: Option<Duration>) -> Self {
         self.leases.insert(kind, lease);
-        self
+        self.weighed()
     }
 
     /// Items of this kind (and its refinements) are [stale](crate::view::LifeCycle::Stale) when nothing saw them for so
@@ -242,7 +245,7 @@ impl CmdbConfig {
     #[must_use]
     pub fn source_lease(mut self, source: SourceName, lease: Option<Duration>) -> Self {
         self.source_leases.insert(source, lease);
-        self
+        self.weighed()
     }
 
     /// A run that would let go more than `percent` of a scope with at least `floor` items is held. 50 and 10 by default;
@@ -288,6 +291,20 @@ impl CmdbConfig {
 
     pub(crate) const fn ring_size(&self) -> usize {
         self.remembered_changes
+    }
+
+    fn weighed(mut self) -> Self {
+        let leases = self.leases.values().chain(self.source_leases.values());
+        self.shortest_lease = leases.copied().flatten().min();
+        self
+    }
+
+    /// Whether no lease, whose ever it is, can have run out after so long.
+    pub(crate) fn is_within_leases(&self, since: Timestamp, now: Timestamp) -> bool {
+        [self.shortest_lease, self.default_lease, self.relation_lease]
+            .into_iter()
+            .flatten()
+            .all(|lease| now < since + lease)
     }
 
     /// The lease of a source that has one of its own.

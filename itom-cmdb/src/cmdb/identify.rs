@@ -140,12 +140,14 @@ impl Cmdb {
                 Some((object, state.items.get(&ItemKey::Ci(object.native.clone()))?))
             })
             .collect();
-        let mints = record.objects.iter().any(|object| {
-            let kind = self.resolver.names.kind_of(self.resolver.row(*object).kind);
-            let strongest = self.resolver.joining(*object).map(|claim| claim.strength()).max();
-            self.resolver.rules().mints(kind, strongest)
-        });
-        if let Some(ci) = reconcile::ci(&self.config, id, self.now, mints, &items) {
+        let mints = !self.resolver.rules().has_kind_rules()
+            || record.objects.iter().any(|object| {
+                let kind = self.resolver.names.kind_of(self.resolver.row(*object).kind);
+                let strongest = self.resolver.joining(*object).map(|claim| claim.strength()).max();
+                self.resolver.rules().mints(kind, strongest)
+            });
+        let before = self.view.ci(id).map(|ci| ci.body.as_ref());
+        if let Some(ci) = reconcile::ci(&self.config, id, self.now, mints, &items, before) {
             let before = self.view.put_ci(&ci);
             work.ci_before.entry(id).or_insert(before);
         }

@@ -9,7 +9,7 @@ use itom_core::{CiId, Key, SourceName, Subject, Timestamp};
 use super::touched::Touched;
 use super::{Applied, Cmdb, ItemRef, Redirect, RelationEntry};
 use crate::config::CmdbConfig;
-use crate::identity::{Ambiguous, Described, Ident};
+use crate::identity::{Ambiguous, Described, Ident, Said};
 use crate::lock;
 use crate::view::presence::{Item, ItemKey, Touch};
 use crate::view::{Ci, LifeCycle, Relation, RelationId, reconcile};
@@ -84,9 +84,7 @@ impl Cmdb {
 
     pub(super) fn settle(&mut self, touched: Touched, stated: bool, applied: &mut Applied) {
         let mut work = Work::default();
-        for (item, touch) in touched.into_items() {
-            self.take_in(item, touch, &mut work);
-        }
+        self.take_in(touched, &mut work);
         let ended = self.words_end.first().is_some_and(|at| *at <= self.now);
         if stated || ended || (!work.idents.is_empty() && self.log.stated().next().is_some()) {
             self.restate();
@@ -100,45 +98,59 @@ impl Cmdb {
         self.conclude(&work, applied);
     }
 
-    /// Sorts a touched item into what must be derived anew and what was only seen again.
-    fn take_in(&mut self, item: ItemRef, touch: Touch, work: &mut Work) {
-        let Some(own) = self.sources.get(&item.0).and_then(|state| state.items.get(&item.1)) else { return };
-        let live = own.departure(&self.config, self.now).is_none();
-        let timed = self.config.freshness_of(&item.0).is_some();
-        match (&item.1, own.ci()) {
-            (ItemKey::Ci(native), Some(ci)) => {
-                // While it is gone, since when follows from when it was seen last: that is no mere renewal.
-                if touch == Touch::Moved && live && !timed {
-                    let known = self.resolver.names.find_object(&item.0, native);
-                    // What was stale is fresh again: that is no mere renewal either.
-                    let renewed = |object: &u32| self.resolver.row(*object).live && !self.is_stale(*object);
-                    if let Some(object) = known.filter(renewed) {
-                        work.moved_objects.push((object, own.last_seen));
-                        return;
+    /// Sorts touched items into what must be derived anew and what was only seen again.
+    fn take_in(&mut self, touched: Touched, work: &mut Work) {
+        let items: Vec<(ItemRef, Touch)> = touched.into_items().collect();
+        let mut said: Vec<Said<'_>> = Vec::with_capacity(items.len());
+        let mut due: Vec<(ItemRef, Timestamp)> = Vec::new();
+        for of_source in items.chunk_by(|(a, _), (b, _)| a.0 == b.0) {
+            let Some((source, state)) =
+                of_source.first().and_then(|(item, _)| Some((&item.0, self.sources.get(&item.0)?)))
+            else {
+                continue;
+            };
+            let timed = self.config.freshness_of(source).is_some();
+            for (item, touch) in of_source {
+                let Some(own) = state.items.get(&item.1) else { continue };
+                let live = own.departure(&self.config, self.now).is_none();
+                match (&item.1, own.ci()) {
+                    (ItemKey::Ci(native), Some(ci)) => {
+                        // While it is gone, since when follows from when it was seen last: that is no mere renewal.
+                        if *touch == Touch::Moved && live && !timed {
+                            let known = self.resolver.names.find_object(source, native);
+                            // What was stale is fresh again: that is no mere renewal either.
+                            let renewed =
+                                |object: &u32| self.resolver.row(*object).live && !self.is_stale(*object);
+                            if let Some(object) = known.filter(renewed) {
+                                work.moved_objects.push((object, own.last_seen));
+                                continue;
+                            }
+                        }
+                        let described = Described {
+                            kind: &ci.kind,
+                            keys: &ci.keys,
+                            first_seen: own.first_seen,
+                            live,
+                            statement: own.statement.id(),
+                        };
+                        said.push((source, native, described));
                     }
+                    (ItemKey::Relation(..), _) => {
+                        let as_before = live && self.relations.get(item).is_some_and(|entry| entry.live);
+                        if *touch == Touch::Moved && as_before {
+                            work.moved_relations.push((Arc::clone(item), own.last_seen));
+                            continue;
+                        }
+                        work.relations.insert(Arc::clone(item));
+                    }
+                    (ItemKey::Ci(_), None) => continue,
                 }
-                let said = Described {
-                    kind: &ci.kind,
-                    keys: &ci.keys,
-                    first_seen: own.first_seen,
-                    live,
-                    statement: own.statement.id(),
-                };
-                let said = [(&item.0, native, said)];
-                self.resolver.describe(said, &mut work.idents, |object| work.dirty.extend(object));
+                let deadline = next_deadline(&self.config, source, own, self.now);
+                due.extend(deadline.map(|at| (Arc::clone(item), at)));
             }
-            (ItemKey::Relation(..), _) => {
-                let as_before = live && self.relations.get(&item).is_some_and(|entry| entry.live);
-                if touch == Touch::Moved && as_before {
-                    work.moved_relations.push((item, own.last_seen));
-                    return;
-                }
-                work.relations.insert(Arc::clone(&item));
-            }
-            (ItemKey::Ci(_), None) => return,
         }
-        let deadline = next_deadline(&self.config, &item.0, own, self.now);
-        if let Some(at) = deadline {
+        self.resolver.describe(said, &mut work.idents, |object| work.dirty.extend(object));
+        for (item, at) in due {
             self.arm(item, at);
         }
     }
@@ -172,7 +184,8 @@ impl Cmdb {
     fn relate(&mut self, work: &mut Work) {
         let mut touched: BTreeSet<RelationId> = BTreeSet::new();
         for item in std::mem::take(&mut work.relations) {
-            let ItemKey::Relation(kind, from, to) = &item.1 else { continue };
+            let ItemKey::Relation(named) = &item.1 else { continue };
+            let (kind, from, to) = named.as_ref();
             if !self.relations.contains_key(&item) {
                 for subject in [from, to] {
                     let references = match subject {
@@ -292,7 +305,8 @@ impl Cmdb {
             if let Some(id) = self.relations.get(item).and_then(|entry| entry.relation) {
                 self.view.renew_relation(id, *at);
             }
-            if let ItemKey::Relation(_, from, to) = &item.1 {
+            if let ItemKey::Relation(named) = &item.1 {
+                let (_, from, to) = named.as_ref();
                 for subject in [from, to] {
                     if let Subject::Key(key) = subject {
                         // Nothing is there under this id once the reference is resolved.
@@ -326,7 +340,8 @@ fn lock_end(source: &SourceName, item: &Item) -> Option<Timestamp> {
 }
 
 fn key_of<'a>(item: &'a ItemRef, ident: &Ident) -> Option<&'a Key> {
-    let ItemKey::Relation(_, from, to) = &item.1 else { return None };
+    let ItemKey::Relation(named) = &item.1 else { return None };
+    let (_, from, to) = named.as_ref();
     [from, to].into_iter().find_map(|subject| match subject {
         Subject::Key(key) if Ident::from(key) == *ident => Some(key),
         _ => None,

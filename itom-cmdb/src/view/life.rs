@@ -157,6 +157,9 @@ pub(super) fn life_cycle(
         Some(StatedLife::Decommissioned) => return LifeCycle::Decommissioned,
         Some(StatedLife::Planned) | None => {}
     }
+    if !config.is_ageing() {
+        return LifeCycle::Active;
+    }
     let bound = last(items().filter(|item| item.ages(config)).map(|item| item.stale_at(config)));
     match bound.filter(|bound| *bound <= now) {
         Some(since) => LifeCycle::Stale { since },

@@ -24,7 +24,24 @@ use crate::lock::is_lock;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ItemKey {
     Ci(Text),
-    Relation(RelationKind, Subject, Subject),
+    /// Apart, since most are items: a map of them has small keys.
+    Relation(Box<(RelationKind, Subject, Subject)>),
+}
+
+/// As [`ItemKey`], borrowed, in the same order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Named<'a> {
+    Ci(&'a Text),
+    Relation(&'a RelationKind, &'a Subject, &'a Subject),
+}
+
+impl Named<'_> {
+    fn key(self) -> ItemKey {
+        match self {
+            Self::Ci(native) => ItemKey::Ci(native.clone()),
+            Self::Relation(kind, from, to) => ItemKey::relation(kind, from, to),
+        }
+    }
 }
 
 /// Why a source let an item go.
@@ -86,6 +103,9 @@ impl Item {
     /// Since when and why it is gone at `now`; `None` while it is there.
     pub(crate) fn departure(&self, config: &CmdbConfig, now: Timestamp) -> Option<(Timestamp, Departure)> {
         self.gone.or_else(|| {
+            if config.is_within_leases(self.last_seen, now) {
+                return None;
+            }
             let end = self.last_seen + self.lease(config)?;
             (end <= now).then_some((end, Departure::LeaseExpired))
         })
@@ -279,7 +299,7 @@ impl SourceState {
                     round.retracted.push(ItemKey::Ci(native.clone()));
                 }
                 Some(FactBody::Retract(Retraction::Relation { kind, from, to })) => {
-                    round.retracted.push(ItemKey::Relation(kind.clone(), from.clone(), to.clone()));
+                    round.retracted.push(ItemKey::relation(kind, from, to));
                 }
                 _ => {}
             }
@@ -321,15 +341,14 @@ impl SourceState {
         round: &Round,
         at: Timestamp,
     ) -> Vec<(ItemKey, Touch)> {
-        let mut seen: Vec<(ItemKey, &Arc<Fact>)> = Vec::with_capacity(round.members.len());
+        let mut seen: Vec<(Named<'_>, &Arc<Fact>)> = Vec::with_capacity(round.members.len());
         for id in &round.members {
             match log.shared(*id) {
                 Some(fact) if fact.source() == source => match fact.body() {
-                    FactBody::Ci(ci) => seen.push((ItemKey::Ci(ci.subject.clone()), fact)),
-                    FactBody::Relation(relation) => seen.push((
-                        ItemKey::Relation(relation.kind.clone(), relation.from.clone(), relation.to.clone()),
-                        fact,
-                    )),
+                    FactBody::Ci(ci) => seen.push((Named::Ci(&ci.subject), fact)),
+                    FactBody::Relation(own) => {
+                        seen.push((Named::Relation(&own.kind, &own.from, &own.to), fact));
+                    }
                     _ => {}
                 },
                 Some(_) => {}
@@ -342,7 +361,8 @@ impl SourceState {
         seen.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.id().cmp(&a.1.id())));
         seen.dedup_by(|later, first| later.0 == first.0);
         let mut touched = Vec::with_capacity(seen.len());
-        for (key, statement) in seen {
+        for (named, statement) in seen {
+            let key = named.key();
             let touch = match self.items.get_mut(&key) {
                 Some(item) if item.statement.id() == statement.id() => renew(item, config, at),
                 Some(item) => {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use itom_core::{
-    AttrName, CiId, CiKind, SourceName, StableHash as _, Strength, Text, Timestamp, Value, attr, key_kind,
+    AttrName, CiId, CiKind, CiObservation, Key, SourceName, StableHash as _, Strength, Text, Timestamp,
+    Value, attr, key_kind,
 };
 
 use super::life::{held_by, life_cycle};
@@ -77,13 +78,13 @@ fn attributes<'a>(
     for (source, item, attributes) in items {
         let gone = item.departure(config, now).is_some();
         let held = is_lock(source);
+        let ended = held && ends(attributes).is_some_and(|end| end <= now);
         for (name, value) in *attributes {
-            let (rank, fresh_for) = kind.map_or((0, None), |kind| config.trust(kind, name, source));
             if held && is_about_lock(name) {
                 continue;
             }
-            let stale = fresh_for.is_some_and(|span| item.last_seen + span <= now)
-                || (held && ends(attributes).is_some_and(|end| end <= now));
+            let (rank, fresh_for) = kind.map_or((0, None), |kind| config.trust(kind, name, source));
+            let stale = ended || fresh_for.is_some_and(|span| item.last_seen + span <= now);
             let candidate = Candidate {
                 value,
                 source,
@@ -95,10 +96,12 @@ fn attributes<'a>(
             said.push((name, candidate));
         }
     }
-    // One item says them in this order already.
-    said.sort_by(|(a, one), (b, other)| {
-        a.cmp(b).then_with(|| other.order(one)).then_with(|| one.source.cmp(other.source))
-    });
+    // One item says them in this order already, each once.
+    if items.len() > 1 {
+        said.sort_by(|(a, one), (b, other)| {
+            a.cmp(b).then_with(|| other.order(one)).then_with(|| one.source.cmp(other.source))
+        });
+    }
     said.chunk_by(|(a, _), (b, _)| a == b)
         .filter_map(|candidates| {
             let name = candidates.first()?.0;
@@ -215,10 +218,12 @@ fn name_of(attributes: &BTreeMap<AttrName, Attribute>, items: &[(&Object, &Item)
         attr::SYSTEM_FILESYSTEM_MOUNTPOINT,
         attr::SYSTEM_DEVICE,
     ];
-    let said =
-        NAMES.iter().filter_map(|name| attributes.get(name)?.value().as_text()).find(|text| !text.is_empty());
-    if let Some(name) = said {
-        return Text::from(name);
+    let text = |name| match attributes.get(name)?.value() {
+        Value::Text(text) if !text.is_empty() => Some(text),
+        _ => None,
+    };
+    if let Some(name) = NAMES.iter().find_map(text) {
+        return name.clone();
     }
     let keys = || items.iter().filter_map(|(_, item)| item.ci()).flat_map(|ci| &ci.keys);
     let named = [key_kind::FQDN, key_kind::HOST_NAME, key_kind::IP]
@@ -231,24 +236,49 @@ fn name_of(attributes: &BTreeMap<AttrName, Attribute>, items: &[(&Object, &Item)
     }
 }
 
-/// The item that these objects are; a loose end when nothing they say is enough to make an item.
+type DescribedBy<'a> = (&'a Object, &'a Item, &'a CiObservation);
+
+fn distinct_sources<'a>(described: &'a [DescribedBy<'a>]) -> impl Iterator<Item = &'a SourceName> {
+    described.chunk_by(|a, b| a.0.source == b.0.source).filter_map(|chunk| Some(&chunk.first()?.0.source))
+}
+
+/// Every key that is claimed. Most often what is claimed stays as it was, and is shared with what was believed before.
+fn keys_of(described: &[DescribedBy<'_>], before: Option<&CiBody>) -> Arc<BTreeSet<Key>> {
+    let claimed = || described.iter().flat_map(|(_, _, ci)| &ci.keys);
+    let same = |known: &&Arc<BTreeSet<Key>>| {
+        claimed().all(|key| known.contains(key))
+            && known.iter().all(|key| described.iter().any(|(_, _, ci)| ci.keys.contains(key)))
+    };
+    match before.map(|before| &before.keys).filter(same) {
+        Some(known) => Arc::clone(known),
+        None => Arc::new(claimed().cloned().collect()),
+    }
+}
+
+/// The item that these objects are, which was `before`; a loose end when nothing they say is enough to make an item.
 pub(crate) fn ci(
     config: &CmdbConfig,
     id: CiId,
     now: Timestamp,
     mints: bool,
     items: &[(&Object, &Item)],
+    before: Option<&CiBody>,
 ) -> Option<Ci> {
     let described: Vec<_> =
         items.iter().filter_map(|(object, item)| Some((*object, *item, item.ci()?))).collect();
     let (_, first, _) = described.first()?;
-    let live: BTreeSet<&CiKind> = described
-        .iter()
-        .filter(|(_, item, _)| item.departure(config, now).is_none())
-        .map(|(_, _, ci)| &ci.kind)
-        .collect();
-    let all: BTreeSet<&CiKind> = described.iter().map(|(_, _, ci)| &ci.kind).collect();
-    let kind = kind_of(config, if live.is_empty() { &all } else { &live })?;
+    let (_, _, one) = described.first()?;
+    let kind = if described.iter().all(|(_, _, ci)| ci.kind == one.kind) {
+        one.kind.clone()
+    } else {
+        let live: BTreeSet<&CiKind> = described
+            .iter()
+            .filter(|(_, item, _)| item.departure(config, now).is_none())
+            .map(|(_, _, ci)| &ci.kind)
+            .collect();
+        let all: BTreeSet<&CiKind> = described.iter().map(|(_, _, ci)| &ci.kind).collect();
+        kind_of(config, if live.is_empty() { &all } else { &live })?
+    };
     let said: Vec<_> =
         described.iter().map(|(object, item, ci)| (&object.source, *item, &ci.attributes)).collect();
     let attributes = attributes(config, Some(&kind), now, &said);
@@ -256,9 +286,18 @@ pub(crate) fn ci(
     let state = life(config, now, held);
     let body = CiBody {
         name: name_of(&attributes, items),
-        keys: Arc::new(described.iter().flat_map(|(_, _, ci)| ci.keys.iter().cloned()).collect()),
-        objects: described.iter().map(|(object, _, _)| (*object).clone()).collect(),
-        sources: Arc::new(described.iter().map(|(object, _, _)| object.source.clone()).collect()),
+        keys: keys_of(&described, before),
+        objects: match before.map(|before| &before.objects) {
+            Some(known) if known.iter().eq(described.iter().map(|(object, _, _)| *object)) => {
+                Arc::clone(known)
+            }
+            _ => described.iter().map(|(object, _, _)| (*object).clone()).collect(),
+        },
+        // Objects are in the order of their sources.
+        sources: match before.map(|before| &before.sources) {
+            Some(known) if known.iter().eq(distinct_sources(&described)) => Arc::clone(known),
+            _ => Arc::new(distinct_sources(&described).cloned().collect()),
+        },
         life: life_cycle(config, now, state, &described, &attributes),
         state,
         loose_end: !mints,

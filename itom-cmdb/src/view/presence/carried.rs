@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use itom_core::{SourceName, Timestamp};
+use itom_core::{RelationKind, SourceName, Subject, Timestamp};
 
 use super::{Item, ItemKey, LastRound, SourceState};
 use crate::fact::{CarriedItem, Checkpoint, Fact, FactBody, FactLog, Resolution};
@@ -12,11 +12,13 @@ impl ItemKey {
     pub(crate) fn of(body: &FactBody) -> Option<Self> {
         match body {
             FactBody::Ci(ci) => Some(Self::Ci(ci.subject.clone())),
-            FactBody::Relation(own) => {
-                Some(Self::Relation(own.kind.clone(), own.from.clone(), own.to.clone()))
-            }
+            FactBody::Relation(own) => Some(Self::relation(&own.kind, &own.from, &own.to)),
             _ => None,
         }
+    }
+
+    pub(crate) fn relation(kind: &RelationKind, from: &Subject, to: &Subject) -> Self {
+        Self::Relation(Box::new((kind.clone(), from.clone(), to.clone())))
     }
 }
 
