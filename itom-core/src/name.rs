@@ -84,7 +84,9 @@ impl std::ops::Deref for Text {
 impl PartialEq for Text {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        let (a, b) = (self.as_str(), other.as_str());
+        // Texts are shared: most that are equal are the same.
+        std::ptr::eq(a, b) || a == b
     }
 }
 impl Eq for Text {}
@@ -97,7 +99,8 @@ impl PartialOrd for Text {
 impl Ord for Text {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_str().cmp(other.as_str())
+        let (a, b) = (self.as_str(), other.as_str());
+        if std::ptr::eq(a, b) { Ordering::Equal } else { a.cmp(b) }
     }
 }
 impl Hash for Text {

@@ -18,18 +18,7 @@ use crate::promql::ast::{Aggregate, AggregateOp, Expr, Grouping};
 
 /// The labels of the groups, and the number of each row's group.
 pub(super) fn groups(block: &Block, grouping: &Grouping, source: &dyn Source) -> (Vec<LabelSet>, Vec<usize>) {
-    // Only looked up, never iterated.
-    let mut numbers: HashMap<LabelSet, usize> = HashMap::new();
-    let mut found = Vec::new();
-    let labels = source.derive(&Derivation::of_group(grouping), &block.heads);
-    let rows = labels.into_iter().map(|labels| {
-        *numbers.entry(labels).or_insert_with_key(|labels| {
-            found.push(labels.clone());
-            found.len() - 1
-        })
-    });
-    let rows = rows.collect();
-    (found, rows)
+    source.grouped(&Derivation::of_group(grouping), &block.heads)
 }
 
 /// The value of an aggregation.

@@ -92,25 +92,23 @@ struct Asking {
 impl Asking {
     fn new(block: &Block, evaluation: &Evaluation<'_>) -> Self {
         let delayed = evaluation.options.delayed_name_removal;
-        let mut numbers: HashMap<LabelSet, usize> = HashMap::new();
-        let mut groups = Vec::new();
-        let labels = evaluation.source.derive(&Derivation::WithoutBound, &block.heads);
         // Series that only differ in name belong together once names are gone.
-        let keys = if delayed {
-            labels.clone()
-        } else {
-            evaluation.source.derive(&Derivation::Without(vec!["le".into()]), &block.heads)
-        };
-        let all = block.heads.iter().zip(labels).zip(keys);
-        let classic = all
-            .map(|((head, labels), key)| {
-                let number = *numbers.entry(key).or_insert_with(|| {
-                    groups.push(labels);
-                    groups.len() - 1
-                });
-                (number, go_float(head.labels.get("le")))
-            })
-            .collect();
+        let how = if delayed { Derivation::WithoutBound } else { Derivation::Without(vec!["le".into()]) };
+        let (mut groups, numbers) = evaluation.source.grouped(&how, &block.heads);
+        if !delayed {
+            // Remarks tell the name of the first.
+            let mut named = 0;
+            for (number, head) in numbers.iter().zip(&block.heads) {
+                if *number == named {
+                    named += 1;
+                    if let Some(group) = groups.get_mut(*number) {
+                        *group = Derivation::WithoutBound.of(&head.labels);
+                    }
+                }
+            }
+        }
+        let bounds = block.heads.iter().map(|head| go_float(head.labels.get("le")));
+        let classic = numbers.into_iter().zip(bounds).collect();
         Self { out: Block::new(block.steps), rows: HashMap::new(), classic, groups }
     }
 

@@ -41,6 +41,11 @@ pub(super) trait Source {
         heads.iter().map(|head| how.of(&head.labels)).collect()
     }
 
+    /// The different labels made of those of the rows, in the order in which they first come, and which each row has.
+    fn grouped(&self, how: &Derivation, heads: &[Head]) -> (Vec<LabelSet>, Vec<usize>) {
+        how.grouped(heads)
+    }
+
     /// The value of a part, if it is known for these steps.
     fn known(&self, _expr: &Expr, _steps: &Steps) -> Option<(Value, Annotations)> {
         None

@@ -3,9 +3,10 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::iter::Peekable;
 use std::sync::{Arc, LazyLock};
 
-use itom_core::{Labels, MetricName, Text};
+use itom_core::{LabelName, Labels, MetricName, Text};
 
 use super::xxh64::Xxh64;
 
@@ -22,7 +23,17 @@ pub const METRIC_NAME: &str = "__name__";
 /// assert_eq!(labels.to_string(), r#"{__name__="up", job="web"}"#);
 /// ```
 #[derive(Clone)]
-pub struct LabelSet(Arc<Inner>);
+pub struct LabelSet(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Own(Arc<Inner>),
+    /// Shared with a stored series, so that reading it makes no labels; no label is called `__name__`.
+    Stored(Option<MetricName>, Labels),
+}
+
+/// The name of the label that holds a metric's name.
+static NAME: Text = Text::literal(METRIC_NAME);
 
 struct Inner {
     pairs: Box<[(Text, Text)]>,
@@ -62,14 +73,20 @@ impl LabelSet {
         Self::from_pairs(std::iter::once(name).chain(others))
     }
 
+    /// As [`of_metric`](Self::of_metric), sharing what is there. Its hash is made whenever it is asked for: this is for
+    /// labels that do not live long.
+    pub(crate) fn of_stored(metric: &MetricName, labels: &Labels) -> Self {
+        if labels.get(METRIC_NAME).is_some() {
+            return Self::of_metric(metric, labels);
+        }
+        let name = (!metric.as_str().is_empty()).then(|| metric.clone());
+        Self(Repr::Stored(name, labels.clone()))
+    }
+
     /// The pairs are sorted, each name is there once and no value is empty.
     fn from_sorted(pairs: Vec<(Text, Text)>) -> Self {
-        let mut hash = Xxh64::new();
-        for (name, value) in &pairs {
-            hash_text(&mut hash, name);
-            hash_text(&mut hash, value);
-        }
-        Self(Arc::new(Inner { pairs: pairs.into(), hash: hash.finish() }))
+        let hash = hash_of(pairs.iter().map(|(name, value)| (name, value)));
+        Self(Repr::Own(Arc::new(Inner { pairs: pairs.into(), hash })))
     }
 
     /// The value of a label; empty when there is none.
@@ -80,7 +97,15 @@ impl LabelSet {
 
     fn value(&self, name: &str) -> Option<&Text> {
         // Few labels: looking at each is faster than a binary search.
-        self.0.pairs.iter().find(|(have, _)| have.as_str() == name).map(|(_, value)| value)
+        match &self.0 {
+            Repr::Own(own) => {
+                own.pairs.iter().find(|(have, _)| have.as_str() == name).map(|(_, value)| value)
+            }
+            Repr::Stored(metric, _) if name == METRIC_NAME => metric.as_ref().map(MetricName::text),
+            Repr::Stored(_, labels) => {
+                labels.iter().find(|(have, _)| have.as_str() == name).map(|(_, value)| value)
+            }
+        }
     }
 
     /// The metric's name; empty when it has none.
@@ -91,34 +116,46 @@ impl LabelSet {
 
     /// Names and values, sorted by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Text, &Text)> {
-        self.0.pairs.iter().map(|(name, value)| (name, value))
+        let (own, metric, stored) = match &self.0 {
+            Repr::Own(own) => (&*own.pairs, None, None),
+            Repr::Stored(metric, labels) => (&[][..], metric.as_ref().map(MetricName::text), Some(labels)),
+        };
+        let stored = stored.into_iter().flat_map(Labels::iter).peekable();
+        Pairs { left: self.len(), own: own.iter(), metric, stored }
     }
 
     /// How many labels there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.pairs.len()
+        match &self.0 {
+            Repr::Own(own) => own.pairs.len(),
+            Repr::Stored(metric, labels) => labels.len() + usize::from(metric.is_some()),
+        }
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.pairs.is_empty()
+        self.len() == 0
     }
 
     /// XXH64 of names and values, each preceded by its length: the hash that Prometheus samples series by.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        self.0.hash
+        match &self.0 {
+            Repr::Own(own) => own.hash,
+            Repr::Stored(..) => hash_of(self.iter()),
+        }
     }
 
     /// Those whose name `keep` says.
     #[must_use]
     pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
-        if self.0.pairs.iter().all(|(name, _)| keep(name.as_str())) {
+        if self.iter().all(|(name, _)| keep(name.as_str())) {
             return self.clone();
         }
-        Self::from_sorted(self.0.pairs.iter().filter(|(name, _)| keep(name.as_str())).cloned().collect())
+        let kept = self.iter().filter(|(name, _)| keep(name.as_str()));
+        Self::from_sorted(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
     /// With a label set, or removed by an empty value.
@@ -128,7 +165,7 @@ impl LabelSet {
         if self.get(name) == value.as_str() {
             return self.clone();
         }
-        let mut pairs = self.0.pairs.to_vec();
+        let mut pairs: Vec<_> = self.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         match pairs.binary_search_by(|(have, _)| have.as_str().cmp(name)) {
             Ok(place) if value.is_empty() => drop(pairs.remove(place)),
             Ok(place) => {
@@ -146,13 +183,59 @@ impl LabelSet {
     /// metric's.
     #[must_use]
     pub fn without_metadata(&self) -> Self {
-        self.filtered(|name| !is_metadata(name))
+        match &self.0 {
+            Repr::Stored(_, labels) if !labels.iter().any(|(name, _)| is_metadata(name.as_str())) => {
+                Self(Repr::Stored(None, labels.clone()))
+            }
+            _ => self.filtered(|name| !is_metadata(name)),
+        }
     }
 }
 
+/// The pairs of a set: its own, or those of a stored series with the metric's name at its place.
+struct Pairs<'a, S: Iterator<Item = (&'a LabelName, &'a Text)>> {
+    left: usize,
+    own: std::slice::Iter<'a, (Text, Text)>,
+    metric: Option<&'a Text>,
+    stored: Peekable<S>,
+}
+
+impl<'a, S: Iterator<Item = (&'a LabelName, &'a Text)>> Iterator for Pairs<'a, S> {
+    type Item = (&'a Text, &'a Text);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.saturating_sub(1);
+        if let Some((name, value)) = self.own.next() {
+            return Some((name, value));
+        }
+        if let Some(metric) = self.metric
+            && self.stored.peek().is_none_or(|(name, _)| name.as_str() > METRIC_NAME)
+        {
+            self.metric = None;
+            return Some((&NAME, metric));
+        }
+        self.stored.next().map(|(name, value)| (name.text(), value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<'a, S: Iterator<Item = (&'a LabelName, &'a Text)>> ExactSizeIterator for Pairs<'a, S> {}
+
 /// `__name__`, `__type__` and `__unit__`.
-fn is_metadata(name: &str) -> bool {
+pub(crate) fn is_metadata(name: &str) -> bool {
     matches!(name, METRIC_NAME | "__type__" | "__unit__")
+}
+
+fn hash_of<'a>(pairs: impl Iterator<Item = (&'a Text, &'a Text)>) -> u64 {
+    let mut hash = Xxh64::new();
+    for (name, value) in pairs {
+        hash_text(&mut hash, name);
+        hash_text(&mut hash, value);
+    }
+    hash.finish()
 }
 
 /// The encoding of Prometheus's label strings: a byte of length, or 255 and three bytes.
@@ -175,7 +258,11 @@ impl Default for LabelSet {
 }
 impl PartialEq for LabelSet {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || (self.0.hash == other.0.hash && self.0.pairs == other.0.pairs)
+        match (&self.0, &other.0) {
+            (Repr::Own(a), Repr::Own(b)) => Arc::ptr_eq(a, b) || (a.hash == b.hash && a.pairs == b.pairs),
+            (Repr::Stored(a, a_labels), Repr::Stored(b, b_labels)) => a_labels == b_labels && a == b,
+            _ => self.len() == other.len() && self.iter().eq(other.iter()),
+        }
     }
 }
 impl Eq for LabelSet {}
@@ -186,21 +273,12 @@ impl PartialOrd for LabelSet {
 }
 impl Ord for LabelSet {
     fn cmp(&self, other: &Self) -> Ordering {
-        if Arc::ptr_eq(&self.0, &other.0) {
-            return Ordering::Equal;
-        }
-        for (a, b) in self.0.pairs.iter().zip(&other.0.pairs) {
-            let order = a.0.as_str().cmp(b.0.as_str()).then_with(|| a.1.as_str().cmp(b.1.as_str()));
-            if order != Ordering::Equal {
-                return order;
-            }
-        }
-        self.len().cmp(&other.len())
+        self.iter().cmp(other.iter())
     }
 }
 impl Hash for LabelSet {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.hash);
+        state.write_u64(self.fingerprint());
     }
 }
 
@@ -227,5 +305,47 @@ impl fmt::Display for LabelSet {
 impl fmt::Debug for LabelSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pairs() -> impl Strategy<Value = Vec<(String, String)>> {
+        // Names before and behind `__name__`, that name itself, and those that go with it.
+        let name = prop::sample::select(vec!["A", "B", "__name__", "__type__", "__unit__", "_", "job", "le"]);
+        prop::collection::vec((name.prop_map(str::to_owned), "[ab]{0,2}"), 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn labels_shared_with_a_stored_series_are_like_any_other(a in pairs(), b in pairs(), name in "[mn]") {
+            let both = |pairs: Vec<(String, String)>| {
+                let (metric, labels) = (MetricName::new(name.clone()).unwrap(), Labels::from_pairs(pairs).unwrap());
+                (LabelSet::of_metric(&metric, &labels), LabelSet::of_stored(&metric, &labels))
+            };
+            let ((a, shared), (b, other)) = (both(a), both(b));
+            let forms = [
+                (a.clone(), shared.clone()),
+                (a.without_metadata(), shared.without_metadata()),
+                (a.filtered(|name| name != "job"), shared.filtered(|name| name != "job")),
+                (a.with("job", "x"), shared.with("job", "x")),
+            ];
+            for (own, shared) in forms {
+                prop_assert_eq!(&own, &shared);
+                prop_assert_eq!(&shared, &own);
+                prop_assert_eq!(own.fingerprint(), shared.fingerprint());
+                prop_assert_eq!((own.len(), own.metric()), (shared.iter().len(), shared.metric()));
+                prop_assert_eq!(own.to_string(), shared.to_string());
+                prop_assert!(own.iter().all(|(name, value)| shared.get(name.as_str()) == value.as_str()));
+            }
+            for (x, y) in [(&shared, &other), (&a, &other), (&shared, &b)] {
+                prop_assert_eq!(x.cmp(y), a.cmp(&b));
+                prop_assert_eq!(x == y, a == b);
+            }
+        }
     }
 }

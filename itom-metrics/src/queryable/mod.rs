@@ -14,6 +14,7 @@ use std::sync::Arc;
 use itom_core::{BoxError, Classify, ErrorKind, Histogram, is_stale_nan};
 
 pub use followable::{Followable, Followed, FollowedSeries, SeriesHandle};
+pub(crate) use labels::is_metadata;
 pub use labels::{LabelSet, METRIC_NAME};
 pub use matcher::LabelMatcher;
 pub(crate) use memory::copy_range;

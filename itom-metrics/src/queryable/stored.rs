@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use itom_core::{Labels, MetricName};
+
 use super::{
-    FloatPoint, Followable, Followed, FollowedSeries, HistogramPoint, LabelMatcher, LabelSet, Points,
-    Queryable, QueryableError, SelectHints, SelectedSeries, SeriesHandle, TimeRange,
+    FloatPoint, Followable, Followed, FollowedSeries, HistogramPoint, LabelMatcher, LabelSet, METRIC_NAME,
+    Points, Queryable, QueryableError, SelectHints, SelectedSeries, SeriesHandle, TimeRange,
 };
 use crate::SeriesStore;
 use crate::chunk::Raw;
 use crate::chunk::histogram::decode;
 use crate::code::Take;
 use crate::selector::Condition;
-use crate::store::{Encoded, News, Scanned, Starts};
+#[cfg(feature = "durable")]
+use crate::store::Scanned;
+use crate::store::{Encoded, News, Starts};
 
 /// The conditions of matchers; `None` when nothing can fit, because a label is asked for that none can have.
 pub(crate) fn conditions(matchers: &[LabelMatcher]) -> Option<Vec<Condition>> {
@@ -35,6 +39,21 @@ fn histogram((t, bytes): Encoded) -> Option<HistogramPoint> {
     Some(HistogramPoint { t, h: Arc::new(decode(&mut Take(&bytes))?) })
 }
 
+impl Points {
+    /// Stored samples, with the starts of their counters if any are known.
+    pub(crate) fn of_stored(floats: &[Raw], histograms: Vec<Encoded>, starts: Option<&Starts>) -> Self {
+        let mut out = Self::default();
+        match starts {
+            None => {
+                out.floats = floats.iter().copied().map(float).collect();
+                out.histograms = histograms.into_iter().filter_map(histogram).collect();
+            }
+            Some(starts) => extend(&mut out, floats.to_vec(), histograms, starts),
+        }
+        out
+    }
+}
+
 /// Adds samples with the starts of their counters.
 fn extend(out: &mut Points, floats: Vec<Raw>, histograms: Vec<Encoded>, starts: &Starts) {
     if starts.is_empty() && out.float_starts.is_empty() && out.histogram_starts.is_empty() {
@@ -50,10 +69,11 @@ fn extend(out: &mut Points, floats: Vec<Raw>, histograms: Vec<Encoded>, starts: 
     }
 }
 
-fn selected(series: Scanned) -> SelectedSeries {
+#[cfg(feature = "durable")]
+fn points(series: Scanned) -> Points {
     let mut samples = Points::default();
     extend(&mut samples, series.samples, series.histograms, &series.starts);
-    SelectedSeries { labels: LabelSet::of_metric(&series.metric, &series.labels), samples }
+    samples
 }
 
 /// Adds what is new.
@@ -72,24 +92,37 @@ struct Found {
     series: Vec<SelectedSeries>,
     read: u64,
     most: u64,
+    /// The metric of all series so far, which came sorted by their other labels, all of which sort behind its name.
+    sorted: Option<MetricName>,
 }
 
 impl Found {
     fn new(hints: &SelectHints, store: u64) -> Self {
-        Self { series: Vec::new(), read: 0, most: hints.max_samples.unwrap_or(u64::MAX).min(store) }
+        let most = hints.max_samples.unwrap_or(u64::MAX).min(store);
+        Self { series: Vec::new(), read: 0, most, sorted: None }
     }
 
-    fn add(&mut self, series: Scanned) -> Result<(), QueryableError> {
-        self.read += (series.samples.len() + series.histograms.len()) as u64;
+    /// Adds a series; they come sorted by metric and other labels.
+    fn add(&mut self, metric: &MetricName, labels: &Labels, samples: Points) -> Result<(), QueryableError> {
+        self.read += samples.len() as u64;
         if self.read > self.most {
             return Err(QueryableError::Limit { what: "samples", limit: self.most });
         }
-        self.series.push(selected(series));
+        if self.series.is_empty() {
+            self.sorted = Some(metric.clone());
+        }
+        let behind = labels.iter().next().is_none_or(|(name, _)| name.as_str() > METRIC_NAME);
+        if !behind || self.sorted.as_ref() != Some(metric) {
+            self.sorted = None;
+        }
+        self.series.push(SelectedSeries { labels: LabelSet::of_stored(metric, labels), samples });
         Ok(())
     }
 
     fn sorted(mut self) -> Vec<SelectedSeries> {
-        self.series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        if self.sorted.is_none() {
+            self.series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
         self.series
     }
 }
@@ -104,7 +137,9 @@ impl Queryable for SeriesStore {
         let Some(conditions) = conditions(matchers) else { return Ok(Vec::new()) };
         let from = range.from.max(self.floor.load(Ordering::Relaxed));
         let mut found = Found::new(hints, self.config().max_samples_read);
-        self.scan(&conditions, (from, range.to), |series| found.add(series))?;
+        self.points(&conditions, (from, range.to), |metric, labels, points| {
+            found.add(metric, labels, points)
+        })?;
         Ok(found.sorted())
     }
 
@@ -154,7 +189,10 @@ impl Queryable for crate::durable::DurableStore {
         let Some(conditions) = conditions(matchers) else { return Ok(Vec::new()) };
         let gathered = self.gather(&conditions, (range.from, range.to)).map_err(unreadable)?;
         let mut found = Found::new(hints, u64::MAX);
-        gathered.into_values().try_for_each(|series| found.add(series))?;
+        gathered.into_values().try_for_each(|series| {
+            let (metric, labels) = (series.metric.clone(), series.labels.clone());
+            found.add(&metric, &labels, points(series))
+        })?;
         Ok(found.sorted())
     }
 

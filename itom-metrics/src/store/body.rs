@@ -44,6 +44,24 @@ impl Snapshot {
         out
     }
 
+    /// As [`read`](Self::read); where more than the head is read, the samples are put together in `room`.
+    pub(super) fn read_in<'a>(&'a self, (from, to): (i64, i64), room: &'a mut Vec<Raw>) -> &'a [Raw] {
+        if self.sealed.is_empty() {
+            return &self.head;
+        }
+        room.clear();
+        for run in &self.sealed {
+            run.read(from, to, room);
+        }
+        room.extend_from_slice(&self.head);
+        room
+    }
+
+    /// The buffer that [`Body::snapshot_in`] was given.
+    pub(super) fn into_room(self) -> Vec<Raw> {
+        self.head
+    }
+
     /// At least as many samples as will be read.
     pub(super) fn len(&self) -> usize {
         self.head.len() + self.sealed.iter().map(Sealed::count).sum::<usize>()
@@ -170,9 +188,15 @@ impl Body {
 
     /// What is needed to read `from <= time <= to`: shares sealed runs, decodes the head.
     pub(super) fn snapshot(&self, from: i64, to: i64) -> Snapshot {
+        self.snapshot_in(from, to, Vec::new())
+    }
+
+    /// As [`snapshot`](Self::snapshot), in a buffer of which only the room is of use.
+    pub(super) fn snapshot_in(&self, from: i64, to: i64, room: Vec<Raw>) -> Snapshot {
         let start = self.sealed.partition_point(|run| run.max() < from);
         let end = self.sealed.partition_point(|run| run.min() <= to).max(start);
-        let mut head = Vec::new();
+        let mut head = room;
+        head.clear();
         if self.newest().is_some_and(|(newest, _)| newest >= from) && self.head.min() <= to {
             self.head.read(from, to, &mut head);
         }

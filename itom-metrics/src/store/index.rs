@@ -1,7 +1,7 @@
 //! The inverted index of one metric: which series have a label value.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashMap;
 use itom_core::{LabelName, Labels, Text};
@@ -17,6 +17,9 @@ pub(super) struct Index {
     /// Looked up only, never iterated: its order reaches nothing.
     by_labels: HashMap<Labels, u32>,
     postings: BTreeMap<LabelName, BTreeMap<Text, Vec<u32>>>,
+    /// The place that each position has among all by their labels: made when a reader needs it, gone when a series comes
+    /// or goes.
+    ranks: OnceLock<Box<[u32]>>,
     /// Set when the metric was taken out of the store: whoever still holds it asks the store again.
     pub(super) retired: bool,
 }
@@ -50,6 +53,7 @@ impl Index {
             }
         }
         self.by_labels.insert(series.labels().clone(), position);
+        self.ranks.take();
         self.series.push(series);
     }
 
@@ -76,8 +80,35 @@ impl Index {
         self.postings.get(name).into_iter().flat_map(BTreeMap::keys)
     }
 
-    /// The series that fit every condition, in no particular order.
+    /// The series that fit every condition, sorted by labels.
     pub(super) fn select(&self, conditions: &[&Condition]) -> Vec<Arc<Series>> {
+        let mut found = self.positions(conditions);
+        // Ranking all series for a few of them is dearer than sorting these.
+        if self.ranks.get().is_some() || found.len() > self.series.len() / 8 {
+            let ranks = self.ranks.get_or_init(|| self.ranked());
+            found.sort_unstable_by_key(|position| ranks.get(*position as usize));
+        } else {
+            let labels = |position: u32| self.series.get(position as usize).map(|series| series.labels());
+            found.sort_unstable_by(|a, b| labels(*a).cmp(&labels(*b)));
+        }
+        found.into_iter().filter_map(|position| self.series.get(position as usize).cloned()).collect()
+    }
+
+    fn ranked(&self) -> Box<[u32]> {
+        let mut sorted: Vec<(&Labels, u32)> =
+            (0..).zip(&self.series).map(|(at, one)| (one.labels(), at)).collect();
+        sorted.sort_unstable();
+        let mut ranks = vec![0; sorted.len()].into_boxed_slice();
+        for (rank, (_, position)) in (0..).zip(sorted) {
+            if let Some(place) = ranks.get_mut(position as usize) {
+                *place = rank;
+            }
+        }
+        ranks
+    }
+
+    /// The positions of the series that fit every condition, in no particular order.
+    fn positions(&self, conditions: &[&Condition]) -> Vec<u32> {
         let mut wanted: Option<Vec<u32>> = None;
         let mut unwanted: Vec<u32> = Vec::new();
         for condition in conditions {
@@ -97,11 +128,12 @@ impl Index {
         }
         unwanted.sort_unstable();
         let allowed = |position: &u32| unwanted.binary_search(position).is_err();
-        let series = |position: u32| self.series.get(position as usize).cloned();
+        let all = || 0..self.series.len() as u32;
         match wanted {
-            Some(list) => list.into_iter().filter(allowed).filter_map(series).collect(),
-            None if unwanted.is_empty() => self.series.clone(),
-            None => (0..self.series.len() as u32).filter(allowed).filter_map(series).collect(),
+            Some(list) if unwanted.is_empty() => list,
+            Some(list) => list.into_iter().filter(allowed).collect(),
+            None if unwanted.is_empty() => all().collect(),
+            None => all().filter(allowed).collect(),
         }
     }
 

@@ -66,9 +66,7 @@ impl SeriesStore {
     fn matching(&self, selector: &CompiledSelector) -> Vec<Arc<Series>> {
         let Some(conditions) = selector.label_conditions() else { return Vec::new() };
         let Some(metric) = read(&self.metrics).get(selector.metric()).cloned() else { return Vec::new() };
-        let mut series = read(&metric.index).select(&conditions);
-        series.sort_unstable_by(|a, b| a.labels().cmp(b.labels()));
-        series
+        read(&metric.index).select(&conditions)
     }
 
     /// As [`SampleSource::select`], with a selector compiled before.

@@ -14,6 +14,7 @@ use super::series::{Series, State};
 use super::starts::{Starts, times_of};
 use super::stats::{add, release};
 use super::{Metric, SeriesStore, millis_up, read};
+use crate::Points;
 use crate::chunk::Raw;
 use crate::code::Take;
 use crate::selector::Condition;
@@ -73,7 +74,6 @@ impl SeriesStore {
         let mut all = Vec::new();
         for metric in self.metrics_matching(conditions) {
             let mut found = Index::select(&read(&metric.index), &on_labels);
-            found.sort_unstable_by(|a, b| a.labels().cmp(b.labels()));
             all.append(&mut found);
         }
         all
@@ -101,6 +101,31 @@ impl SeriesStore {
                 let (metric, labels) = (series.metric().clone(), series.labels().clone());
                 each(Scanned { metric, labels, kind: series.kind(), subject, samples, histograms, starts })?;
             }
+        }
+        Ok(())
+    }
+
+    /// As [`scan`](Self::scan), with the samples as PromQL reads them.
+    pub(crate) fn points<E>(
+        &self,
+        conditions: &[Condition],
+        (from, to): (i64, i64),
+        mut each: impl FnMut(&MetricName, &Labels, Points) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // The room for samples is the same from series to series.
+        let (mut head, mut room) = (Vec::new(), Vec::new());
+        for series in self.series_matching(conditions) {
+            let (snapshot, histograms, starts) = {
+                let state = series.lock();
+                let snapshot = state.body.snapshot_in(from, to, std::mem::take(&mut head));
+                (snapshot, state.histograms_within(from, to), state.starts.clone())
+            };
+            let samples = snapshot.read_in((from, to), &mut room);
+            if !samples.is_empty() || !histograms.is_empty() {
+                let points = Points::of_stored(samples, histograms, starts.as_deref());
+                each(series.metric(), series.labels(), points)?;
+            }
+            head = snapshot.into_room();
         }
         Ok(())
     }

@@ -139,9 +139,9 @@ impl Series {
 
     /// What a series with these labels costs without samples and without its texts.
     pub(super) fn base_bytes(labels: &Labels) -> usize {
-        // Counts of two shared allocations, the place in the series list, the entry of the lookup by labels.
+        // Counts of two shared allocations, the place in the series list, the rank, the entry of the lookup by labels.
         const FIXED: usize =
-            size_of::<Series>() + 2 * 16 + 8 + 24 + size_of::<(Box<[(LabelName, Text)]>, u64)>();
+            size_of::<Series>() + 2 * 16 + 8 + 4 + 24 + size_of::<(Box<[(LabelName, Text)]>, u64)>();
         // Name and value, the place in a posting list, and the share of that list.
         const LABEL: usize = size_of::<(LabelName, Text)>() + 16;
         FIXED + labels.len() * LABEL

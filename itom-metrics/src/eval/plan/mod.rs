@@ -205,6 +205,21 @@ impl Source for Tick<'_> {
         self.derived.borrow_mut().all(how, heads.iter().map(|head| &head.labels))
     }
 
+    /// What was made of labels is known from the tick before, so looking it up is less work than comparing labels.
+    fn grouped(&self, how: &Derivation, heads: &[Head]) -> (Vec<LabelSet>, Vec<usize>) {
+        // Only looked up, never iterated.
+        let mut numbers: HashMap<LabelSet, usize> = HashMap::new();
+        let mut groups = Vec::new();
+        let rows = self.derive(how, heads).into_iter().map(|labels| {
+            *numbers.entry(labels).or_insert_with_key(|labels| {
+                groups.push(labels.clone());
+                groups.len() - 1
+            })
+        });
+        let rows = rows.collect();
+        (groups, rows)
+    }
+
     fn known(&self, expr: &Expr, steps: &Steps) -> Option<(Value, Annotations)> {
         if *steps != self.steps {
             return None;
