@@ -63,6 +63,14 @@ impl<'a> BitReader<'a> {
     }
 
     fn refill(&mut self) {
+        if let Some(word) = self.bytes.get(self.next..).and_then(<[u8]>::first_chunk) {
+            // Eight bytes at once. What does not count yet is read again, and is the same then.
+            self.acc |= u64::from_be_bytes(*word) >> self.bits;
+            let taken = (63 - self.bits) >> 3;
+            self.next += taken as usize;
+            self.bits += taken << 3;
+            return;
+        }
         while self.bits <= 56 {
             let byte = self.bytes.get(self.next).copied().unwrap_or(0);
             self.next += 1;
@@ -71,6 +79,7 @@ impl<'a> BitReader<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn read(&mut self, count: u8) -> u64 {
         if count > 32 {
             let high = self.read(count - 32);
@@ -88,7 +97,14 @@ impl<'a> BitReader<'a> {
         value
     }
 
+    #[inline]
     pub(crate) fn bit(&mut self) -> bool {
-        self.read(1) == 1
+        if self.bits == 0 {
+            self.refill();
+        }
+        let bit = self.acc >> 63 == 1;
+        self.acc <<= 1;
+        self.bits -= 1;
+        bit
     }
 }

@@ -47,28 +47,27 @@ impl TimeState {
         out.write(change as u64, 64);
     }
 
+    #[inline]
     pub(crate) fn read(&mut self, input: &mut BitReader<'_>, first: bool) -> i64 {
         if first {
             *self = Self { last: input.read(64) as i64, delta: 0 };
             return self.last;
         }
-        let mut class = 0;
-        while class < 5 && input.bit() {
-            class += 1;
+        if input.bit() {
+            self.delta = self.delta.wrapping_add(change(input));
         }
-        let bits = match class {
-            0 => 0,
-            5 => 64,
-            n => CLASSES[n - 1].2,
-        };
-        let change = if bits == 0 {
-            0
-        } else {
-            let shift = 64 - u32::from(bits);
-            ((input.read(bits) << shift) as i64) >> shift
-        };
-        self.delta = self.delta.wrapping_add(change);
         self.last = self.last.wrapping_add(self.delta);
         self.last
     }
+}
+
+/// A difference of differences that is not zero, after its first bit.
+fn change(input: &mut BitReader<'_>) -> i64 {
+    let mut class = 0;
+    while class < 4 && input.bit() {
+        class += 1;
+    }
+    let bits = CLASSES.get(class).map_or(64, |class| class.2);
+    let shift = 64 - u32::from(bits);
+    ((input.read(bits) << shift) as i64) >> shift
 }
