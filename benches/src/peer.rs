@@ -76,6 +76,9 @@ impl Peer {
                     ),
                 )?;
                 let mut command = Command::new("prometheus");
+                // Its head takes samples that are at most half a block older than the newest, which is its own `up` of
+                // now: blocks of four hours let the oldest of our hour in.
+                command.arg("--storage.tsdb.min-block-duration=4h");
                 command.arg(format!("--config.file={}", config.display()));
                 command.arg(format!("--storage.tsdb.path={}", data.display()));
                 command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
