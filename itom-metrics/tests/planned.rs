@@ -64,7 +64,9 @@ fn vector() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(
+        std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64)
+    ))]
 
     /// Over random rule sets and streams, with series that come, pause and end, at times that mostly go forward.
     #[test]

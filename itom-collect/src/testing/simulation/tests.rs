@@ -51,7 +51,7 @@ fn erratic(seed: u64, index: u64, clock: &VirtualClock, alive: &Arc<AtomicU32>) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(32), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn l11_real_collectors_never_overlap_and_leave_nothing(
