@@ -75,6 +75,34 @@ fn a_lock_holds_until_it_ends_and_reality_is_told() {
 }
 
 #[test]
+fn a_lock_that_ended_holds_nothing_even_where_nobody_else_speaks() {
+    let mut cmdb = Cmdb::new(CmdbConfig::default());
+    feed(&mut cmdb, &says("scan", 1, "11"));
+    let owner = itom_core::AttrName::literal("owner");
+    let lock = Lock::new("alice", "owner", kind::HOST, serial("S1"), "while bob is away")
+        .attr(owner.clone(), "alice")
+        .attr(attr::OS_VERSION, "12")
+        .until(at(100));
+    feed(&mut cmdb, &lock.batch(at(2)).unwrap());
+    assert!(cmdb.view().by_kind(&kind::HOST)[0].value(&owner).is_some());
+    // Not even against a source that does not know.
+    let mut unsure = batch("scan", 3);
+    unsure.ci("h", kind::HOST).key(serial("S1")).attr(attr::OS_VERSION, Value::Unknown);
+    feed(&mut cmdb, &unsure);
+    assert_eq!(version(&cmdb), "12");
+
+    cmdb.expire(at(100));
+    let view = cmdb.view();
+    let host = view.by_kind(&kind::HOST)[0];
+    assert_eq!(host.value(&owner), None, "{:?}", host.attributes());
+    let version = &host.attributes()[&attr::OS_VERSION];
+    assert_eq!(version.value(), &Value::Unknown);
+    assert_eq!(version.others[0].reason, ClaimReason::Stale, "it is told of");
+    let before = cmdb.view_at(at(50), at(50));
+    assert!(before.by_kind(&kind::HOST)[0].value(&owner).is_some(), "then it held");
+}
+
+#[test]
 fn lists_are_reduced_as_their_attribute_says() {
     let list = |values: &[&str]| Value::List(values.iter().map(|value| Value::from(*value)).collect());
     let reported = |reducer| {

@@ -24,12 +24,14 @@ struct Candidate<'a> {
     recorded: Timestamp,
     rank: i32,
     fresh: bool,
+    /// A lock whose time is over: it is told of, and holds nothing any more.
+    ended: bool,
 }
 
 impl Candidate<'_> {
-    /// Greatest is best: known, fresh, rank, recent; then content decides.
+    /// Greatest is best: not ended, known, fresh, rank, recent; then content decides.
     fn order(&self, other: &Self) -> Ordering {
-        let plain = |own: &Self| (own.value.is_known(), own.fresh, own.rank, own.since);
+        let plain = |own: &Self| (!own.ended, own.value.is_known(), own.fresh, own.rank, own.since);
         plain(self).cmp(&plain(other)).then_with(|| {
             // Most claims agree: only those that do not are worth a hash.
             if self.value == other.value {
@@ -42,6 +44,8 @@ impl Candidate<'_> {
     fn lost_to(&self, winner: &Self) -> ClaimReason {
         if self.value == winner.value {
             ClaimReason::Agrees
+        } else if self.ended != winner.ended {
+            ClaimReason::Stale
         } else if self.value.is_known() != winner.value.is_known() {
             ClaimReason::Unknown
         } else if self.fresh != winner.fresh {
@@ -92,6 +96,7 @@ fn attributes<'a>(
                 recorded: item.statement.recorded(),
                 rank,
                 fresh: !gone && !stale,
+                ended,
             };
             said.push((name, candidate));
         }
@@ -104,20 +109,23 @@ fn attributes<'a>(
     }
     said.chunk_by(|(a, _), (b, _)| a == b)
         .filter_map(|candidates| {
-            let name = candidates.first()?.0;
+            let (name, best) = candidates.first()?;
+            if best.ended {
+                return None;
+            }
             match kind.map_or(Reducer::Ordered, |kind| config.reducer_of(kind, name)) {
                 Reducer::Union => {
                     if let Some(attribute) = united(candidates) {
-                        return Some((name.clone(), attribute));
+                        return Some(((*name).clone(), attribute));
                     }
                 }
-                Reducer::Replace => return Some((name.clone(), replaced(candidates)?)),
+                Reducer::Replace => return Some(((*name).clone(), replaced(candidates)?)),
                 Reducer::Ordered => {}
             }
             let ((_, best), rest) = candidates.split_first()?;
             let reason = if rest.is_empty() { ClaimReason::Only } else { ClaimReason::Best };
             let others = rest.iter().map(|(_, other)| other.claim(other.lost_to(best))).collect();
-            Some((name.clone(), Attribute { winner: best.claim(reason), others }))
+            Some(((*name).clone(), Attribute { winner: best.claim(reason), others }))
         })
         .collect()
 }
