@@ -6,7 +6,7 @@ use itom_core::{SourceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{FeedChange, FeedEvent};
-use crate::view::{Attribute, Departure, LifeCycle, LifeState, RelationId, STATED, View};
+use crate::view::{Attribute, Ci, Departure, LifeCycle, LifeState, RelationId, STATED, View};
 
 /// What probably brought a difference about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -72,7 +72,9 @@ pub(super) fn since(before: &View, after: &View, event: &FeedEvent) -> (Timestam
             let was = before.ci(event.ci).and_then(|ci| ci.attributes().get(name));
             (item().map_or(event.at, |ci| ci.last_seen()), was.map(|own| own.winner.source.clone()))
         }
-        FeedChange::Appeared { .. } => (item().map_or(event.at, |ci| ci.first_seen()), anybody()),
+        FeedChange::Appeared { .. } => {
+            (item().map_or(event.at, |ci| ci.first_seen()), item().and_then(finder))
+        }
         FeedChange::Retired { since, .. } => (*since, anybody()),
         FeedChange::Related { kind, to, sources } => {
             let relation = after.relation(RelationId::derive(kind, event.ci, *to));
@@ -98,8 +100,15 @@ pub(super) fn since(before: &View, after: &View, event: &FeedEvent) -> (Timestam
     }
 }
 
+/// Who has said of an item for the longest what it says: whoever found it, unless that source says something else by now.
+fn finder(ci: &Ci) -> Option<SourceName> {
+    let claims = ci.attributes().values().flat_map(|own| std::iter::once(&own.winner).chain(&own.others));
+    let first = claims.min_by(|one, other| (one.observed, &one.source).cmp(&(other.observed, &other.source)));
+    first.map(|claim| &claim.source).or_else(|| ci.sources().first()).cloned()
+}
+
 fn found_by(view: &View, ci: itom_core::CiId) -> Cause {
-    let source = view.ci(ci).and_then(|ci| ci.sources().first().cloned());
+    let source = view.ci(ci).and_then(finder);
     source.map_or(Cause::Unclear, |source| Cause::Found { source })
 }
 

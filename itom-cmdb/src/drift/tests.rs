@@ -113,3 +113,21 @@ fn planned_changes_are_marked_and_not_left_out() {
     assert_eq!(expected(window(601, 700)), None, "it began before the window");
     assert_eq!(expected(window(500, 600)), None, "an interval ends before its end");
 }
+
+#[test]
+fn what_appeared_was_found_by_whoever_said_it_first() {
+    let (mut cmdb, before) = estate();
+    let host = |batch: &mut Batch| {
+        batch
+            .ci("n", kind::HOST)
+            .key(itom_core::Key::serial("SN-9").expect("a serial"))
+            .attr(attr::HOST_NAME, "new");
+    };
+    say(&mut cmdb, "scanner", 300, host);
+    let now = say(&mut cmdb, "agent", 600, host);
+    let found = drift(&before, &now, &DriftRules::default());
+    let new = find(&found, "new", |what| matches!(what, FeedChange::Appeared { .. }));
+    let scanner = SourceName::literal("scanner");
+    assert_eq!(new.cause, Cause::Found { source: scanner.clone() });
+    assert_eq!((new.since, new.source.clone()), (at(300), Some(scanner)));
+}
