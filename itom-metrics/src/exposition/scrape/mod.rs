@@ -14,7 +14,7 @@ use itom_core::{BoxError, Histogram, Labels, MetricName, STALE_NAN_BITS, SampleK
 use self::known::Known;
 use self::read::Reading;
 use super::{ExpositionError, Format};
-use crate::{AppendReport, NewHistogram};
+use crate::{AppendReport, Exemplar, NewHistogram, NewStart};
 
 pub use options::ScrapeOptions;
 pub use sink::{Description, ScrapeSink, ScrapedSample};
@@ -204,16 +204,8 @@ impl<S: ScrapeSink> Scraper<S> {
         for (reason, refused) in std::mem::take(&mut reading.refused).refused {
             merge_refused(&mut report.appended, reason, refused);
         }
-        for (place, exemplar) in std::mem::take(&mut reading.exemplars) {
-            if let Some(series) = self.known.series.get(place) {
-                sink.append_exemplar(series, exemplar);
-            }
-        }
-        for (family, description) in std::mem::take(&mut reading.described) {
-            if let Ok(metric) = MetricName::new(family) {
-                sink.describe(&metric, description);
-            }
-        }
+        // The samples are stored: what comes with them can fail without ending their series.
+        report.failure = self.annotate(sink, reading).err().map(ScrapeFailure::Store);
         report.series_added = self.known.added();
         let gone = self.known.vanished();
         self.mark_stale(sink, at, &gone, &mut report);
@@ -221,6 +213,34 @@ impl<S: ScrapeSink> Scraper<S> {
             self.known.remember(&body, lines);
         }
         Ok(report)
+    }
+
+    /// Hands on what comes with samples and is none.
+    fn annotate(&self, sink: &S, reading: &mut Reading) -> Result<(), BoxError> {
+        let starts: Vec<NewStart> = std::mem::take(&mut reading.starts)
+            .into_iter()
+            .filter_map(|(place, at, start)| {
+                let (metric, labels, _) = sink.name(self.known.series.get(place)?);
+                let (metric, labels) = (metric.clone(), labels.clone());
+                let [at, start] = [at, start].map(Timestamp::from_millis);
+                Some(NewStart { metric, labels, at, start: Some(start) })
+            })
+            .collect();
+        if !starts.is_empty() {
+            sink.set_starts(&starts)?;
+        }
+        let exemplars: Vec<(&S::Series, Exemplar)> = std::mem::take(&mut reading.exemplars)
+            .into_iter()
+            .filter_map(|(place, exemplar)| Some((self.known.series.get(place)?, exemplar)))
+            .collect();
+        if !exemplars.is_empty() {
+            sink.append_exemplars(&exemplars)?;
+        }
+        let described: Vec<(MetricName, Description)> = std::mem::take(&mut reading.described)
+            .into_iter()
+            .filter_map(|(family, said)| Some((MetricName::new(family).ok()?, said)))
+            .collect();
+        if described.is_empty() { Ok(()) } else { sink.describe(&described) }
     }
 
     fn end(

@@ -24,6 +24,8 @@ pub(super) struct Reading {
     pub(super) samples: Vec<ScrapedSample>,
     pub(super) histograms: Vec<NewHistogram>,
     pub(super) exemplars: Vec<(usize, Exemplar)>,
+    /// Places of counters, with the time of the sample and when they began, in milliseconds since the epoch.
+    pub(super) starts: Vec<(usize, i64, i64)>,
     pub(super) described: BTreeMap<String, Description>,
     pub(super) scraped: usize,
     pub(super) refused: AppendReport,
@@ -195,6 +197,9 @@ impl Reading {
                 }
             }
             _ => {}
+        }
+        if let Some(created) = one.created.filter(|created| *created > 0) {
+            self.starts.push((place as usize, at.unwrap_or(self.at), created));
         }
         for found in one.exemplars.iter().map(ExemplarMessage::owned) {
             let found = found.map_err(|reason| ScrapeFailure::Name { line: number, reason })?;

@@ -5,7 +5,7 @@ use std::fmt;
 use itom_core::{BoxError, Labels, MetricName, SampleKind, Text, Timestamp};
 
 use crate::{
-    AppendReport, Appended, Exemplar, MetricMetadata, NewHistogram, Refusal, SeriesRef, SeriesStore,
+    AppendReport, Appended, Exemplar, MetricMetadata, NewHistogram, NewStart, Refusal, SeriesRef, SeriesStore,
 };
 
 /// A float to be stored, of a series that was looked up before.
@@ -69,11 +69,23 @@ pub trait ScrapeSink: fmt::Debug {
         histograms: &[NewHistogram],
     ) -> Result<AppendReport, BoxError>;
 
-    /// Keeps an exemplar, where the store keeps such.
-    fn append_exemplar(&self, series: &Self::Series, exemplar: Exemplar);
+    /// Takes down since when counters count, where the store keeps such.
+    ///
+    /// # Errors
+    /// When the store takes nothing at all.
+    fn set_starts(&self, starts: &[NewStart]) -> Result<(), BoxError>;
 
-    /// Keeps what is said about a metric, where the store keeps such.
-    fn describe(&self, metric: &MetricName, description: Description);
+    /// Keeps exemplars, where the store keeps such.
+    ///
+    /// # Errors
+    /// When the store takes nothing at all.
+    fn append_exemplars(&self, exemplars: &[(&Self::Series, Exemplar)]) -> Result<(), BoxError>;
+
+    /// Keeps what is said about metrics, where the store keeps such.
+    ///
+    /// # Errors
+    /// When the store takes nothing at all.
+    fn describe(&self, said: &[(MetricName, Description)]) -> Result<(), BoxError>;
 }
 
 impl ScrapeSink for SeriesStore {
@@ -122,21 +134,31 @@ impl ScrapeSink for SeriesStore {
         Ok(Self::append_histograms(self, now, histograms))
     }
 
-    fn append_exemplar(&self, series: &SeriesRef, exemplar: Exemplar) {
-        Self::append_exemplar(self, series.metric(), series.labels(), exemplar);
+    fn set_starts(&self, starts: &[NewStart]) -> Result<(), BoxError> {
+        Self::set_starts(self, starts);
+        Ok(())
     }
 
-    fn describe(&self, metric: &MetricName, description: Description) {
-        let known = self.metadata(Some(metric)).pop().map(|(_, known)| known).unwrap_or_default();
-        self.set_metadata(
-            metric,
-            MetricMetadata::new(
-                description.kind.unwrap_or(known.kind),
-                description.help.unwrap_or(known.help),
-                description.unit.unwrap_or(known.unit),
-            ),
-        );
+    fn append_exemplars(&self, exemplars: &[(&SeriesRef, Exemplar)]) -> Result<(), BoxError> {
+        for (series, exemplar) in exemplars {
+            self.append_exemplar(series.metric(), series.labels(), exemplar.clone());
+        }
+        Ok(())
     }
+
+    fn describe(&self, said: &[(MetricName, Description)]) -> Result<(), BoxError> {
+        for (metric, said) in said {
+            self.set_metadata(metric, completed(self, metric, said));
+        }
+        Ok(())
+    }
+}
+
+/// What is known about a metric with what is said now.
+fn completed(store: &SeriesStore, metric: &MetricName, said: &Description) -> MetricMetadata {
+    let known = store.metadata(Some(metric)).pop().map(|(_, known)| known).unwrap_or_default();
+    let or = |said: &Option<Text>, known: Text| said.clone().unwrap_or(known);
+    MetricMetadata::new(or(&said.kind, known.kind), or(&said.help, known.help), or(&said.unit, known.unit))
 }
 
 #[cfg(feature = "durable")]
@@ -191,14 +213,25 @@ mod durable {
             Ok(Self::append_histograms(self, now, histograms)?)
         }
 
-        /// Until it is closed: exemplars are not on the disk.
-        fn append_exemplar(&self, series: &Self::Series, exemplar: Exemplar) {
-            self.memory().append_exemplar(&series.0, &series.1, exemplar);
+        fn set_starts(&self, starts: &[NewStart]) -> Result<(), BoxError> {
+            Self::set_starts(self, starts)?;
+            Ok(())
         }
 
-        /// Until it is closed, likewise.
-        fn describe(&self, metric: &MetricName, description: Description) {
-            self.memory().describe(metric, description);
+        fn append_exemplars(&self, exemplars: &[(&Self::Series, Exemplar)]) -> Result<(), BoxError> {
+            let named = exemplars.iter().map(|(series, exemplar)| {
+                let (metric, labels, _) = series;
+                (metric.clone(), labels.clone(), exemplar.clone())
+            });
+            Self::append_exemplars(self, &named.collect::<Vec<_>>())?;
+            Ok(())
+        }
+
+        fn describe(&self, said: &[(MetricName, Description)]) -> Result<(), BoxError> {
+            let memory = self.memory();
+            let all = said.iter().map(|(metric, said)| (metric.clone(), completed(memory, metric, said)));
+            self.set_metadata(&all.collect::<Vec<_>>())?;
+            Ok(())
         }
     }
 }
