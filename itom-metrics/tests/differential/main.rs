@@ -7,6 +7,8 @@
 //!   coincide here;
 //! - the extrapolation of `rate` and `increase` treats a late first sample before it looks where the counter was zero
 //!   in later versions: counters here stay far from zero, and gauges get `delta`;
+//! - over a range, 2.42 refuses to negate series that are the same without their names even where they are never there
+//!   at one time (`-(a or b)`): such an error of the peer alone is passed over;
 //! - `atan2` drops the metric's name, and `stddev` and `stdvar` of one infinite value are NaN, in later versions;
 //! - 2.42 moves the window of a selector with `@` within `predict_linear` from step to step;
 //! - a comparison that filters and matches several series to one fails here, and in 2.42 only if two are kept;
@@ -141,6 +143,9 @@ fn difference(ours: &Outcome, theirs: &Outcome) -> Option<String> {
     None
 }
 
+const ONLY_THERE_TWICE: &str =
+    "only there an error: \"vector cannot contain metrics with the same labelset\"";
+
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
@@ -161,7 +166,7 @@ fn conformance_prometheus_differential() {
         (difference(&here, &there), there)
     };
     let mut random = Random::new(seed ^ 0x5eed);
-    let (mut different, mut errors, mut empty) = (Vec::new(), 0, 0);
+    let (mut different, mut errors, mut empty, mut passed) = (Vec::new(), 0, 0, 0);
     for _ in 0..queries {
         let query = query::random(&mut random);
         // Seven seconds after a multiple of 30: no window begins where a sample or a step of a subquery is.
@@ -173,6 +178,11 @@ fn conformance_prometheus_differential() {
             errors += u64::from(there.is_err());
             empty += u64::from(there.is_ok_and(|found| found.is_empty()));
             let Some(mut what) = found else { continue };
+            let negates = query.to_string().contains("-(");
+            if negates && matches!(when, When::Range(..)) && what.contains(ONLY_THERE_TWICE) {
+                passed += 1;
+                continue;
+            }
             // The smallest part that is still different says most.
             let mut smallest = &query;
             while let Some((part, said)) =
@@ -184,7 +194,7 @@ fn conformance_prometheus_differential() {
         }
     }
     println!(
-        "{queries} queries of seed {seed}, each twice: {} differ; {errors} errors, {empty} empty",
+        "{queries} queries of seed {seed}, each twice: {} differ; {errors} errors, {empty} empty, {passed} passed over",
         different.len()
     );
     assert!(errors + empty < queries, "most queries must have an answer: {errors} errors, {empty} empty");

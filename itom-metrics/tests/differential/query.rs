@@ -110,6 +110,8 @@ fn window(random: &mut Random, depth: u64, metrics: &[&str]) -> Query {
     if depth > 0 && random.one_in(4) {
         let step = *random.pick(&["30s", "1m", "", "90s"]);
         let inner = vector(random, depth - 1);
+        // Within another subquery it is asked at whole steps: a whole range would begin at one, too.
+        let range = format!("{}3s", range.trim_end_matches("30s"));
         return Query::around("(", inner, format!(")[{range}:{step}]{}", shifted(random)));
     }
     Query::text(format!("{}[{range}]{}", selector(random, metrics), shifted(random)))
