@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Args;
-use itom::cmdb::health::{Health, HealthRules, Measure};
+use itom::cmdb::health::{Health, HealthRules};
 use itom::cmdb::policy::{Compliance, PolicyResult, PolicySet, Verdict};
 use serde_json::json;
 
@@ -88,13 +88,7 @@ pub(crate) fn health(estate: &Estate, list: usize, out: Output) -> Result<i32, B
     health.update(&estate.view);
     let report = health.report(estate.now, list);
     let text = || {
-        let measures: [(&str, &Measure); 5] = [
-            ("required attributes known", &report.completeness),
-            ("recommended attributes known", &report.richness),
-            ("items related as their kind is", &report.relations),
-            ("items seen in time", &report.freshness),
-            ("items with a name of their own", &report.uniqueness),
-        ];
+        let measures = report.measures();
         let mut shown = table(&["measure", "good", "of", "share"]);
         for (name, measure) in measures {
             let share = measure.ratio().map_or_else(String::new, |ratio| format!("{:.1} %", ratio * 100.0));

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::error::Error;
 
 use clap::Args;
+use itom::cmdb::export::MapLayer;
 use itom::cmdb::graph::Step;
 use itom::cmdb::impact::{GraphChange, Impact, LiveImpact, LostRedundancy, Remedy, RemedyKind};
-use itom::core::{CiId, CiKind, RelationKind, kind};
+use itom::core::{CiId, RelationKind, kind};
 use itom_examples::names;
 use serde_json::json;
 
@@ -37,31 +38,16 @@ fn chain(estate: &Estate, impact: &Impact, ci: CiId) -> String {
     words.join(" → ")
 }
 
-/// How early people want to read of it: what serves them first, then what that runs on, then the parts of those.
-fn rank(kind: &CiKind) -> u8 {
-    let is = |kinds: &[CiKind]| kinds.iter().any(|other| kind.is_a(other));
-    if is(&[kind::BUSINESS_SERVICE, kind::APPLICATION]) {
-        0
-    } else if is(&[kind::SERVICE]) {
-        1
-    } else if is(&[kind::HOST, kind::DEVICE, kind::CONTAINER]) {
-        2
-    } else if is(&[kind::PROCESS, kind::SOFTWARE, kind::NETWORK_INTERFACE, kind::DISK, kind::FILESYSTEM]) {
-        4
-    } else {
-        3
-    }
-}
-
 fn told(estate: &Estate, impact: &Impact, all: bool) -> String {
     let kind = |ci| estate.view.ci(ci).map_or_else(String::new, |ci| ci.kind().to_string());
     let mut affected = table(&["effect", "item", "kind", "because"]);
     for (effect, hits) in [("down", impact.down()), ("degraded", impact.degraded())] {
+        // From what people pay for to what it stands on.
         let mut order: Vec<_> = hits
             .iter()
             .map(|hit| {
-                let rank = estate.view.ci(hit.ci).map_or(u8::MAX, |ci| rank(ci.kind()));
-                (rank, kind(hit.ci), estate.name(hit.ci), hit.ci)
+                let layer = estate.view.ci(hit.ci).map_or(MapLayer::Other, |ci| MapLayer::of(ci.kind()));
+                (layer, kind(hit.ci), estate.name(hit.ci), hit.ci)
             })
             .collect();
         order.sort();

@@ -74,14 +74,7 @@ pub(crate) fn rules(current: &RuleSet, args: &Rules, out: Output) -> Result<i32,
 fn shares(view: &View, rules: &RuleSet, now: Timestamp) -> [(&'static str, Option<f64>); 5] {
     let mut health = Health::new(HealthRules::from(rules));
     health.update(view);
-    let report = health.report(now, 0);
-    [
-        ("required attributes known", report.completeness.ratio()),
-        ("recommended attributes known", report.richness.ratio()),
-        ("items related as their kind is", report.relations.ratio()),
-        ("items seen in time", report.freshness.ratio()),
-        ("items with a name of their own", report.uniqueness.ratio()),
-    ]
+    health.report(now, 0).measures().map(|(name, measure)| (name, measure.ratio()))
 }
 
 pub(crate) fn trial(estate: &Estate, args: &TrialArgs, out: Output) -> Result<i32, Box<dyn Error>> {

@@ -29,13 +29,7 @@ pub(crate) fn quality(engine: &EngineHandle) -> Value {
     };
     json!({
         "rules": engine.rule_set().map(|rules| format!("{} {}", rules.name, rules.version)),
-        "measures": [
-            measure("required attributes known", &report.completeness),
-            measure("recommended attributes known", &report.richness),
-            measure("items related as their kind is", &report.relations),
-            measure("items seen in time", &report.freshness),
-            measure("items with a name of their own", &report.uniqueness),
-        ],
+        "measures": report.measures().map(|(title, own)| measure(title, own)),
         "misfits": engine.misfits().len(),
     })
 }

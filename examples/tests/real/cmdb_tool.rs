@@ -273,3 +273,29 @@ fn a_killed_import_leaves_a_whole_file() {
     tool.json(&args, 0);
     assert_eq!(tool.names(&["list", "--kind", "host"]).len(), 4_010);
 }
+
+#[test]
+fn what_is_alike_is_folded_unless_all_is_wanted() {
+    let folder = scratch("cmdb-folded");
+    let Some(tool) = Tool::new(&folder) else { return };
+    let meta = |name: &str| format!("apiVersion: backstage.io/v1alpha1\nmetadata:\n  name: {name}\n");
+    let mut catalog = format!("{}kind: Resource\nspec:\n  type: database\n  owner: t\n", meta("db"));
+    for number in 10..22 {
+        let spec = "  type: service\n  lifecycle: production\n  owner: t\n  dependsOn: ['resource:db']\n";
+        catalog.push_str(&format!("---\n{}kind: Component\nspec:\n{spec}", meta(&format!("part-{number}"))));
+    }
+    let file = folder.join("catalog.yaml");
+    std::fs::write(&file, catalog).expect("the folder is writable");
+    tool.run(&["import", &file.to_string_lossy()]);
+
+    let told = |args: &[&str]| String::from_utf8(tool.run(args).stdout).expect("it prints text");
+    for command in [&["impact", "db"][..], &["show", "db"]] {
+        let (few, all) = (told(command), told(&[command, &["--all"]].concat()));
+        assert!(few.contains("and 2 more") && few.contains("part-19"), "{command:?}: {few}");
+        assert!(!few.contains("part-20"), "{command:?}: {few}");
+        assert!(all.contains("part-20") && all.contains("part-21"), "{command:?}: {all}");
+        assert!(!all.contains(" more"), "{command:?}: {all}");
+    }
+    let whole = tool.json(&["impact", "db"], 1);
+    assert_eq!(whole["down"].as_array().map(Vec::len), Some(12), "{whole}");
+}

@@ -96,6 +96,20 @@ pub struct HealthReport {
     pub uniqueness: Measure,
 }
 
+impl HealthReport {
+    /// The measures with what they say in words, in the order people read them.
+    #[must_use]
+    pub const fn measures(&self) -> [(&'static str, &Measure); 5] {
+        [
+            ("required attributes known", &self.completeness),
+            ("recommended attributes known", &self.richness),
+            ("items related as their kind is", &self.relations),
+            ("items seen in time", &self.freshness),
+            ("items with a name of their own", &self.uniqueness),
+        ]
+    }
+}
+
 pub(super) fn of(health: &Health, now: Timestamp, list: usize) -> HealthReport {
     let mut report = HealthReport::default();
     for (id, standing) in &health.items {

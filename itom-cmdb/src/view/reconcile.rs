@@ -274,8 +274,7 @@ pub(crate) fn ci(
 ) -> Option<Ci> {
     let described: Vec<_> =
         items.iter().filter_map(|(object, item)| Some((*object, *item, item.ci()?))).collect();
-    let (_, first, _) = described.first()?;
-    let (_, _, one) = described.first()?;
+    let (_, first, one) = described.first()?;
     let kind = if described.iter().all(|(_, _, ci)| ci.kind == one.kind) {
         one.kind.clone()
     } else {

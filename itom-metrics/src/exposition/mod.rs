@@ -29,7 +29,7 @@ mod scrape;
 mod series;
 mod strict;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 
 pub use error::ExpositionError;

@@ -15,7 +15,7 @@ fn target() -> Labels {
     Labels::from_pairs([("job", "j"), ("instance", "i")]).unwrap()
 }
 
-fn second(second: i64) -> Timestamp {
+pub(crate) fn second(second: i64) -> Timestamp {
     Timestamp::from_secs(1_700_000_000 + second)
 }
 
@@ -297,7 +297,7 @@ fn native_histograms_are_read_from_spans_and_deltas() {
 }
 
 /// One counter in protobuf: seven, with an exemplar, help, and since when it counts.
-fn counter_message(created: Timestamp) -> Vec<u8> {
+pub(crate) fn counter_message(created: Timestamp) -> Vec<u8> {
     let mut seconds = vec![0x08];
     let mut left = created.as_millis() / 1_000;
     while left >= 0x80 {
@@ -325,33 +325,6 @@ fn counters_of_protobuf_tell_since_when_they_count() {
     let found = &all(&store, "jobs_total")[0].samples;
     let starts = [-100, -100, 20].map(|at| second(at).as_millis());
     assert_eq!(found.float_starts, starts);
-}
-
-#[cfg(feature = "durable")]
-#[test]
-fn what_is_scraped_into_a_durable_store_is_there_after_a_restart() {
-    use crate::durable::{DurableConfig, DurableStore};
-    use crate::{Exemplar, MetricMetadata};
-    let folder = std::env::temp_dir().join(format!("itom-scraped-{}", std::process::id()));
-    let open = || DurableStore::open(&folder, DurableConfig::default()).unwrap().0;
-    let store = open();
-    let mut scraper = Scraper::new(target(), ScrapeOptions::default());
-    let body = counter_message(second(-100));
-    assert!(scraper.store(&store, second(0), TOOK, Format::Protobuf, &body).is_up());
-    drop(store);
-    let store = open();
-    let metric = itom_core::MetricName::literal("jobs_total");
-    let about = MetricMetadata::new("counter", "What was done.", "");
-    assert_eq!(store.metadata(Some(&metric)), [(metric, about)]);
-    let exemplars = store.exemplars(&[], itom_core::Interval::ALWAYS).unwrap();
-    let labels = Labels::from_pairs([("id", "x")]).unwrap();
-    assert_eq!(exemplars[0].exemplars, [Exemplar { labels, value: 1.0, at: second(0) }]);
-    let matcher = LabelMatcher::equal("__name__", "jobs_total");
-    let range = TimeRange { from: i64::MIN, to: i64::MAX };
-    let found = store.select(&[matcher], range, &SelectHints::default()).unwrap();
-    assert_eq!(found[0].samples.float_starts, [second(-100).as_millis()]);
-    drop(store);
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 /// What a scraper without memory would store: each exposition by itself.

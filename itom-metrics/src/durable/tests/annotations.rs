@@ -206,6 +206,28 @@ fn a_store_of_the_first_format_is_read_and_goes_on() {
 }
 
 #[test]
+fn what_a_scrape_says_beside_samples_is_there_after_a_restart() {
+    use crate::exposition::tests::{counter_message, second};
+    use crate::exposition::{Format, ScrapeOptions, Scraper};
+    let folder = TestFolder::new();
+    let store = open(&folder).0;
+    let mut scraper = Scraper::new(Labels::empty(), ScrapeOptions::default());
+    let body = counter_message(second(-100));
+    assert!(scraper.store(&store, second(0), Duration::ZERO, Format::Protobuf, &body).is_up());
+    drop(store);
+    let store = open(&folder).0;
+    let metric = MetricName::literal("jobs_total");
+    let said = MetricMetadata::new("counter", "What was done.", "");
+    assert_eq!(store.metadata(Some(&metric)), [(metric, said)]);
+    let exemplars = store.exemplars(&[], Interval::ALWAYS).unwrap();
+    let labels = Labels::from_pairs([("id", "x")]).unwrap();
+    assert_eq!(exemplars[0].exemplars, [Exemplar { labels, value: 1.0, at: second(0) }]);
+    let counted = starts(&store).into_iter().find(|(labels, _)| labels.metric() == "jobs_total");
+    let since = second(-100).as_millis();
+    assert_eq!(counted.map(|(_, starts)| starts), Some(BTreeMap::from([(second(0).as_millis(), since)])));
+}
+
+#[test]
 fn the_bytes_of_the_log_and_of_a_segment_stay_what_they_are() {
     let folder = TestFolder::new();
     let store = open(&folder).0;
