@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use itom::cmdb::health::{Health, HealthRules};
 use itom::cmdb::policy::{Compliance, PolicyResult, PolicySet, Verdict};
+use itom::core::Value;
 use serde_json::json;
 
 use crate::estate::Estate;
@@ -63,7 +64,7 @@ pub(crate) fn check(estate: &Estate, check: &Check, out: Output) -> Result<i32, 
                 (Some(waived), _) => format!("accepted by {}: {}", waived.owner, waived.reason),
                 (None, Some(why)) => why.to_string(),
                 (None, None) => {
-                    let read = own.evidence.iter().map(|why| format!("{} = {}", why.attribute, why.value));
+                    let read = own.evidence.iter().map(|why| format!("{}: {}", why.read, found(&why.value)));
                     read.collect::<Vec<_>>().join(", ")
                 }
             };
@@ -81,6 +82,14 @@ pub(crate) fn check(estate: &Estate, check: &Check, out: Output) -> Result<i32, 
     out.print(text, json)?;
     let failing = compliance.results().any(|own| own.verdict == Verdict::Fail && own.waived.is_none());
     Ok(i32::from(failing))
+}
+
+/// What was found, for a cell.
+fn found(value: &Value) -> String {
+    match value {
+        Value::List(list) if list.is_empty() => "none".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 pub(crate) fn health(estate: &Estate, list: usize, out: Output) -> Result<i32, Box<dyn Error>> {

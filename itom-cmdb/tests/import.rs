@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use itom_cmdb::export::MapDocument;
-use itom_cmdb::import::{Document, Format, Imported, Mapping, Options, Verdict, import};
+use itom_cmdb::import::{Document, Format, Imported, Limits, Mapping, Options, Verdict, import};
 use itom_cmdb::view::Ci;
 use itom_cmdb::{Cmdb, CmdbConfig, View};
 use itom_core::{
@@ -112,6 +112,45 @@ fn a_cyclonedx_document_becomes_software_and_what_it_needs() {
         ]
     );
     assert!(imported.batch.coverage().complete_scopes().is_empty(), "something was refused: nothing is gone");
+}
+
+#[test]
+fn a_cyclonedx_document_says_the_same_as_xml() {
+    let [json, xml] = ["shop.cdx.json", "shop.cdx.xml"].map(one);
+    assert_eq!(xml.format, Format::CycloneDx);
+    assert_eq!(xml.batch.source(), json.batch.source());
+    assert_eq!(xml.dated, json.dated);
+    assert_eq!(xml.batch.items(), json.batch.items());
+    assert_eq!(
+        remarks(&xml),
+        [
+            "shop.cdx.xml:31: components[3].purl: ignored: `not a purl` is no package URL (pkg:TYPE/NAME@VERSION)",
+            "shop.cdx.xml:34: components[5]: refused: a component needs a name",
+            "shop.cdx.xml:46: dependencies[1].dependsOn[1]: dangling: `nowhere` is no component of this document; \
+             the relation is not taken",
+        ]
+    );
+}
+
+#[test]
+fn xml_is_bounded() {
+    let within = |depth: usize| {
+        let open = "<component><name>a</name><components>".repeat(depth);
+        let close = "</components></component>".repeat(depth);
+        format!(
+            "<bom xmlns='http://cyclonedx.org/schema/bom/1.6'><components>{open}{close}</components></bom>"
+        )
+    };
+    let take = |text: &str| import(&[Document::new("a.xml", text.as_bytes())], &Options::new(NOW));
+    assert!(take(&within(20)).is_ok());
+    let refused = take(&within(100_000)).expect_err("far too deep").to_string();
+    assert!(refused.contains("levels within each other"), "{refused}");
+    let mut limits = Limits::default();
+    limits.values = 50;
+    let few = Options::new(NOW).limits(limits);
+    let text = within(20);
+    let refused = import(&[Document::new("a.xml", text.as_bytes())], &few).expect_err("too many").to_string();
+    assert!(refused.contains("values"), "{refused}");
 }
 
 #[test]
@@ -293,20 +332,20 @@ fn netbox_lists_are_read_together() {
         found,
         [
             "dcim/devices/10 contains dcim/interfaces/100",
-            "dcim/devices/10 member_of dcim/racks/4",
+            "dcim/devices/10 located_in dcim/racks/4",
             "dcim/devices/10 member_of virtualization/clusters/7",
             "dcim/devices/11 contains dcim/interfaces/101",
-            "dcim/devices/11 member_of dcim/racks/4",
-            "dcim/devices/12 member_of dcim/sites/1",
+            "dcim/devices/11 located_in dcim/racks/4",
+            "dcim/devices/12 located_in dcim/sites/1",
             "dcim/interfaces/100 attached_to ipam/vlans/20",
             "dcim/interfaces/100 contains ipam/ip-addresses/31",
             "dcim/interfaces/100 neighbor_of dcim/interfaces/101",
             "dcim/interfaces/101 attached_to ipam/vlans/20",
-            "dcim/racks/4 member_of dcim/sites/1",
+            "dcim/racks/4 located_in dcim/sites/1",
             "ipam/prefixes/5 attached_to ipam/vlans/20",
-            "ipam/prefixes/5 member_of dcim/sites/1",
-            "ipam/vlans/20 member_of dcim/sites/1",
-            "virtualization/clusters/7 member_of dcim/sites/1",
+            "ipam/prefixes/5 located_in dcim/sites/1",
+            "ipam/vlans/20 located_in dcim/sites/1",
+            "virtualization/clusters/7 located_in dcim/sites/1",
             "virtualization/interfaces/50 contains ipam/ip-addresses/32",
             "virtualization/virtual-machines/77 contains virtualization/interfaces/50",
             "virtualization/virtual-machines/77 runs_on dcim/devices/10",
@@ -384,8 +423,8 @@ fn a_table_is_what_its_mapping_says() {
     assert_eq!(
         relations(&imported.batch),
         [
-            "A-0010 member_of rack-R4",
-            "A-0011 member_of rack-R4",
+            "A-0010 located_in rack-R4",
+            "A-0011 located_in rack-R4",
             "A-0010 owned_by native=team-infra@teams",
             "A-0011 owned_by native=team-net@teams",
             "A-0012 owned_by native=team-infra@teams",
@@ -527,13 +566,37 @@ fn what_is_not_known_is_refused_with_its_place() {
             "a.json",
             b"{\"bomFormat\": \"CycloneDX\",\n \"specVersion\": \"9.0\"}",
             None,
-            "a.json:2: specVersion: cyclonedx version `9.0` is not known; 1.2 to 1.6 are",
+            "a.json:2: specVersion: cyclonedx version `9.0` is not known; 1.2 to 1.7 are",
         ),
         (
             "a.json",
             b"{\"bomFormat\": \"CycloneDX\", \"specVersion\": \"1.5\",\n \"components\": 3}",
             None,
             "a.json:2: components: `components` should be a list and is a number",
+        ),
+        (
+            "a.xml",
+            b"<?xml version='1.0'?>\n<bom xmlns='http://cyclonedx.org/schema/bom/9.0'/>",
+            None,
+            "a.xml:2: specVersion: cyclonedx version `9.0` is not known; 1.2 to 1.7 are",
+        ),
+        (
+            "a.xml",
+            b"<!DOCTYPE bom [<!ENTITY a 'aaaa'>]>\n<bom xmlns='http://cyclonedx.org/schema/bom/1.6'>&a;</bom>",
+            None,
+            "a.xml:1: column 1: XML with DTD detected",
+        ),
+        (
+            "a.xml",
+            b"<bom xmlns='http://cyclonedx.org/schema/bom/1.6'>\n<components></bom>",
+            None,
+            "a.xml:2: column 13: expected 'components' tag, not 'bom' at 2:13",
+        ),
+        (
+            "a.xml",
+            b"<html xmlns='http://cyclonedx.org/schema/bom/1.6'/>",
+            None,
+            "a.xml:1: `bomFormat` should be `CycloneDX`",
         ),
         (
             "a.json",
@@ -570,6 +633,7 @@ fn what_is_not_known_is_refused_with_its_place() {
 fn formats_are_told_by_content() {
     for (name, format) in [
         ("shop.cdx.json", Some(Format::CycloneDx)),
+        ("shop.cdx.xml", Some(Format::CycloneDx)),
         ("shop.spdx", Some(Format::Spdx)),
         ("shop.spdx3.json", Some(Format::Spdx)),
         ("catalog.yaml", Some(Format::Backstage)),

@@ -487,8 +487,10 @@ well_known! {
         NEIGHBOR_OF = "neighbor_of";
         /// `from` is attached to `to` (interface to subnet).
         ATTACHED_TO = "attached_to";
-        /// `from` belongs to `to` (host in location, service in application).
+        /// `from` belongs to `to` (node in cluster, service in application).
         MEMBER_OF = "member_of";
+        /// `from` stands in `to` (host in rack, rack in site): it fails when `to` fails.
+        LOCATED_IN = "located_in";
         /// `from` is answered for by `to` (service by team).
         OWNED_BY = "owned_by";
     }

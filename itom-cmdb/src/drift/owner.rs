@@ -38,6 +38,7 @@ pub(super) fn owner_of(view: &View, item: CiId) -> Option<Owner> {
         let above = layer.iter().flat_map(|id| {
             let mut above = ends(view, *id, false, &relation::CONTAINS);
             above.extend(ends(view, *id, true, &relation::MEMBER_OF));
+            above.extend(ends(view, *id, true, &relation::LOCATED_IN));
             above.extend(ends(view, *id, true, &relation::INSTALLED_ON));
             above.extend(ends(view, *id, true, &relation::RUNS_ON));
             above

@@ -19,7 +19,7 @@
 //!
 //! Not knowing is neither yes nor no: an attribute that no source gives, that is unknown or withheld, makes the answer
 //! [`Truth::Unknown`] with the reason, unless the expression does not need it (`false && …`, or `"x" in attr` asks first).
-//! An attribute that does not apply is `null`. Every answer says which attributes were read.
+//! An attribute that does not apply is `null`. Every answer says what was looked at and what was found there.
 
 mod answer;
 mod limits;
@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use itom_core::{Classify, ErrorKind, Text};
 
-pub use answer::{Answer, Truth, Why};
+pub use answer::{Answer, Read, Truth, Why};
 pub use scope::Scope;
 
 /// How far an answer depends on more than the item itself.

@@ -11,7 +11,7 @@ use cel::context::VariableResolver;
 use cel::{Context, ExecutionError};
 use itom_core::{AttrName, CiId, CiKind, RelationKind, Text, Timestamp, Value};
 
-use super::answer::{Answer, Truth, Why};
+use super::answer::{Answer, Read, Truth, Why};
 use super::value::{self, Missing};
 use crate::graph::RelationGraph;
 use crate::view::{Ci, View};
@@ -58,7 +58,7 @@ impl<'a> Scope<'a> {
         let outcome = program.execute(&context);
         drop(context);
         let notes = notes.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let read = notes.read.iter().map(|name| self.why(name)).collect();
+        let read = notes.read.into_iter().map(|(read, found)| self.why(read, found)).collect();
         let (truth, unknown_because) = match outcome {
             Ok(cel::Value::Bool(true)) => (Truth::True, None),
             Ok(cel::Value::Bool(false)) => (Truth::False, None),
@@ -74,29 +74,51 @@ impl<'a> Scope<'a> {
         Answer { truth, read, unknown_because }
     }
 
-    fn why(&self, name: &AttrName) -> Why {
-        match self.ci.attributes().get(name) {
-            Some(own) => Why {
-                attribute: name.clone(),
-                value: own.value().clone(),
-                source: Some(own.winner.source.clone()),
-                observed: Some(own.winner.observed),
+    fn why(&self, read: Read, found: Found) -> Why {
+        let plain = |read, value| Why { read, value, source: None, observed: None };
+        match (&read, found) {
+            (_, Found::Items { first, more }) => {
+                let rest = (more > 0).then(|| Text::from(format!("and {more} more")));
+                let names = first.into_iter().chain(rest).map(Value::Text).collect();
+                plain(read, Value::List(names))
+            }
+            (Read::Attribute(name), Found::OnItem) => match self.ci.attributes().get(name) {
+                Some(own) => Why {
+                    value: own.value().clone(),
+                    source: Some(own.winner.source.clone()),
+                    observed: Some(own.winner.observed),
+                    read,
+                },
+                None => plain(read, Value::Unknown),
             },
-            None => Why { attribute: name.clone(), value: Value::Unknown, source: None, observed: None },
+            (Read::Property(name), Found::OnItem) => {
+                let value = value::property(self.ci, name).unwrap_or(Value::Unknown);
+                plain(read, value)
+            }
+            (_, Found::OnItem) => plain(read, Value::Unknown),
         }
     }
 
-    /// The other ends of this item's active relations, by kind.
-    fn related(&self, outgoing: bool) -> cel::Value {
-        let mut ends: BTreeMap<&RelationKind, BTreeSet<CiId>> = BTreeMap::new();
-        for relation in self.view.relations_of(self.ci.id()).filter(|relation| relation.state.is_active()) {
-            let (own, other) =
-                if outgoing { (relation.from, relation.to) } else { (relation.to, relation.from) };
-            if own == self.ci.id() {
-                ends.entry(&relation.kind).or_default().insert(other);
-            }
-        }
-        value::record(ends.iter().map(|(kind, ids)| (kind.as_str(), self.items(ids.iter().copied()))))
+    /// The other ends of this item's active relations of a kind.
+    fn related(&self, kind: &RelationKind, outgoing: bool) -> BTreeSet<CiId> {
+        let own = self.ci.id();
+        let relations = self.view.relations_of(own);
+        let active = relations.filter(|relation| relation.kind == *kind && relation.state.is_active());
+        let ends =
+            active.map(
+                |relation| if outgoing { (relation.from, relation.to) } else { (relation.to, relation.from) },
+            );
+        ends.filter(|(near, _)| *near == own).map(|(_, far)| far).collect()
+    }
+
+    /// Names of items for evidence: a few, since there may be thousands.
+    fn names(&self, ids: impl Iterator<Item = CiId>) -> Found {
+        let mut names: Vec<Text> =
+            ids.filter_map(|id| self.view.ci(id)).map(|ci| ci.name().clone()).collect();
+        names.sort();
+        let more = names.len().saturating_sub(SHOWN);
+        names.truncate(SHOWN);
+        Found::Items { first: names, more }
     }
 
     fn items(&self, ids: impl Iterator<Item = CiId>) -> cel::Value {
@@ -110,9 +132,21 @@ fn bounded(text: &str) -> String {
     text.chars().take(300).collect()
 }
 
+/// Most items that evidence names.
+const SHOWN: usize = 8;
+
+/// Where what was read stands.
+#[derive(Debug)]
+enum Found {
+    /// On the item, to be looked up.
+    OnItem,
+    /// These items.
+    Items { first: Vec<Text>, more: usize },
+}
+
 #[derive(Debug, Default)]
 struct Notes {
-    read: BTreeSet<AttrName>,
+    read: BTreeMap<Read, Found>,
     missing: Option<Text>,
 }
 
@@ -121,21 +155,29 @@ struct Names<'a, 'n> {
     notes: &'n Mutex<Notes>,
 }
 
+fn note(notes: &Mutex<Notes>, read: Read, found: Found) {
+    notes.lock().unwrap_or_else(PoisonError::into_inner).read.insert(read, found);
+}
+
 impl VariableResolver for Names<'_, '_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
-        let scope = &self.scope;
+        let scope = self.scope;
+        let items = |read: Read, ids: Vec<CiId>| {
+            note(self.notes, read, scope.names(ids.iter().copied()));
+            scope.items(ids.into_iter())
+        };
         let value = match variable {
             "attr" => return Some(CowVal::owned(Shell(Attributes { ci: scope.ci, notes: self.notes }))),
-            "ci" => value::subject(scope.ci),
+            "ci" => return Some(CowVal::owned(Shell(Properties { ci: scope.ci, notes: self.notes }))),
             "now" => cel::Value::Int(scope.now.as_micros().div_euclid(1_000_000)),
             "outgoing" | "incoming" => {
-                let value = scope.related(variable == "outgoing");
-                return Some(CowVal::owned(Shell(Related(value))));
+                let related = Related { scope, outgoing: variable == "outgoing", notes: self.notes };
+                return Some(CowVal::owned(Shell(related)));
             }
-            "spofs" => scope.items(scope.graph?.single_points_of_failure(scope.ci.id()).into_iter()),
+            "spofs" => items(Read::Spofs, scope.graph?.single_points_of_failure(scope.ci.id())),
             "breaks" => {
                 let impact = scope.graph?.impact(&[scope.ci.id()].into());
-                scope.items(impact.down().iter().map(|hit| hit.ci))
+                items(Read::Breaks, impact.down().iter().map(|hit| hit.ci).collect())
             }
             _ => return None,
         };
@@ -249,7 +291,7 @@ impl Lookup for Attributes<'_> {
             Some(Err(Missing::Withheld)) => Err(missing("is withheld by its source")),
             Some(Ok(value)) => Ok(value),
         };
-        notes.read.insert(attribute);
+        notes.read.insert(Read::Attribute(attribute), Found::OnItem);
         found
     }
 
@@ -257,32 +299,58 @@ impl Lookup for Attributes<'_> {
     fn has(&self, name: &str) -> bool {
         let Ok(attribute) = AttrName::new(name) else { return false };
         let there = self.ci.value(&attribute).is_some_and(|own| value::known(own).is_ok());
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).read.insert(attribute);
+        note(self.notes, Read::Attribute(attribute), Found::OnItem);
         there
     }
 }
 
-/// Items by kind of relation; a kind without relations has an empty list.
-#[derive(Debug, Clone)]
-struct Related(cel::Value);
+/// What an item is besides its attributes.
+#[derive(Debug, Clone, Copy)]
+struct Properties<'a> {
+    ci: &'a Ci,
+    notes: &'a Mutex<Notes>,
+}
 
-impl Related {
-    fn of(&self, name: &str) -> Option<&cel::Value> {
-        match &self.0 {
-            cel::Value::Map(map) => map.get(&cel::objects::Key::String(name.to_owned().into())),
-            _ => None,
-        }
+impl Lookup for Properties<'_> {
+    fn look_up(&self, name: &str) -> Result<cel::Value, ExecutionError> {
+        let found = value::property(self.ci, name).and_then(|own| value::known(&own).ok());
+        let found = found.ok_or_else(|| ExecutionError::no_such_key(name))?;
+        note(self.notes, Read::Property(Text::from(name)), Found::OnItem);
+        Ok(found)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        value::property(self.ci, name).is_some()
     }
 }
 
-impl Lookup for Related {
+/// Items by kind of relation; a kind without relations has an empty list.
+#[derive(Debug, Clone, Copy)]
+struct Related<'a> {
+    scope: Scope<'a>,
+    outgoing: bool,
+    notes: &'a Mutex<Notes>,
+}
+
+impl Related<'_> {
+    fn of(&self, name: &str) -> BTreeSet<CiId> {
+        // What is no name of a relation relates nothing.
+        let Ok(kind) = RelationKind::new(name) else { return BTreeSet::new() };
+        let ids = self.scope.related(&kind, self.outgoing);
+        let read = if self.outgoing { Read::Outgoing(kind) } else { Read::Incoming(kind) };
+        note(self.notes, read, self.scope.names(ids.iter().copied()));
+        ids
+    }
+}
+
+impl Lookup for Related<'_> {
     fn look_up(&self, name: &str) -> Result<cel::Value, ExecutionError> {
-        Ok(self.of(name).cloned().unwrap_or_else(|| cel::Value::List(Vec::new().into())))
+        Ok(self.scope.items(self.of(name).into_iter()))
     }
 
     /// `"owned_by" in outgoing`: whether there is any relation of the kind.
     fn has(&self, name: &str) -> bool {
-        self.of(name).is_some()
+        !self.of(name).is_empty()
     }
 }
 

@@ -1,4 +1,4 @@
-use itom_core::{Batch, SourceName, Timestamp, Value, attr, kind, relation};
+use itom_core::{Batch, CiKind, SourceName, Timestamp, Value, attr, kind, relation};
 use proptest::prelude::*;
 
 use super::scope::older_for_tests as older;
@@ -75,15 +75,31 @@ fn three_answers() {
 fn answers_say_what_was_read_and_why_not_known() {
     let answer = judge(&kind::HOST, r#"attr["os.version"] == "12" && attr["host.id"] == "x""#);
     assert_eq!(answer.unknown_because.as_deref(), Some("`host.id` is withheld by its source"));
-    let read: Vec<(&str, bool)> =
-        answer.read.iter().map(|why| (why.attribute.as_str(), why.source.is_some())).collect();
-    assert_eq!(read, [("host.id", true), ("os.version", true)]);
+    let read: Vec<(String, bool)> =
+        answer.read.iter().map(|why| (why.read.to_string(), why.source.is_some())).collect();
+    assert_eq!(read, [("host.id".to_owned(), true), ("os.version".to_owned(), true)]);
     let answer = judge(&kind::HOST, "size(spofs) == 0 && attr[1] == 2");
     assert_eq!(answer.truth, Truth::Unknown);
     let (view, _) = estate();
     let without = Expression::compile("size(spofs) == 0").expect("an expression");
     let answer = without.judge(&Scope::new(&view, view.by_kind(&kind::HOST)[0], NOW));
     assert_eq!(answer.truth, Truth::Unknown, "no graph was given");
+}
+
+#[test]
+fn answers_name_the_items_that_were_looked_at() {
+    let read = |kind: &CiKind, text: &str| -> Vec<String> {
+        let answer = judge(kind, text);
+        answer.read.iter().map(|why| format!("{} = {}", why.read, why.value)).collect()
+    };
+    assert_eq!(read(&kind::SERVICE, "size(spofs) == 0"), ["spofs = web-1"]);
+    assert_eq!(read(&kind::HOST, r#""owned_by" in outgoing"#), ["outgoing owned_by = "]);
+    let of_host =
+        read(&kind::HOST, r#"size(incoming["runs_on"]) > 0 && ci.kind == "host.linux" && ci.nothing == 1"#);
+    assert_eq!(of_host.len(), 2, "{of_host:?}");
+    assert_eq!(of_host[0], "ci.kind = host.linux");
+    assert!(of_host[1].starts_with("incoming runs_on = "), "{of_host:?}");
+    assert_eq!(read(&kind::HOST, r#"size(outgoing["no kind!"]) > 0"#), [""; 0]);
 }
 
 #[test]

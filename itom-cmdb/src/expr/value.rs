@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cel::objects::{Key, Map};
-use itom_core::Value;
+use itom_core::{Text, Value};
 
 use crate::view::Ci;
 
@@ -66,24 +66,21 @@ pub(super) fn item(ci: &Ci) -> cel::Value {
     )
 }
 
-/// The item itself, without its attributes.
-pub(super) fn subject(ci: &Ci) -> cel::Value {
-    let seconds = |at: itom_core::Timestamp| cel::Value::Int(at.as_micros().div_euclid(1_000_000));
+/// A property of the item itself that is no attribute.
+pub(super) fn property(ci: &Ci, name: &str) -> Option<Value> {
     let texts = |list: &mut dyn Iterator<Item = String>| {
-        cel::Value::List(list.map(|one| text(&one)).collect::<Vec<_>>().into())
+        Value::List(list.map(|one| Value::Text(Text::from(one))).collect())
     };
-    record(
-        [
-            ("id", text(&ci.id().to_string())),
-            ("kind", text(ci.kind().as_str())),
-            ("name", text(ci.name())),
-            ("active", cel::Value::Bool(ci.state().is_active())),
-            ("loose_end", cel::Value::Bool(ci.is_loose_end())),
-            ("first_seen", seconds(ci.first_seen())),
-            ("last_seen", seconds(ci.last_seen())),
-            ("sources", texts(&mut ci.sources().iter().map(ToString::to_string))),
-            ("keys", texts(&mut ci.keys().iter().map(ToString::to_string))),
-        ]
-        .into_iter(),
-    )
+    Some(match name {
+        "id" => Value::Text(Text::from(ci.id().to_string())),
+        "kind" => Value::Text(Text::from(ci.kind().as_str())),
+        "name" => Value::Text(ci.name().clone()),
+        "active" => Value::Bool(ci.state().is_active()),
+        "loose_end" => Value::Bool(ci.is_loose_end()),
+        "first_seen" => Value::Time(ci.first_seen()),
+        "last_seen" => Value::Time(ci.last_seen()),
+        "sources" => texts(&mut ci.sources().iter().map(ToString::to_string)),
+        "keys" => texts(&mut ci.keys().iter().map(ToString::to_string)),
+        _ => return None,
+    })
 }

@@ -182,7 +182,7 @@ impl RelationModel {
 
 /// The well-known relations as most estates mean them:
 ///
-/// * `depends_on`, `runs_on`, `stored_on`, `installed_on`, `attached_to`: `from` goes down with any `to`;
+/// * `depends_on`, `runs_on`, `stored_on`, `installed_on`, `attached_to`, `located_in`: `from` goes down with any `to`;
 /// * `provided_by`: `from` goes down with the last `to` (redundant processes);
 /// * `contains`: the part goes down with the whole;
 /// * `stored_on`, besides: the data of `from` is lost with that of `to`;
@@ -201,6 +201,7 @@ impl Default for RelationModel {
             )
             .with(relation::INSTALLED_ON, needs.clone())
             .with(relation::ATTACHED_TO, needs.clone())
+            .with(relation::LOCATED_IN, needs.clone())
             .with(relation::PROVIDED_BY, needs.clone().gated(Gate::Any))
             .with(relation::CONTAINS, RelationSpec::flowing(Flow::FromTo))
             .with(

@@ -1,4 +1,4 @@
-//! CycloneDX bills of materials as JSON (ECMA-424; <https://cyclonedx.org/docs/1.6/json/>).
+//! CycloneDX bills of materials (ECMA-424; <https://cyclonedx.org/docs/1.6/json/>); XML comes in the form of JSON.
 
 use itom_core::{AttrName, CiKind, Text, Timestamp, Value, attr, kind, relation};
 
@@ -7,7 +7,7 @@ use super::package::{Package, Register, hang_on, scopes};
 use super::tree::{Data, Node};
 use super::{Document, Format, ImportError, Imported, Options, Problem, source};
 
-const VERSIONS: &[&str] = &["1.2", "1.3", "1.4", "1.5", "1.6"];
+const VERSIONS: &[&str] = &["1.2", "1.3", "1.4", "1.5", "1.6", "1.7"];
 const VULNERABILITIES: AttrName = AttrName::literal("package.vulnerabilities");
 const ENDPOINTS: AttrName = AttrName::literal("service.endpoints");
 
@@ -23,7 +23,7 @@ pub(super) fn read(document: &Document<'_>, root: &Node, options: &Options) -> R
     if !VERSIONS.contains(&version) {
         let spot = root.get("specVersion").unwrap_or(root);
         let found = cut(version);
-        let known = "1.2 to 1.6";
+        let known = "1.2 to 1.7";
         return Err(draft.error(spot, Problem::UnknownVersion { format: Format::CycloneDx, found, known }));
     }
     for (name, what) in [("components", "a list"), ("dependencies", "a list"), ("services", "a list")] {

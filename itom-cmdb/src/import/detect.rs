@@ -21,6 +21,11 @@ pub(super) fn is_json(text: &str) -> bool {
     text.trim_start().starts_with(['{', '['])
 }
 
+/// Whether a text is XML rather than JSON.
+pub(super) fn is_xml(text: &str) -> bool {
+    text.trim_start().starts_with('<')
+}
+
 /// As [`detect`]; with a mapping, what is nothing else is a table.
 pub(super) fn with_mapping(document: &Document<'_>, options: &Options) -> Option<Format> {
     detect(document).or_else(|| options.mapping.is_some().then_some(Format::Csv))
@@ -36,7 +41,9 @@ pub(super) fn detect(document: &Document<'_>) -> Option<Format> {
     let tail = String::from_utf8_lossy(bytes.get(bytes.len().saturating_sub(HEAD)..)?);
     let has = |name: &str| head.contains(name) || tail.contains(name);
     let json = is_json(&head);
-    if json && has("\"bomFormat\"") && has("CycloneDX") {
+    if json && has("\"bomFormat\"") && has("CycloneDX")
+        || is_xml(&head) && head.contains("cyclonedx.org/schema/bom/")
+    {
         return Some(Format::CycloneDx);
     }
     if json && (has("\"spdxVersion\"") || has("\"software_Package\"") || has("spdx.org/rdf/3"))

@@ -2,7 +2,7 @@
 //!
 //! | [`Format`] | what is read |
 //! |---|---|
-//! | `cyclonedx` | software bills of materials, CycloneDX 1.2 to 1.6 as JSON |
+//! | `cyclonedx` | software bills of materials, CycloneDX 1.2 to 1.7 as JSON or XML |
 //! | `spdx` | software bills of materials, SPDX 2.2 and 2.3 as JSON and as tag-value text, SPDX 3.0 as JSON-LD |
 //! | `backstage` | catalogues of Backstage, YAML with several documents or the JSON of its API |
 //! | `netbox` | lists as the REST API of NetBox gives them; several files are read together |
@@ -39,6 +39,7 @@ mod purl;
 mod spdx;
 mod tags;
 mod tree;
+mod xml;
 mod yaml;
 
 #[cfg(test)]
@@ -470,6 +471,7 @@ fn parse(document: &Document<'_>, format: Format, options: &Options) -> Result<N
     let read = match format {
         Format::Spdx if !detect::is_json(text) => tags::read(text, &options.limits),
         Format::Backstage if !detect::is_json(text) => yaml::read(text, &options.limits),
+        Format::CycloneDx if detect::is_xml(text) => xml::read(text, &options.limits),
         _ => json::read(text, &options.limits),
     };
     read.map_err(|refusal| {

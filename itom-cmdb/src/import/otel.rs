@@ -259,6 +259,7 @@ fn relation_of(how: &str) -> Option<RelationKind> {
         "depends_on" | "calls" | "uses" => relation::DEPENDS_ON,
         "contains" | "has" => relation::CONTAINS,
         "part_of" | "member_of" | "belongs_to" => relation::MEMBER_OF,
+        "located_in" => relation::LOCATED_IN,
         "manages" => RelationKind::literal("manages"),
         "managed_by" => relation::MANAGED_BY,
         other => RelationKind::new(other.to_lowercase()).ok()?,

@@ -113,6 +113,7 @@ proptest! {
 
 const SAMPLES: &[(Format, &[u8])] = &[
     (Format::CycloneDx, include_bytes!("../../tests/data/shop.cdx.json")),
+    (Format::CycloneDx, include_bytes!("../../tests/data/shop.cdx.xml")),
     (Format::Spdx, include_bytes!("../../tests/data/shop.spdx")),
     (Format::Spdx, include_bytes!("../../tests/data/shop.spdx3.json")),
     (Format::Backstage, include_bytes!("../../tests/data/catalog.yaml")),

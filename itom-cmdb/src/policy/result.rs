@@ -53,7 +53,7 @@ pub struct PolicyResult {
     pub verdict: Verdict,
     /// How bad it is when it fails.
     pub severity: Severity,
-    /// The attributes that were read.
+    /// What was looked at, and what was found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Why>,
     /// Why it is not known.

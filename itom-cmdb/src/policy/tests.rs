@@ -7,6 +7,7 @@ use itom_core::{
 use proptest::prelude::*;
 
 use super::{Compliance, Known, Policy, PolicyError, PolicyResult, PolicySet, Verdict};
+use crate::expr::Read;
 use crate::graph::RelationModel;
 use crate::view::View;
 use crate::{Cmdb, CmdbConfig};
@@ -86,7 +87,11 @@ fn starter_policies_say_what_they_should() {
     assert_eq!(unowned.verdict, Verdict::Unknown);
     assert_eq!(unowned.unknown_because.as_deref(), Some("no source reports relations of kind `owned_by`"));
     let evidence = verdict(&compliance, &view, "os-supported", "old").expect("it is judged").evidence;
-    assert!(evidence.iter().any(|why| why.attribute == attr::OS_VERSION && why.value == Value::from("10")));
+    assert!(
+        evidence
+            .iter()
+            .any(|why| why.read == Read::Attribute(attr::OS_VERSION) && why.value == Value::from("10"))
+    );
 
     // Somebody says who owns one of them: the other one fails.
     let mut owners = Batch::new(SourceName::literal("people"), Timestamp::from_secs(START + 60));

@@ -360,5 +360,6 @@ fn relations(set: RuleSet) -> RuleSet {
         rule(&relation::CHILD_OF).joining([kind::PROCESS], [kind::PROCESS]).one_per_source(),
     )
     .relation(RelationKind::literal("built_with"), RelationRule::default())
+    .relation(relation::LOCATED_IN, rule(&relation::LOCATED_IN).joining([], [kind::LOCATION]))
     .relation(relation::OWNED_BY, rule(&relation::OWNED_BY).joining([], [kind::TEAM, own("person")]))
 }

@@ -45,49 +45,49 @@ const LISTS: &[List] = &[
         path: "dcim/locations",
         names: &["locations"],
         kinds: &[kind::LOCATION],
-        relations: &[relation::MEMBER_OF],
+        relations: &[relation::LOCATED_IN],
         read: place::location,
     },
     List {
         path: "dcim/racks",
         names: &["racks"],
         kinds: &[kind::LOCATION],
-        relations: &[relation::MEMBER_OF],
+        relations: &[relation::LOCATED_IN],
         read: place::rack,
     },
     List {
         path: "virtualization/clusters",
         names: &["clusters"],
         kinds: &[CLUSTER],
-        relations: &[relation::MEMBER_OF],
+        relations: &[relation::LOCATED_IN],
         read: place::cluster,
     },
     List {
         path: "ipam/vlans",
         names: &["vlans"],
         kinds: &[VLAN],
-        relations: &[relation::MEMBER_OF],
+        relations: &[relation::LOCATED_IN],
         read: network::vlan,
     },
     List {
         path: "ipam/prefixes",
         names: &["prefixes"],
         kinds: &[kind::NETWORK_SUBNET],
-        relations: &[relation::ATTACHED_TO, relation::MEMBER_OF],
+        relations: &[relation::ATTACHED_TO, relation::LOCATED_IN],
         read: network::prefix,
     },
     List {
         path: "dcim/devices",
         names: &["devices"],
         kinds: MACHINES,
-        relations: &[relation::MEMBER_OF, relation::CONTAINS],
+        relations: &[relation::MEMBER_OF, relation::LOCATED_IN, relation::CONTAINS],
         read: machine::device,
     },
     List {
         path: "virtualization/virtual-machines",
         names: &["virtual-machines", "virtual_machines", "vms"],
         kinds: MACHINES,
-        relations: &[relation::MEMBER_OF, relation::RUNS_ON],
+        relations: &[relation::MEMBER_OF, relation::LOCATED_IN, relation::RUNS_ON],
         read: machine::virtual_machine,
     },
     List {
@@ -265,11 +265,18 @@ fn by_name(stem: &str) -> Option<&'static List> {
     LISTS.iter().find(|list| list.names.contains(&stem.as_str()))
 }
 
+/// Whether a list holds places.
+fn is_place(path: &str) -> bool {
+    LISTS.iter().any(|list| list.path == path && list.kinds == [kind::LOCATION])
+}
+
 /// An object belongs to another one that a field names.
 fn belongs<'a>(draft: &mut Draft<'a>, node: &'a Node, own: &Text, field: &str, path: &str) -> bool {
     let Some(other) = named(node, field, path) else { return false };
     let spot = node.get(field).unwrap_or(node);
-    draft.relation(spot, relation::MEMBER_OF, own.clone(), other);
+    // A rack holds its devices as a site holds its racks; a cluster is made of them.
+    let kind = if is_place(path) { relation::LOCATED_IN } else { relation::MEMBER_OF };
+    draft.relation(spot, kind, own.clone(), other);
     true
 }
 

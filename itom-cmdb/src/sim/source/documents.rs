@@ -13,7 +13,7 @@ use super::{full, literal};
 const RACK: CiKind = CiKind::literal("location.rack");
 const OWNER: AttrName = AttrName::literal("owner");
 pub(super) const SHEET_SCOPES: &[Scope] =
-    &[Scope::cis(kind::HOST), Scope::cis(kind::LOCATION), Scope::relations(relation::MEMBER_OF)];
+    &[Scope::cis(kind::HOST), Scope::cis(kind::LOCATION), Scope::relations(relation::LOCATED_IN)];
 pub(super) const CATALOG_SCOPES: &[Scope] = &[
     Scope::cis(kind::APPLICATION),
     Scope::cis(kind::BUSINESS_SERVICE),
@@ -41,7 +41,7 @@ pub(super) fn sheet(world: &World, site: u64, round: u32, pen: &mut Pen) {
         pen.ci(native.clone(), &RACK, entity, |ci| {
             ci.attr(attr::NAME, native.clone());
         });
-        pen.relation(&relation::MEMBER_OF, native, place_native.clone(), (entity, place));
+        pen.relation(&relation::LOCATED_IN, native, place_native.clone(), (entity, place));
     }
     let ranges = [
         (world.range(Role::Hypervisor).start..world.range(Role::Virtual).end, 0.8),
@@ -95,7 +95,7 @@ fn row(world: &World, machine: u64, round: u32, pen: &mut Pen) {
         });
         if let Some(rack) = world.rack_of(machine) {
             let to = pen.text(format_args!("RACK-{rack}"));
-            pen.relation(&relation::MEMBER_OF, native, to, (own.entity(), Entity::first(Class::Rack, rack)));
+            pen.relation(&relation::LOCATED_IN, native, to, (own.entity(), Entity::first(Class::Rack, rack)));
         }
     }
 }
