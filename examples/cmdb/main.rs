@@ -23,6 +23,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use itom::collect::tls::TlsEndpoint;
 use itom::core::{ErrorChain, Timestamp};
 
 use estate::Estate;
@@ -54,7 +55,11 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Look at this machine and keep what was found.
-    Discover,
+    Discover {
+        /// Also read the certificate that a server presents here. May be given several times.
+        #[arg(long, value_name = "HOST:PORT")]
+        tls: Vec<TlsEndpoint>,
+    },
     /// Take in files that other tools wrote.
     Import(import::Import),
     /// List items.
@@ -147,7 +152,7 @@ async fn run(args: Args) -> Result<i32, Box<dyn Error>> {
     let now = estate::now();
     let set = itom_examples::ruleset::load(args.rules.as_deref())?;
     match &args.command {
-        Command::Discover => return take::discover(&args.db, &set, out).await,
+        Command::Discover { tls } => return take::discover(&args.db, &set, tls, out).await,
         Command::Import(import) => return import::run(&args.db, &set, import, out).await,
         Command::Rules(own) => return rules::rules(&set, own, out),
         _ => {}
@@ -160,7 +165,7 @@ async fn run(args: Args) -> Result<i32, Box<dyn Error>> {
         None => estate,
     };
     match &args.command {
-        Command::Discover | Command::Import(_) | Command::Rules(_) => Ok(0),
+        Command::Discover { .. } | Command::Import(_) | Command::Rules(_) => Ok(0),
         Command::List(list) => ask::list(&shown, list, out),
         Command::Show { item, all } => ask::show(&shown, item, *all, out),
         Command::Explain { item, other } => ask::explain(&shown, item, other.as_deref(), out),

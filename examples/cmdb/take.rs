@@ -7,6 +7,7 @@ use std::sync::Arc;
 use itom::cmdb::ruleset::RuleSet;
 use itom::cmdb::store::{SqliteStore, Store as _};
 use itom::collect::linux::{HostCollector, PackageCollector, ServiceCollector, SystemdCollector};
+use itom::collect::tls::{TlsCollector, TlsEndpoint};
 use itom::collect::{Collector, RunSpec, run_collector};
 use itom::core::{Clock, SourceName, SystemClock};
 use serde_json::json;
@@ -22,17 +23,25 @@ struct Taken {
     faults: Vec<String>,
 }
 
-pub(crate) async fn discover(db: &Path, rules: &RuleSet, out: Output) -> Result<i32, Box<dyn Error>> {
+pub(crate) async fn discover(
+    db: &Path,
+    rules: &RuleSet,
+    tls: &[TlsEndpoint],
+    out: Output,
+) -> Result<i32, Box<dyn Error>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let store = SqliteStore::open(db)?;
     let mut cmdb = load(&store, rules, clock.now()).await?;
     let instance = itom::collect::linux::host_name();
-    let collectors: [Box<dyn Collector>; 4] = [
+    let mut collectors: Vec<Box<dyn Collector>> = vec![
         Box::new(HostCollector::new()),
         Box::new(ServiceCollector::new()),
         Box::new(PackageCollector::new()),
         Box::new(SystemdCollector::new()),
     ];
+    if !tls.is_empty() {
+        collectors.push(Box::new(TlsCollector::new(tls.iter().cloned())));
+    }
     let mut taken = Vec::new();
     for collector in &collectors {
         let descriptor = collector.descriptor();

@@ -43,6 +43,8 @@ mod run;
 pub mod scheduler;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use cancel::Cancel;
 pub use closure::{CollectFuture, collector_fn};

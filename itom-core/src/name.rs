@@ -443,6 +443,8 @@ well_known! {
         DISK = "disk";
         /// A mounted file system.
         FILESYSTEM = "filesystem";
+        /// The X.509 certificate that a server presents at an endpoint.
+        CERTIFICATE = "certificate";
         /// A unit of the service manager (systemd).
         UNIT = "unit";
         /// A network device: switch, router, firewall.
@@ -573,6 +575,16 @@ well_known! {
         OS_KERNEL_RELEASE = "os.kernel.release";
         /// When installed packages were last updated.
         OS_UPDATE_TIME = "os.update.time";
+        /// SHA-256 of the certificate that a server presents, 64 hexadecimal digits.
+        TLS_SERVER_HASH_SHA256 = "tls.server.hash.sha256";
+        /// Whom the certificate is for: its distinguished name.
+        TLS_SERVER_SUBJECT = "tls.server.subject";
+        /// Who signed the certificate: a distinguished name.
+        TLS_SERVER_ISSUER = "tls.server.issuer";
+        /// Since when the certificate is valid.
+        TLS_SERVER_NOT_BEFORE = "tls.server.not_before";
+        /// Until when the certificate is valid.
+        TLS_SERVER_NOT_AFTER = "tls.server.not_after";
         /// Process id.
         PROCESS_PID = "process.pid";
         /// Parent's process id.

@@ -51,9 +51,17 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `host` | collectors for the Linux machine they run on |
-//! | `sqlite` | the embedded durable store |
+//! | `tls` | a collector for the certificates that servers present |
+//! | `sqlite` | the embedded durable store of facts |
+//! | `postgres` | the shared durable store of facts |
+//! | `policy` | policies, rule sets and filters as YAML and CEL |
+//! | `import` | importers of bills of materials, catalogues, inventories, tables and entity events |
+//! | `durable` | the durable store of series |
+//! | `prometheus` | Prometheus rule groups: rule files, templates, unit tests |
+//! | `api` | the query API of Prometheus over an engine, as an axum router |
 //! | `webhook` | a notifier that posts to an HTTP endpoint |
-//! | `testing` | the conformance suites of all rooms and seeded estates |
+//! | `sim` | seeded estates with ground truth, and a scorer |
+//! | `testing` | the conformance suites of all rooms |
 
 /// The README's program compiles and runs.
 #[cfg(doctest)]

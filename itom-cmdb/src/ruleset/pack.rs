@@ -59,7 +59,7 @@ fn aged(mut set: RuleSet) -> RuleSet {
         (kind::FILESYSTEM, 6 * HOUR, 30 * DAY),
         (kind::NETWORK_INTERFACE, 6 * HOUR, 30 * DAY),
         (kind::SOFTWARE, 2 * DAY, 30 * DAY),
-        (own("certificate"), 6 * HOUR, 30 * DAY),
+        (kind::CERTIFICATE, 6 * HOUR, 30 * DAY),
     ];
     for (kind, stale, purge) in ages {
         if let Some(rule) = set.kinds.get_mut(&kind) {
@@ -184,11 +184,9 @@ fn machines(set: RuleSet) -> RuleSet {
             ),
         )
         .kind(
-            own("certificate"),
-            text(KindRule::new("A certificate"), &["tls.server.subject", "tls.server.issuer"]).attribute(
-                AttrName::literal("tls.server.not_after"),
-                AttributeRule::required(AttributeType::Time),
-            ),
+            kind::CERTIFICATE,
+            text(KindRule::new("A certificate"), &["tls.server.subject", "tls.server.issuer"])
+                .attribute(attr::TLS_SERVER_NOT_AFTER, AttributeRule::required(AttributeType::Time)),
         )
 }
 
