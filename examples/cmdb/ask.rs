@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use clap::Args;
+use itom::cmdb::Cmdb;
 use itom::cmdb::expr::{Expression, Scope, Truth};
-use itom::cmdb::identity::{Rule, verify};
+use itom::cmdb::fact::FactBody;
+use itom::cmdb::identity::{Part, Proof, Rule, verify};
 use itom::cmdb::view::{Ci, ClaimReason, LifeState};
 use itom::core::{CiKind, RelationKind, Timestamp};
 use itom_examples::names;
@@ -216,6 +218,12 @@ pub(crate) fn explain(
             let (left, right) = proof.objects();
             let why = match proof.rule() {
                 Rule::Key { ident, strength, .. } => format!("both have {ident} ({strength:?})"),
+                Rule::Inherited { ident, strength, .. } => {
+                    format!(
+                        "both have {ident} and others like it ({strength:?}){}",
+                        through(&estate.cmdb, proof)
+                    )
+                }
                 other => format!("{other:?}"),
             };
             let verdict = verdict.as_ref().map_or_else(ToString::to_string, |()| "holds".to_owned());
@@ -237,4 +245,17 @@ pub(crate) fn explain(
     };
     out.print(text, json)?;
     Ok(i32::from(checked.iter().any(|(_, verdict)| verdict.is_err())))
+}
+
+/// By which part each side has the value, as `, the first by if:eth0`.
+fn through(cmdb: &Cmdb, proof: &Proof) -> String {
+    let (left, right) = proof.inherited(cmdb.facts());
+    let named = |side: &str, part: Option<Part>| {
+        let fact = part.and_then(|part| cmdb.facts().get(part.child))?;
+        match fact.body() {
+            FactBody::Ci(ci) => Some(format!(", the {side} by {}", ci.subject)),
+            _ => None,
+        }
+    };
+    [named("first", left), named("second", right)].into_iter().flatten().collect()
 }

@@ -262,7 +262,7 @@ fn joined(cmdb: &Cmdb, ci: &Ci, source: &SourceName) -> Joined {
         .iter()
         .filter(|proof| [proof.objects().0, proof.objects().1].iter().any(|object| object.source == *source))
         .map(|proof| match proof.rule() {
-            Rule::Key { ident, .. } => ident.to_string(),
+            Rule::Key { ident, .. } | Rule::Inherited { ident, .. } => ident.to_string(),
             Rule::Stated { .. } => "a statement".to_owned(),
             other => format!("{other:?}"),
         })

@@ -3,13 +3,14 @@
 //!
 //! Options: `--seed N`, `--difficulty calm|default|hostile`, `--only HAZARD`, `--set HAZARD=RATE`, `--relations N` (for
 //! each item), `--samples N` (of wrong groups), `--each` (every hazard alone, one line each), `--generate` (only generate),
-//! `--json`.
+//! `--stated-only` (things inherit nothing from their parts), `--json`.
 
 use std::error::Error;
 
+use itom_cmdb::identity::IdentityRules;
 use itom_cmdb::sim::{Difficulty, Estate, Hazard, Size, score};
 use itom_cmdb::{Cmdb, CmdbConfig};
-use itom_core::{Clock as _, SystemClock};
+use itom_core::{Clock as _, SystemClock, kind};
 
 struct Options {
     items: u64,
@@ -20,6 +21,7 @@ struct Options {
     samples: usize,
     each: bool,
     generate: bool,
+    stated_only: bool,
     json: bool,
 }
 
@@ -33,6 +35,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
         samples: 3,
         each: false,
         generate: false,
+        stated_only: false,
         json: false,
     };
     let mut numbers = 0;
@@ -59,6 +62,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
             }
             "--each" => options.each = true,
             "--generate" => options.generate = true,
+            "--stated-only" => options.stated_only = true,
             "--json" => options.json = true,
             number if numbers == 0 => {
                 options.items = number.parse()?;
@@ -70,9 +74,17 @@ fn options() -> Result<Options, Box<dyn Error>> {
     Ok(options)
 }
 
-fn answer(estate: &Estate) -> (score::Score, String) {
+fn config(options: &Options) -> CmdbConfig {
+    let mut rules = IdentityRules::default();
+    if options.stated_only {
+        rules = rules.from_children(kind::HOST, []).from_children(kind::DEVICE, []);
+    }
+    CmdbConfig::default().identity_rules(rules)
+}
+
+fn answer(estate: &Estate, config: CmdbConfig) -> (score::Score, String) {
     let clock = SystemClock::new();
-    let mut cmdb = Cmdb::new(CmdbConfig::default());
+    let mut cmdb = Cmdb::new(config);
     let mut truth = estate.truth();
     let (mut generating, mut ingesting) = (0.0, 0.0);
     let mut batches = estate.batches();
@@ -130,7 +142,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
         for hazard in Hazard::ALL {
             let estate = Estate::new(options.seed, &size, &options.difficulty.only(*hazard));
-            let (score, _) = answer(&estate);
+            let (score, _) = answer(&estate, config(&options));
             let (own, edges) = (score.identity.pairwise, score.edges.all);
             println!(
                 "{hazard:<22} {:>9.5} {:>9.5} {:>9.5} {:>9.5} {:>6} {:>6}",
@@ -145,7 +157,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let estate = Estate::new(options.seed, &size, &options.difficulty);
-    let (score, rates) = answer(&estate);
+    let (score, rates) = answer(&estate, config(&options));
     if options.json {
         println!("{}", serde_json::to_string_pretty(&score)?);
         return Ok(());

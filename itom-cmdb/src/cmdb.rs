@@ -5,6 +5,7 @@ mod conclude;
 mod delta;
 mod explain;
 mod identify;
+mod inherit;
 mod settle;
 mod touched;
 
@@ -66,6 +67,8 @@ pub struct Cmdb {
     cis: Vec<Option<CiId>>,
     /// Objects that fit several items.
     open: BTreeMap<u32, Vec<OpenObject>>,
+    /// Objects with a part that counts only until they are seen again.
+    late: BTreeSet<u32>,
     /// When statements about sameness end.
     words_end: BTreeSet<Timestamp>,
     clusters: BTreeMap<CiId, ClusterRecord>,
@@ -98,6 +101,7 @@ impl Cmdb {
             holding: BTreeSet::new(),
             cis: Vec::new(),
             open: BTreeMap::new(),
+            late: BTreeSet::new(),
             words_end: BTreeSet::new(),
             clusters: BTreeMap::new(),
             relations: BTreeMap::new(),
@@ -327,7 +331,7 @@ impl Cmdb {
             hasher.text(&format!("{proposal:?}"));
         }
         for record in self.clusters.values() {
-            let proofs = record.objects.first().map(|object| self.resolver.proofs(*object));
+            let proofs = record.objects.first().map(|object| self.proofs(*object));
             hasher.text(&format!("{:?}", proofs.unwrap_or_default()));
         }
         hasher.finish()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use itom_cmdb::Precedence;
 use itom_cmdb::fact::{Fact, facts_of};
 use itom_cmdb::graph::{Effect, FailureMode, Flow, Gate, Passage, RelationSpec};
-use itom_cmdb::identity::{IdentityRules, SourceRule};
+use itom_cmdb::identity::{FromChildren, IdentityRules, SourceRule};
 use itom_cmdb::ruleset::{AttributeRule, AttributeType, KindRule, Lease, Reducer, RelationRule, RuleSet};
 use itom_core::{
     AttrName, Batch, CiKind, Coverage, Key, RelationKind, Retraction, Scope, SourceName, Strength, Timestamp,
@@ -89,6 +89,11 @@ fn a_rule_set_that_uses_everything_keeps_its_form() {
                     AttributeRule::recommended(AttributeType::List).reduced(Reducer::Union),
                 )
                 .identified_by([key_kind::SERIAL, key_kind::MAC])
+                .from_children([FromChildren::new(
+                    RelationKind::literal("watches"),
+                    kind::DEVICE,
+                    [key_kind::MAC],
+                )])
                 .mints_at(Strength::Administrative)
                 .lease(Lease::After(Duration::from_secs(90)))
                 .stale_after(Lease::After(Duration::from_secs(60)))

@@ -6,7 +6,7 @@ use itom_core::{CiId, KeyKind, Question, SourceName};
 
 use super::{Cmdb, Explanation, PairExplanation};
 use crate::config::CmdbConfig;
-use crate::identity::{Ambiguous, OpenObject, Verdict, WhyNot};
+use crate::identity::{Ambiguous, Comparison, OpenObject, Proof, Verdict, WhyNot};
 use crate::lock::{self, ContestedLock};
 
 impl Cmdb {
@@ -17,7 +17,7 @@ impl Cmdb {
         let item = self.view.ci(id)?;
         Some(Explanation {
             ci: id,
-            merges: self.objects_of(id).first().map_or_else(Vec::new, |object| self.resolver.proofs(*object)),
+            merges: self.objects_of(id).first().map_or_else(Vec::new, |object| self.proofs(*object)),
             attributes: item.attributes().iter().map(|(name, attr)| (name.clone(), attr.clone())).collect(),
         })
     }
@@ -34,14 +34,18 @@ impl Cmdb {
         let (compared, apart) = if together {
             (Vec::new(), Vec::new())
         } else {
-            (self.resolver.compare(ours, theirs), self.resolver.apart(ours, theirs))
+            let parts = |object| self.parts_of(object);
+            (self.resolver.compare(ours, theirs), self.resolver.apart(ours, theirs, &parts))
         };
-        let one_sided = compared.iter().filter(|own| own.verdict == Verdict::NotApplicable(WhyNot::OneSided));
+        // What is inherited beside is no key that somebody could go and read.
+        let one_sided =
+            |own: &&Comparison| !own.inherited && own.verdict == Verdict::NotApplicable(WhyNot::OneSided);
+        let one_sided = compared.iter().filter(one_sided);
         let missing: BTreeSet<KeyKind> =
             if apart.is_empty() { one_sided.map(|own| own.kind.clone()).collect() } else { BTreeSet::new() };
         Some(PairExplanation {
             together,
-            merges: if together { self.resolver.proofs(first) } else { Vec::new() },
+            merges: if together { self.proofs(first) } else { Vec::new() },
             apart,
             compared,
             missing: missing.into_iter().collect(),
@@ -74,6 +78,8 @@ impl Cmdb {
         let mut all: Vec<Ambiguous> =
             self.open.values().flatten().filter_map(|open| self.ambiguous(open)).collect();
         all.sort();
+        // A value may be open as a thing states it and as it inherits it.
+        all.dedup();
         all
     }
 
@@ -115,6 +121,11 @@ impl Cmdb {
             wanted: self.resolver.telling(self.objects_of(own), &rings),
             candidates,
         })
+    }
+
+    /// Why the objects of this one's item are one.
+    pub(super) fn proofs(&self, object: u32) -> Vec<Proof> {
+        self.resolver.proofs(object, |object| self.parts_of(object))
     }
 
     fn objects_of(&self, id: CiId) -> &[u32] {

@@ -123,8 +123,11 @@ impl Cmdb {
         for object in &resolved.objects {
             self.open.remove(object);
         }
+        // A value may be open as a thing states it and as it inherits it.
+        let mut told = BTreeSet::new();
         for open in resolved.open {
-            applied.ambiguous.extend(self.ambiguous(&open));
+            let ambiguous = self.ambiguous(&open);
+            applied.ambiguous.extend(ambiguous.filter(|own| told.insert(own.clone())));
             self.open.entry(open.object).or_default().push(open);
         }
     }
@@ -173,7 +176,7 @@ impl Cmdb {
             for item in items.clone() {
                 for object in &resolved.objects[bounds(item)] {
                     for claim in self.resolver.joining(*object) {
-                        if claim.strength() < Strength::Issued {
+                        if claim.strength() < Strength::Issued || self.resolver.is_inherited(claim.number()) {
                             continue;
                         }
                         let owner = owners.entry(claim.number()).or_insert((*object, item));
@@ -192,9 +195,12 @@ impl Cmdb {
                 .fold(*first, |oldest, other| if self.is_older(*other, oldest) { *other } else { oldest });
             let owned = |ident: u32| !several || owners.get(&ident).is_some_and(|owner| owner.1 == item);
             let strong = |object: u32| {
-                self.resolver
-                    .joining(object)
-                    .filter(|claim| claim.strength() >= Strength::Issued && owned(claim.number()))
+                // What is a part's gives the part its id.
+                self.resolver.joining(object).filter(|claim| {
+                    claim.strength() >= Strength::Issued
+                        && owned(claim.number())
+                        && !self.resolver.is_inherited(claim.number())
+                })
             };
             let anchor = strong(oldest).min_by(|a, b| {
                 let names = &self.resolver.names;

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use itom_core::{CiId, Key, SourceName, Subject, Timestamp};
+use itom_core::{CiId, CiObservation, Key, SourceName, Subject, Text, Timestamp};
 
+use super::inherit::Heritage;
 use super::touched::Touched;
 use super::{Applied, Cmdb, ItemRef, Redirect, RelationEntry};
 use crate::config::CmdbConfig;
@@ -30,6 +31,31 @@ pub(super) struct Work {
     pub(super) ci_before: BTreeMap<CiId, Option<Ci>>,
     pub(super) relation_before: BTreeMap<RelationId, Option<Relation>>,
     pub(super) redirected: BTreeSet<(CiId, u32)>,
+}
+
+/// What a source says of one of its objects now, on the way to the resolver.
+struct Told<'a> {
+    source: &'a SourceName,
+    native: &'a Text,
+    own: &'a Item,
+    ci: &'a CiObservation,
+    live: bool,
+    inherited: BTreeSet<Key>,
+    is_late: bool,
+}
+
+impl Told<'_> {
+    fn said(&self) -> Said<'_> {
+        let described = Described {
+            kind: &self.ci.kind,
+            keys: &self.ci.keys,
+            inherited: &self.inherited,
+            first_seen: self.own.first_seen,
+            live: self.live,
+            statement: self.own.statement.id(),
+        };
+        (self.source, self.native, described)
+    }
 }
 
 impl Cmdb {
@@ -101,8 +127,10 @@ impl Cmdb {
     /// Sorts touched items into what must be derived anew and what was only seen again.
     fn take_in(&mut self, touched: Touched, work: &mut Work) {
         let items: Vec<(ItemRef, Touch)> = touched.into_items().collect();
-        let mut said: Vec<Said<'_>> = Vec::with_capacity(items.len());
+        let mut told: Vec<Told<'_>> = Vec::with_capacity(items.len());
         let mut due: Vec<(ItemRef, Timestamp)> = Vec::new();
+        let rules = self.config.identity();
+        let inheriting = rules.has_children();
         for of_source in items.chunk_by(|(a, _), (b, _)| a.0 == b.0) {
             let Some((source, state)) =
                 of_source.first().and_then(|(item, _)| Some((&item.0, self.sources.get(&item.0)?)))
@@ -110,6 +138,9 @@ impl Cmdb {
                 continue;
             };
             let timed = self.config.freshness_of(source).is_some();
+            let first = told.len();
+            // Whose parts changed.
+            let mut wholes: BTreeSet<&Text> = BTreeSet::new();
             for (item, touch) in of_source {
                 let Some(own) = state.items.get(&item.1) else { continue };
                 let live = own.departure(&self.config, self.now).is_none();
@@ -118,28 +149,38 @@ impl Cmdb {
                         // While it is gone, since when follows from when it was seen last: that is no mere renewal.
                         if *touch == Touch::Moved && live && !timed {
                             let known = self.resolver.names.find_object(source, native);
-                            // What was stale is fresh again: that is no mere renewal either.
-                            let renewed =
-                                |object: &u32| self.resolver.row(*object).live && !self.is_stale(*object);
+                            // What was stale is fresh again, and what was its part may be none now: that is no mere
+                            // renewal either.
+                            let renewed = |object: &u32| {
+                                let row = self.resolver.row(*object);
+                                row.live && !self.is_stale(*object) && !self.late.contains(object)
+                            };
                             if let Some(object) = known.filter(renewed) {
                                 work.moved_objects.push((object, own.last_seen));
                                 continue;
                             }
                         }
-                        let described = Described {
-                            kind: &ci.kind,
-                            keys: &ci.keys,
-                            first_seen: own.first_seen,
+                        if inheriting && (rules.is_child(&ci.kind) || self.was_child(source, native)) {
+                            wholes.extend(self.wholes_of(source, native));
+                        }
+                        told.push(Told {
+                            source,
+                            native,
+                            own,
+                            ci,
                             live,
-                            statement: own.statement.id(),
-                        };
-                        said.push((source, native, described));
+                            inherited: BTreeSet::new(),
+                            is_late: false,
+                        });
                     }
-                    (ItemKey::Relation(..), _) => {
+                    (ItemKey::Relation(named), _) => {
                         let as_before = live && self.relations.get(item).is_some_and(|entry| entry.live);
                         if *touch == Touch::Moved && as_before {
                             work.moved_relations.push((Arc::clone(item), own.last_seen));
                             continue;
+                        }
+                        if inheriting {
+                            wholes.extend(self.whole_in(named).map(|own| own.0));
                         }
                         work.relations.insert(Arc::clone(item));
                     }
@@ -148,15 +189,58 @@ impl Cmdb {
                 let deadline = next_deadline(&self.config, source, own, self.now);
                 due.extend(deadline.map(|at| (Arc::clone(item), at)));
             }
+            // Those of a source are in the order of their natives.
+            wholes.retain(|native| told[first..].binary_search_by_key(native, |own| own.native).is_err());
+            for native in wholes {
+                let Some(own) = state.items.get(&ItemKey::Ci(native.clone())) else { continue };
+                let Some(ci) = own.ci().filter(|ci| !rules.children_of(&ci.kind).is_empty()) else {
+                    continue;
+                };
+                let live = own.departure(&self.config, self.now).is_none();
+                told.push(Told {
+                    source,
+                    native: &ci.subject,
+                    own,
+                    ci,
+                    live,
+                    inherited: BTreeSet::new(),
+                    is_late: false,
+                });
+            }
+            for own in told[first..].iter_mut().filter(|own| !rules.children_of(&own.ci.kind).is_empty()) {
+                let heritage = Heritage::of(&self.config, state, own.native, own.own, self.now);
+                own.inherited = heritage.keys(&self.config, own.ci);
+                own.is_late = heritage.is_late;
+            }
         }
-        self.resolver.describe(said, &mut work.idents, |object| work.dirty.extend(object));
+        let mut numbers = told.iter();
+        let late = &mut self.late;
+        self.resolver.describe(told.iter().map(Told::said), &mut work.idents, |object| {
+            let is_late = numbers.next().is_some_and(|own| own.is_late);
+            let Some(object) = object else { return };
+            work.dirty.insert(object);
+            if is_late {
+                late.insert(object);
+            } else {
+                late.remove(&object);
+            }
+        });
+        work.idents.retain(|ident| !self.resolver.is_inherited(*ident));
         for (item, at) in due {
             self.arm(item, at);
         }
     }
 
+    /// Whether something inherited from an object as it was described before.
+    fn was_child(&self, source: &SourceName, native: &Text) -> bool {
+        let known = self.resolver.names.find_object(source, native).map(|object| self.resolver.row(object));
+        let known = known.filter(|row| row.known);
+        known.is_some_and(|row| self.config.identity().is_child(self.resolver.names.kind_of(row.kind)))
+    }
+
     /// Which items claim the touched values now.
     fn reclaim(&mut self, work: &mut Work) {
+        work.idents.retain(|ident| !self.resolver.is_inherited(*ident));
         work.idents.sort_unstable();
         work.idents.dedup();
         for ident in &work.idents {

@@ -318,19 +318,23 @@ impl Forest<'_> {
             }
         }
         for (slot, ours) in &one.parts {
-            let Some(least) = self.resolver.slot(*slot).apart_below else { continue };
+            let rule = self.resolver.slot(*slot);
+            let Some(least) = rule.apart_below else { continue };
             for (_, theirs) in other.parts.iter().filter(|theirs| theirs.0 == *slot) {
-                if !least.holds(common(ours, theirs), ours.len().min(theirs.len())) {
+                let smaller = ours.len().min(theirs.len());
+                if smaller >= rule.at_least && !least.holds(common(ours, theirs), smaller) {
                     return None;
                 }
             }
         }
-        if let Some(share) = self.resolver.slot(number).overlap {
+        let rule = self.resolver.slot(number);
+        if let Some(share) = rule.overlap {
             let values = |group: &Group| -> Option<Vec<u32>> {
                 group.parts.iter().find(|own| own.0 == number).map(|own| own.1.clone())
             };
             let (ours, theirs) = (values(one)?, values(other)?);
-            if !share.holds(common(&ours, &theirs), ours.len().min(theirs.len())) {
+            let both = common(&ours, &theirs);
+            if both < rule.at_least || !share.holds(both, ours.len().min(theirs.len())) {
                 return None;
             }
         }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use itom_core::{CiKind, Key, KeyKind, Realm, Strength, Text};
+use itom_core::{CiKind, CiObservation, Key, KeyKind, Realm, Strength, Text};
 
+use super::proof::Several;
 use super::resolver::Resolver;
-use super::{Ident, IdentityRules, Object, ProofError};
+use super::{Ident, IdentityRules, Object, Part, ProofError, Whole};
 use crate::fact::{Fact, FactBody, FactId, FactLog};
 
 /// What comparing one kind of key in one realm gave. Conditions have three values.
@@ -46,6 +47,8 @@ pub struct Comparison {
     pub kind: KeyKind,
     /// Where its values are unique.
     pub realm: Realm,
+    /// Whether the values are compared that they have [through their parts](super::FromChildren) as well.
+    pub inherited: bool,
     /// What it says.
     pub verdict: Verdict,
 }
@@ -96,6 +99,18 @@ pub enum Apart {
         /// Where its values are unique.
         realm: Realm,
     },
+    /// As [`TooFewShared`](Self::TooFewShared), of the values that things have [through their
+    /// parts](super::FromChildren) as well.
+    TooFewInherited {
+        /// One, with its description and its parts.
+        left: Whole,
+        /// The other.
+        right: Whole,
+        /// The kind of key.
+        kind: KeyKind,
+        /// Where its values are unique.
+        realm: Realm,
+    },
 }
 
 impl Apart {
@@ -108,6 +123,7 @@ impl Apart {
             Self::Differs { left, right, .. } | Self::TooFewShared { left, right, .. } => {
                 vec![left.1, right.1]
             }
+            Self::TooFewInherited { left, right, .. } => left.facts().chain(right.facts()).collect(),
         }
     }
 }
@@ -125,16 +141,15 @@ pub fn verify_apart(apart: &Apart, facts: &FactLog, rules: &IdentityRules) -> Re
             Some(_) => misquoted(*fact, "that two subjects are not the same"),
         },
         Apart::SameSource { left, right } => {
-            super::proof::described(facts, left)?;
-            super::proof::described(facts, right)?;
+            described(facts, left)?;
+            described(facts, right)?;
             if left.0.source != right.0.source || left.0 == right.0 || !rules.is_unique(&left.0.source) {
                 return misquoted(left.1, "another object of a source without double entries");
             }
             Ok(())
         }
         Apart::Kinds { left, right } => {
-            let (one, other) =
-                (super::proof::described(facts, left)?, super::proof::described(facts, right)?);
+            let (one, other) = (described(facts, left)?, described(facts, right)?);
             if rules.common_kind(&one.kind, &other.kind).is_some() {
                 return misquoted(left.1, "a kind that has nothing in common with the other");
             }
@@ -155,7 +170,35 @@ pub fn verify_apart(apart: &Apart, facts: &FactLog, rules: &IdentityRules) -> Re
             }
             Ok(())
         }
+        Apart::TooFewInherited { left, right, kind, realm } => {
+            let values = |own: &Whole| -> Result<Several, ProofError> {
+                let cited = (&own.object, own.statement, own.parts.as_slice());
+                let all = super::proof::inherited_values(facts, rules, cited)?;
+                let mut values = Several::default();
+                for ident in all.into_keys().filter(|own| own.kind == *kind && own.realm == *realm) {
+                    let hot = !super::proof::hot_heirs(facts, rules, &ident).is_empty();
+                    values.add(ident.value, hot);
+                }
+                Ok(values)
+            };
+            let (common, smaller) = values(left)?.least_common(&values(right)?);
+            let few = rules.inherited(kind).is_some_and(|rule| {
+                smaller >= rule.at_least as usize
+                    && rule.apart_below.is_some_and(|least| !least.holds(common, smaller))
+            });
+            if smaller == 0 || !few {
+                return misquoted(
+                    left.statement,
+                    "values through its parts of which too few are the other's",
+                );
+            }
+            Ok(())
+        }
     }
+}
+
+fn described<'a>(facts: &'a FactLog, cited: &(Object, FactId)) -> Result<&'a CiObservation, ProofError> {
+    super::proof::described(facts, &cited.0, cited.1)
 }
 
 /// How many values of a kind of key two descriptions have, and how many in common. What was ever hot is not common.
@@ -167,7 +210,7 @@ fn compared(
     realm: &Realm,
 ) -> Result<(usize, usize, usize), ProofError> {
     let values = |cited| -> Result<BTreeSet<Ident>, ProofError> {
-        let item = super::proof::described(facts, cited)?;
+        let item = described(facts, cited)?;
         let counts = |key: &&Key| {
             key.kind() == kind
                 && key.realm() == realm
@@ -215,11 +258,12 @@ impl Resolver {
                 let (one, other) = (ours.get(&number).unwrap_or(&none), theirs.get(&number).unwrap_or(&none));
                 let verdict = self.verdict(number, one, other);
                 let ident = one.keys().chain(other.keys()).next().map(|ident| self.names.ident_name(*ident));
-                ident.map(|ident| Comparison { kind: ident.kind, realm: ident.realm, verdict })
+                let inherited = self.slot(number).inherited;
+                ident.map(|ident| Comparison { kind: ident.kind, realm: ident.realm, inherited, verdict })
             })
             .collect::<Option<_>>()
             .unwrap_or_default();
-        compared.sort_by(|a, b| (&a.kind, &a.realm).cmp(&(&b.kind, &b.realm)));
+        compared.sort_by(|a, b| (&a.kind, &a.realm, a.inherited).cmp(&(&b.kind, &b.realm, b.inherited)));
         compared
     }
 
@@ -231,7 +275,7 @@ impl Resolver {
         if let Some(first) = common.first() {
             let share =
                 rule.overlap.is_none_or(|share| share.holds(common.len(), one.len().min(other.len())));
-            return if share {
+            return if share && common.len() >= rule.at_least {
                 Verdict::True(self.names.ident_name(*first).value)
             } else {
                 Verdict::NotApplicable(WhyNot::TooFewShared)
@@ -251,12 +295,12 @@ impl Resolver {
         Verdict::NotApplicable(why)
     }
 
-    fn cite(&self, object: u32) -> (Object, FactId) {
+    fn name(&self, object: u32) -> (Object, FactId) {
         (self.names.object_name(object), self.row(object).statement)
     }
 
-    /// Everything that forbids to join two items.
-    pub(crate) fn apart(&self, a: &[u32], b: &[u32]) -> Vec<Apart> {
+    /// Everything that forbids to join two items. `parts` tells through what an object inherits.
+    pub(crate) fn apart(&self, a: &[u32], b: &[u32], parts: &impl Fn(u32) -> Vec<Part>) -> Vec<Apart> {
         let mut reasons = BTreeSet::new();
         for one in a {
             for word in self.words_of(*one) {
@@ -267,11 +311,11 @@ impl Resolver {
             for other in b {
                 let (left, right) = (self.row(*one), self.row(*other));
                 if left.source == right.source && self.is_unique(left.source) {
-                    reasons.insert(Apart::SameSource { left: self.cite(*one), right: self.cite(*other) });
+                    reasons.insert(Apart::SameSource { left: self.name(*one), right: self.name(*other) });
                 }
                 let kind = |kind: u32| -> &CiKind { self.names.kind_of(kind) };
                 if self.rules().common_kind(kind(left.kind), kind(right.kind)).is_none() {
-                    reasons.insert(Apart::Kinds { left: self.cite(*one), right: self.cite(*other) });
+                    reasons.insert(Apart::Kinds { left: self.name(*one), right: self.name(*other) });
                 }
             }
         }
@@ -285,8 +329,8 @@ impl Resolver {
                     if mine.is_disjoint(&yours) {
                         let ident = self.names.ident_name(*ident);
                         reasons.insert(Apart::Differs {
-                            left: self.cite(*one),
-                            right: self.cite(*other),
+                            left: self.name(*one),
+                            right: self.name(*other),
                             kind: ident.kind,
                             realm: ident.realm,
                         });
@@ -294,19 +338,28 @@ impl Resolver {
                 }
             }
         }
-        self.too_few_shared(a, b, &mut reasons);
+        self.too_few_shared(a, b, parts, &mut reasons);
         reasons.into_iter().collect()
     }
 
     /// Of what a thing has several, two items may share too little as a whole; the objects cited show it by themselves.
-    fn too_few_shared(&self, a: &[u32], b: &[u32], reasons: &mut BTreeSet<Apart>) {
+    fn too_few_shared(
+        &self,
+        a: &[u32],
+        b: &[u32],
+        parts: &impl Fn(u32) -> Vec<Part>,
+        reasons: &mut BTreeSet<Apart>,
+    ) {
         let (ours, theirs) = (self.values(a), self.values(b));
         for (slot, values) in &ours {
-            let Some((least, others)) = self.slot(*slot).apart_below.zip(theirs.get(slot)) else { continue };
+            let rule = self.slot(*slot);
+            let Some((least, others)) = rule.apart_below.zip(theirs.get(slot)) else { continue };
             let few = |one: &Values, other: &Values| {
                 let (one, other) = (Self::identifying(one), Self::identifying(other));
                 let smaller = one.len().min(other.len());
-                smaller > 0 && !least.holds(one.intersection(&other).count(), smaller)
+                smaller > 0
+                    && smaller >= rule.at_least
+                    && !least.holds(one.intersection(&other).count(), smaller)
             };
             if !few(values, others) {
                 continue;
@@ -317,14 +370,17 @@ impl Resolver {
             for one in a {
                 for other in b {
                     let (mine, yours) = (self.values(&[*one]), self.values(&[*other]));
-                    if mine.get(slot).zip(yours.get(slot)).is_some_and(|(one, other)| few(one, other)) {
-                        reasons.insert(Apart::TooFewShared {
-                            left: self.cite(*one),
-                            right: self.cite(*other),
-                            kind: ident.kind.clone(),
-                            realm: ident.realm.clone(),
-                        });
+                    if !mine.get(slot).zip(yours.get(slot)).is_some_and(|(one, other)| few(one, other)) {
+                        continue;
                     }
+                    let (kind, realm) = (ident.kind.clone(), ident.realm.clone());
+                    reasons.insert(if rule.inherited {
+                        let (left, right) = (self.cite(*one, parts), self.cite(*other, parts));
+                        Apart::TooFewInherited { left, right, kind, realm }
+                    } else {
+                        let (left, right) = (self.name(*one), self.name(*other));
+                        Apart::TooFewShared { left, right, kind, realm }
+                    });
                 }
             }
         }

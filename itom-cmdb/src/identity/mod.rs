@@ -10,7 +10,8 @@
 //! Conditions have three values. *True* joins, *not applicable* says nothing, *false* forbids ([`cannot-link`](KeyRule)):
 //! two objects of one source (unless the [source](SourceRule) has double entries), a `NotSame`, incompatible kinds, or a
 //! different value of a single-valued stronger key (two serials are two chassis, whatever MAC address a dock lent them).
-//! Of keys of which a thing has several, a [share](Share) must be common. Ambient keys never join. A value that too many
+//! Of keys of which a thing has several, a [share](Share) must be common; keys of its parts may count
+//! [for it](FromChildren). Ambient keys never join. A value that too many
 //! objects of one source claim, or that is known junk, does not identify. What fits two items that cannot be one is
 //! joined with neither: it is [`Ambiguous`], with the question that would settle it.
 //!
@@ -21,6 +22,7 @@
 mod agglomerate;
 mod claimants;
 mod compare;
+mod inherit;
 mod names;
 mod proof;
 mod resolve;
@@ -36,6 +38,7 @@ use itom_core::{CiId, Key, KeyKind, Realm, SourceName, Strength, Text};
 use serde::{Deserialize, Serialize};
 
 pub use compare::{Apart, Comparison, Verdict, WhyNot, verify_apart};
+pub use inherit::{FromChildren, InheritedRule, Part, Whole};
 pub use proof::{Proof, ProofError, Rule, verify, verify_item};
 pub(crate) use resolve::OpenObject;
 pub use resolve::Resolved;

@@ -139,11 +139,18 @@ impl Spelled {
     }
 }
 
-/// A kind of key in a realm.
+/// A kind of key in a realm: values that things state, or those that they have through their parts as well.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
     pub(crate) kind: KeyKind,
     pub(crate) realm: Realm,
+    inherited: bool,
+}
+
+impl Slot {
+    fn is(&self, kind: &KeyKind, realm: &Realm, inherited: bool) -> bool {
+        self.inherited == inherited && self.kind == *kind && self.realm == *realm
+    }
 }
 
 /// How often the slot of a key is remembered by how its kind and realm look.
@@ -251,23 +258,23 @@ impl Names {
         (self.hasher.hash_one((kind, realm)) >> 32) as u32
     }
 
-    fn find_slot(&self, kind: &KeyKind, realm: &Realm) -> Option<u32> {
+    fn find_slot(&self, kind: &KeyKind, realm: &Realm, inherited: bool) -> Option<u32> {
         self.slot_finder.find(self.slot_hash(kind, realm), |number| {
-            self.slots.get(number as usize).is_some_and(|slot| slot.kind == *kind && slot.realm == *realm)
+            self.slots.get(number as usize).is_some_and(|slot| slot.is(kind, realm, inherited))
         })
     }
 
-    /// The number of a kind of key in a realm. The second says whether it is new.
-    pub(super) fn slot(&mut self, kind: &KeyKind, realm: &Realm) -> (u32, bool) {
-        let looks = looks(kind, realm);
+    /// The number of a kind of key in a realm, as stated or as inherited. The second says whether it is new.
+    pub(super) fn slot(&mut self, kind: &KeyKind, realm: &Realm, inherited: bool) -> (u32, bool) {
+        let looks = looks(kind, realm) ^ usize::from(inherited);
         let recent = self.recent[looks];
-        if self.slots.get(recent as usize).is_some_and(|slot| slot.kind == *kind && slot.realm == *realm) {
+        if self.slots.get(recent as usize).is_some_and(|slot| slot.is(kind, realm, inherited)) {
             return (recent, false);
         }
-        let known = self.find_slot(kind, realm);
+        let known = self.find_slot(kind, realm, inherited);
         let slot = known.unwrap_or(self.slots.len() as u32);
         if known.is_none() {
-            self.slots.push(Slot { kind: kind.clone(), realm: realm.clone() });
+            self.slots.push(Slot { kind: kind.clone(), realm: realm.clone(), inherited });
             self.slot_finder.insert(self.slot_hash(kind, realm), slot);
         }
         self.recent[looks] = slot;
@@ -355,7 +362,7 @@ impl Names {
     }
 
     pub(crate) fn find_ident(&self, ident: &Ident) -> Option<u32> {
-        let slot = self.find_slot(&ident.kind, &ident.realm)?;
+        let slot = self.find_slot(&ident.kind, &ident.realm, false)?;
         let mut room = spelling::EMPTY;
         let value = spelling::one(&ident.kind, &ident.value, &mut room);
         self.ident_finder.find(self.hash(slot, value), |number| self.is_ident(number, slot, value))
@@ -414,7 +421,7 @@ impl Names {
             Ordering::Equal
         } else {
             let (one, other) = (&self.slots[one.slot as usize], &self.slots[other.slot as usize]);
-            one.kind.cmp(&other.kind).then_with(|| one.realm.cmp(&other.realm))
+            (&one.kind, &one.realm, one.inherited).cmp(&(&other.kind, &other.realm, other.inherited))
         };
         // Texts are ordered as their bytes are.
         slots.then_with(|| one.bytes(&self.long).cmp(other.bytes(&self.long)))
@@ -449,7 +456,7 @@ mod tests {
             let mut names = Names::new();
             for (at, text) in texts.iter().enumerate() {
                 let key = Key::serial(text)?;
-                let (slot, _) = names.slot(key.kind(), key.realm());
+                let (slot, _) = names.slot(key.kind(), key.realm(), false);
                 let mut asked = [names.ask(slot, &key)];
                 let guessing = at % 2 == 0;
                 if guessing {

@@ -334,9 +334,10 @@ impl Resolver {
         desk.holders.iter().all(|(slot, _, holders)| {
             let rule = self.slot(*slot);
             let mut counts = desk.values.iter().filter(|value| value.0 == *slot).map(|value| value.2);
-            // A value that all have contradicts nothing; values that all have overlap wholly.
+            // A value that all have contradicts nothing; values that all have overlap wholly, if they are enough.
             if rule.overlap.is_some() {
-                counts.all(|count| count == *holders)
+                let enough = *holders < 2 || counts.clone().count() >= rule.at_least;
+                enough && counts.all(|count| count == *holders)
             } else {
                 counts.any(|count| count == *holders)
             }

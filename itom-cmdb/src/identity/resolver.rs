@@ -1,9 +1,10 @@
 //! The resolver: objects and what they claim in, items out, at the cost of what changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use hashbrown::HashMap;
-use itom_core::{CiKind, CiObservation, Key, SourceName, Strength, Text, Timestamp, key_kind};
+use itom_core::{CiKind, CiObservation, Key, KeyKind, SourceName, Strength, Text, Timestamp, key_kind};
 
 use super::claimants::{Claim, Claimants, Claimed, Heat, Sort};
 use super::names::{Asked, AskedObject, Names};
@@ -14,7 +15,7 @@ use crate::fact::FactId;
 
 /// An object claims no more values than this: the strongest, then the smallest ones. A description with more is no
 /// description of one thing.
-const MOST_KEYS: usize = 1024;
+pub(super) const MOST_KEYS: usize = 1024;
 
 /// So many objects are looked up together, so that the memory is waited for once for all of them.
 pub(super) const AHEAD: usize = 32;
@@ -26,6 +27,8 @@ pub struct Described<'a> {
     pub kind: &'a CiKind,
     /// What identifies it.
     pub keys: &'a BTreeSet<Key>,
+    /// What it has through its parts, as far as it [counts](IdentityRules::children_of).
+    pub inherited: &'a BTreeSet<Key>,
     /// When the source saw it first.
     pub first_seen: Timestamp,
     /// Whether the source holds that it is there.
@@ -35,10 +38,11 @@ pub struct Described<'a> {
 }
 
 impl<'a> Described<'a> {
-    /// What an observation says, as the word of this fact.
+    /// What an observation says, as the word of this fact. Nothing is inherited.
     #[must_use]
     pub const fn new(ci: &'a CiObservation, first_seen: Timestamp, statement: FactId) -> Self {
-        Self { kind: &ci.kind, keys: &ci.keys, first_seen, live: true, statement }
+        const NONE: &BTreeSet<Key> = &BTreeSet::new();
+        Self { kind: &ci.kind, keys: &ci.keys, inherited: NONE, first_seen, live: true, statement }
     }
 }
 
@@ -74,8 +78,12 @@ pub(crate) struct SlotRule {
     pub(crate) overlap: Option<Share>,
     pub(crate) apart_below: Option<Share>,
     pub(crate) decisive: bool,
-    mac: bool,
-    at_most: Option<Strength>,
+    /// So many must be common, and who has fewer says nothing.
+    pub(crate) at_least: usize,
+    /// Values that things have through their parts.
+    pub(crate) inherited: bool,
+    pub(super) mac: bool,
+    pub(super) at_most: Option<Strength>,
     /// The value that the realm rests on.
     pub(crate) base: Option<u32>,
 }
@@ -108,8 +116,8 @@ type Words = BTreeMap<u32, Vec<Word>>;
 /// for source in ["agent", "cloud"] {
 ///     let object = Object::new(SourceName::new(source)?, "host-1");
 ///     resolver.put(&object, Described {
-///         kind: &kind::HOST, keys: &keys, first_seen: Timestamp::EPOCH, live: true,
-///         statement: FactId::from_bytes([0; 16]),
+///         kind: &kind::HOST, keys: &keys, inherited: &BTreeSet::new(), first_seen: Timestamp::EPOCH,
+///         live: true, statement: FactId::from_bytes([0; 16]),
 ///     });
 /// }
 /// resolver.resolve();
@@ -138,6 +146,8 @@ pub struct Resolver {
     pub(super) sorts: Vec<u32>,
     sort_numbers: HashMap<Box<str>, u32>,
     pub(super) limits: Vec<usize>,
+    /// Which kinds of key each kind of item inherits.
+    pub(super) inherits: Vec<Option<Arc<[KeyKind]>>>,
     /// Whether a kind of key is a mere circumstance for a kind of item; looked up only.
     circumstances: HashMap<(u32, u32), bool>,
     words: Words,
@@ -168,6 +178,7 @@ impl Resolver {
             sorts: Vec::new(),
             sort_numbers: HashMap::new(),
             limits: Vec::new(),
+            inherits: Vec::new(),
             circumstances: HashMap::new(),
             words: Words::new(),
             seeds: Vec::new(),
@@ -227,6 +238,7 @@ impl Resolver {
                 let (source, kind) = (self.source(source), self.kind(said.kind));
                 objects.push(self.names.ask_object(source, native));
                 self.ask(said.keys, &mut keys);
+                self.ask_inherited(kind, &said, &mut keys);
                 heads.push((kind, said, keys.len()));
             }
             if heads.is_empty() {
@@ -311,7 +323,7 @@ impl Resolver {
 
     /// The number of a value, claimed or not.
     pub(crate) fn ident(&mut self, key: &Key) -> Option<u32> {
-        let slot = self.slot_for(key);
+        let slot = self.slot_for(key, false);
         self.ident_of(&self.names.ask(slot, key))
     }
 
@@ -344,6 +356,7 @@ impl Resolver {
                 self.limits.push(limit);
             }
             self.sorts.push(own);
+            self.inherits.push(self.inherited_kinds(name));
         }
         number
     }
@@ -373,7 +386,7 @@ impl Resolver {
     /// Adds the questions after the keys of a description.
     fn ask<'a>(&mut self, keys: &'a BTreeSet<Key>, asked: &mut Vec<Asked<'a>>) {
         let mut one = |key: &'a Key| {
-            let slot = self.slot_for(key);
+            let slot = self.slot_for(key, false);
             asked.push(self.names.ask(slot, key));
         };
         if keys.len() <= MOST_KEYS {
@@ -403,26 +416,31 @@ impl Resolver {
         });
     }
 
-    /// The number of the kind and the realm of a key.
-    fn slot_for(&mut self, key: &Key) -> u32 {
-        let (slot, new) = self.names.slot(key.kind(), key.realm());
+    /// The number of the kind and the realm of a key, as stated or as inherited.
+    pub(super) fn slot_for(&mut self, key: &Key, inherited: bool) -> u32 {
+        let (slot, new) = self.names.slot(key.kind(), key.realm(), inherited);
         if !new {
             return slot;
         }
-        self.slots.push(SlotRule {
+        let stated = SlotRule {
             single: self.rules.is_single(key.kind()),
             rank: self.rules.rank(key.kind()),
             overlap: self.rules.overlap(key.kind()),
             apart_below: self.rules.apart_below(key.kind()),
             decisive: self.rules.is_decisive(key.kind()),
             mac: *key.kind() == key_kind::MAC,
+            at_least: 0,
+            inherited: false,
             at_most: self.rules.rule_of(key.kind()).and_then(|rule| rule.at_most),
             base: None,
-        });
+        };
+        self.slots.push(if inherited { self.inherited_slot(key.kind(), stated) } else { stated });
         if let Some(base) = self.rules.base_of(key.realm()).and_then(|base| self.ident(&base)) {
             self.slots[slot as usize].base = Some(base);
-            let sound = self.values[base as usize].usable == Use::All;
-            if self.bases.insert(base, Base { sound, ..Base::default() }).is_none() {
+            // Other kinds of key may be unique there, too.
+            if !self.bases.contains_key(&base) {
+                let sound = self.values[base as usize].usable == Use::All;
+                self.bases.insert(base, Base { sound, ..Base::default() });
                 // Nobody asked before whether it is one item that claims it.
                 self.seeds.extend(self.values[base as usize].claimants.iter().map(Claim::number));
             }
@@ -446,10 +464,11 @@ impl Resolver {
 
     /// How much a claim of this key by an item of this kind says: as [`IdentityRules::strength_of`].
     fn strength_of(&mut self, kind: u32, asked: &Asked<'_>) -> Strength {
-        if self.is_circumstance(kind, asked) {
+        let rule = self.slot(asked.slot);
+        // Of what is inherited it was asked before.
+        if !rule.inherited && self.is_circumstance(kind, asked) {
             return Strength::Ambient;
         }
-        let rule = self.slot(asked.slot);
         let mut strength = asked.key.strength();
         if let Some(cap) = rule.at_most {
             strength = strength.min(cap);
@@ -458,6 +477,10 @@ impl Resolver {
             strength = strength.min(Strength::Administrative);
         }
         strength
+    }
+
+    pub(super) fn is_junk_key(&self, key: &Key) -> bool {
+        self.rules.is_junk_value(key.kind(), key.value(), &self.junk)
     }
 
     fn is_circumstance(&mut self, kind: u32, asked: &Asked<'_>) -> bool {

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use itom_core::{CiKind, Key, KeyKind, Realm, SourceName, Strength, key_kind, kind};
+use itom_core::{CiKind, Key, KeyKind, Realm, SourceName, Strength, key_kind, kind, relation};
 use serde::{Deserialize, Serialize};
 
-use super::{Ident, spelling};
+use super::{FromChildren, Ident, InheritedRule, spelling};
 
 /// Values that vendors ship instead of an identity, lower case.
 const JUNK: &[&str] = &[
@@ -157,6 +157,9 @@ pub struct KeyRule {
     /// A claim counts for no more than this, whatever its source says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most: Option<Strength>,
+    /// How values are compared that things have [through their parts](FromChildren); without it they have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inherited: Option<InheritedRule>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
@@ -229,6 +232,8 @@ pub struct IdentityRules {
     crowd_above: usize,
     keys: BTreeMap<KeyKind, KeyRule>,
     kinds: BTreeMap<CiKind, KindIdentity>,
+    #[serde(rename = "from_children")]
+    pub(super) children: BTreeMap<CiKind, Vec<FromChildren>>,
     sources: Vec<SourceRule>,
     generalizations: BTreeSet<CiKind>,
     junk: BTreeSet<String>,
@@ -242,8 +247,16 @@ impl Default for IdentityRules {
         let part = KeyRule {
             overlap: Some(Share { of: 2, out_of: 3 }),
             apart_below: Some(Share { of: 1, out_of: 100 }),
+            // Of the machine it says less than what the machine says of itself.
+            inherited: Some(
+                InheritedRule::new(Share { of: 2, out_of: 3 }, 2)
+                    .apart_below(Share { of: 1, out_of: 100 })
+                    .at_most(Strength::Issued),
+            ),
             ..KeyRule::default()
         };
+        let interfaces =
+            || vec![FromChildren::new(relation::CONTAINS, kind::NETWORK_INTERFACE, [key_kind::MAC])];
         let keys = [
             // Even copied by hand they outrank a name: names are handed on.
             (key_kind::SERIAL, single(1)),
@@ -256,13 +269,14 @@ impl Default for IdentityRules {
             (key_kind::MACHINE_ID, KeyRule { decisive: true, ..single(0) }),
         ];
         Self {
-            version: 3,
+            version: 4,
             hot_above: 3,
             // The addresses of a dock or of a load balancer's port are seen from everywhere, and are that thing's own.
             hot_kinds: BTreeMap::from([(kind::NETWORK_INTERFACE, 32)]),
             crowd_above: 4096,
             keys: keys.into(),
             kinds: BTreeMap::new(),
+            children: BTreeMap::from([(kind::HOST, interfaces()), (kind::DEVICE, interfaces())]),
             sources: Vec::new(),
             generalizations: kind::ALL.iter().cloned().collect(),
             junk: JUNK.iter().map(|value| (*value).to_owned()).collect(),
@@ -390,6 +404,11 @@ impl IdentityRules {
     #[must_use]
     pub fn rule_of(&self, kind: &KeyKind) -> Option<&KeyRule> {
         self.keys.get(kind)
+    }
+
+    /// The kinds of key that there are rules for.
+    pub(crate) fn key_kinds(&self) -> impl Iterator<Item = &KeyKind> {
+        self.keys.keys()
     }
 
     /// Whether two native ids of this source are two things.

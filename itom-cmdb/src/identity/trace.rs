@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::agglomerate::{Outcome, StepBy, agglomerate};
 use super::resolver::Resolver;
-use super::{Proof, Rule};
+use super::{Part, Proof, Rule, Whole};
 
 impl Resolver {
-    /// Why the objects of this one's item are one, in the order in which they were joined.
-    pub(crate) fn proofs(&self, object: u32) -> Vec<Proof> {
+    /// Why the objects of this one's item are one, in the order in which they were joined. `parts` tells through what an
+    /// object inherits.
+    pub(crate) fn proofs(&self, object: u32, parts: impl Fn(u32) -> Vec<Part>) -> Vec<Proof> {
         if self.rows[object as usize].next == object {
             return Vec::new();
         }
@@ -18,12 +19,14 @@ impl Resolver {
         steps
             .filter(|step| Some(outcome.group[step.left as usize]) == own)
             .map(|step| {
-                let cited = |at: u32| {
-                    let object = members[at as usize];
-                    (self.names.object_name(object), self.row(object).statement)
-                };
+                let cited = |at: u32| self.cite(members[at as usize], &parts);
                 let rule = match step.by {
                     StepBy::Word(fact) => Rule::Stated { fact },
+                    StepBy::Key { ident, tier, sources } if self.is_inherited(ident) => Rule::Inherited {
+                        ident: self.names.ident_name(ident),
+                        strength: tier,
+                        corroboration: sources as usize,
+                    },
                     StepBy::Key { ident, tier, sources } => Rule::Key {
                         ident: self.names.ident_name(ident),
                         strength: tier,
@@ -33,6 +36,11 @@ impl Resolver {
                 Proof::new(cited(step.left), cited(step.right), rule)
             })
             .collect()
+    }
+
+    pub(crate) fn cite(&self, object: u32, parts: &impl Fn(u32) -> Vec<Part>) -> Whole {
+        let parts = parts(object);
+        Whole { object: self.names.object_name(object), statement: self.row(object).statement, parts }
     }
 
     /// The whole component of an object, ascending by content, and how it was joined.

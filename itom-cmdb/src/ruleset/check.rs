@@ -27,6 +27,7 @@ impl RuleSet {
         for (kind, rule) in &self.kinds {
             self.check_kind(kind)?;
             self.check_ageing(kind, rule)?;
+            self.check_parts(kind, rule)?;
             let unknown = |relation: &&RelationKind| !self.relations.contains_key(*relation);
             if let Some(relation) = rule.related_by.iter().flatten().find(unknown) {
                 return Err(RuleSetError::new(
@@ -70,10 +71,62 @@ impl RuleSet {
                 }
             }
         }
+        for kind in self.identity.key_kinds() {
+            let Some(rule) = self.identity.inherited(kind) else { continue };
+            let path = format!("identity.keys.{kind}.inherited");
+            if rule.at_least == 0 {
+                return Err(RuleSetError::new(
+                    path,
+                    "`at_least` 0 would join what has nothing in common; give 1 or more",
+                ));
+            }
+            let shares = [Some(("share", rule.share)), rule.apart_below.map(|own| ("apart_below", own))];
+            for (name, share) in shares.into_iter().flatten() {
+                if share.out_of == 0 || share.of > share.out_of {
+                    let reason = format!("{} out of {} is no share", share.of, share.out_of);
+                    return Err(RuleSetError::new(format!("{path}.{name}"), reason));
+                }
+            }
+        }
         for (at, rule) in self.precedence.iter().enumerate() {
             if let Some(kind) = rule.kind.as_ref().filter(|kind| !self.kinds.contains_key(*kind)) {
                 let reason = format!("there is no kind `{kind}`");
                 return Err(RuleSetError::new(format!("precedence.{at}.kind"), reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a kind inherits comes along a relation to a part, and there is a rule to compare it by.
+    fn check_parts(&self, kind: &CiKind, rule: &KindRule) -> Result<(), RuleSetError> {
+        for (at, parts) in rule.from_children.iter().flatten().enumerate() {
+            let wrong = |field: &str, reason: String| {
+                Err(RuleSetError::new(format!("kinds.{kind}.from_children.{at}.{field}"), reason))
+            };
+            let relation = &parts.relation;
+            match self.relations.get(relation) {
+                None => return wrong("relation", format!("there is no kind of relation `{relation}`")),
+                Some(own) if !own.contains => {
+                    return wrong(
+                        "relation",
+                        format!("`{relation}` does not lead to parts; say `contains: true` there"),
+                    );
+                }
+                Some(_) => {}
+            }
+            if !self.kinds.contains_key(&parts.child) {
+                return wrong("child", format!("there is no kind `{}`", parts.child));
+            }
+            if parts.keys.is_empty() {
+                return wrong("keys", "name at least one kind of key".to_owned());
+            }
+            if let Some(key) = parts.keys.iter().find(|key| self.identity.inherited(key).is_none()) {
+                return wrong(
+                    "keys",
+                    format!(
+                        "how inherited values of `{key}` are compared is not said; add `identity.keys.{key}.inherited`"
+                    ),
+                );
             }
         }
         Ok(())

@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{CmdbConfig, Precedence};
 use crate::graph::{RelationModel, RelationSpec};
-use crate::identity::{IdentityRules, KindIdentity};
+use crate::identity::{FromChildren, IdentityRules, KindIdentity};
 
 pub use lint::Misfit;
 pub use load::RuleSetError;
@@ -223,6 +223,10 @@ pub struct KindRule {
     /// The kinds of key that identify it; inherited, else any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identified_by: Option<BTreeSet<KeyKind>>,
+    /// The keys of its parts that count for it; inherited, else those of the [rules of
+    /// identity](IdentityRules::children_of).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_children: Option<Vec<FromChildren>>,
     /// The least strength of a key with which a description makes an item of its own; inherited, else any description
     /// does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -270,6 +274,12 @@ impl KindRule {
     #[must_use]
     pub fn identified_by(self, keys: impl IntoIterator<Item = KeyKind>) -> Self {
         Self { identified_by: Some(keys.into_iter().collect()), ..self }
+    }
+
+    /// These keys of its parts count for it.
+    #[must_use]
+    pub fn from_children(self, rules: impl IntoIterator<Item = FromChildren>) -> Self {
+        Self { from_children: Some(rules.into_iter().collect()), ..self }
     }
 
     /// A description makes an item of its own only with a key at least so strong.
@@ -554,6 +564,9 @@ impl From<&RuleSet> for CmdbConfig {
             let mints_at = line.iter().find_map(|(_, rule)| rule.mints_at);
             if keys.is_some() || mints_at.is_some() {
                 identity = identity.kind_identity(kind.clone(), KindIdentity { keys, mints_at });
+            }
+            if let Some(parts) = line.iter().find_map(|(_, rule)| rule.from_children.as_ref()) {
+                identity = identity.from_children(kind.clone(), parts.iter().cloned());
             }
             if let Some(lease) = line.iter().find_map(|(_, rule)| rule.lease) {
                 config = config.lease(kind.clone(), lease.span());

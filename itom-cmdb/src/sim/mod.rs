@@ -4,7 +4,8 @@
 //! An [`Estate`] is sites with racks, switches and routers; hypervisors, virtual machines, cluster nodes with pods, cloud
 //! instances, laptops; what runs on them and what uses what; applications, business services and teams. It lives for
 //! some rounds: machines come and go, move, are renamed, replaced, restored. Sources look at it, each in its own way:
-//! agents, managers of hypervisors, clouds, clusters, network discovery, the asset spreadsheet, monitoring, flow records,
+//! agents, managers of hypervisors, clouds, clusters, network discovery, a poller that reads tables of
+//! interfaces, the asset spreadsheet, monitoring, flow records,
 //! a catalogue of applications. They misbehave as real ones do, each [`Hazard`] at a rate of its own.
 //!
 //! What everything really is, is known: each [`Delivery`] carries the [`Meaning`] of its observations, and a [`Truth`]

@@ -111,6 +111,11 @@ impl Item {
         })
     }
 
+    /// Whether its source let it go: not only nobody looked in time.
+    pub(crate) const fn is_let_go(&self) -> bool {
+        self.gone.is_some()
+    }
+
     /// Whether its source looks again and again: people and documents do not.
     pub(crate) fn ages(&self, config: &CmdbConfig) -> bool {
         let source = self.statement.source();

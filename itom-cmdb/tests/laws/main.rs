@@ -342,3 +342,28 @@ fn loose_ends_resolve_and_redirect() {
     assert_eq!(applied.ambiguous[0].candidates.len(), 2);
     assert!(cmdb.view().ci(loose.id()).is_some_and(|ci| ci.is_loose_end()));
 }
+
+/// What the laws are about happens in the estates that they look at.
+#[test]
+fn random_estates_join_by_what_is_inherited() {
+    use itom_cmdb::identity::{Apart, Rule};
+    use proptest::strategy::ValueTree as _;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut joined, mut apart) = (0, 0);
+    for _ in 0..200 {
+        let cmdb = derived(facts(&runs().new_tree(&mut runner).unwrap().current()));
+        let view = cmdb.view();
+        let ids: Vec<CiId> = view.cis().filter(|ci| !ci.is_loose_end()).map(|ci| ci.id()).collect();
+        for id in &ids {
+            let merges = cmdb.explain(*id).unwrap().merges;
+            joined += merges.iter().filter(|own| matches!(own.rule(), Rule::Inherited { .. })).count();
+        }
+        for (at, one) in ids.iter().enumerate() {
+            for other in &ids[..at] {
+                let reasons = cmdb.explain_pair(*one, *other).unwrap().apart;
+                apart += reasons.iter().filter(|own| matches!(own, Apart::TooFewInherited { .. })).count();
+            }
+        }
+    }
+    assert!(joined > 10 && apart > 10, "{joined} merges, {apart} reasons");
+}

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use itom_cmdb::fact::{Fact, FactBody, FactId};
 use itom_cmdb::identity::Object;
 use itom_core::{
-    Batch, CiKind, CiObservation, Coverage, Observation, Retraction, SourceName, Timestamp, kind,
+    Batch, CiObservation, Coverage, Key, Observation, RelationKind, Retraction, RunId, Scope, SourceName,
+    Subject, Text, Timestamp, key_kind, kind, relation,
 };
 
 use crate::estate::Run;
@@ -15,24 +17,60 @@ pub(crate) struct Model {
     pub(crate) live: BTreeSet<Object>,
 }
 
+/// What a source calls what it speaks of.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    Item(Text),
+    Relation(RelationKind, Subject, Subject),
+}
+
 #[derive(Clone)]
 struct Seen {
-    ci: CiObservation,
+    what: Observation,
     first: Timestamp,
     last: Timestamp,
     entered: Timestamp,
     proposed: Option<Timestamp>,
-    gone: bool,
-}
-
-fn lease(kind: &CiKind) -> Option<i64> {
-    let lasting = kind.is_a(&kind::HOST) || kind.is_a(&kind::DEVICE);
-    (!lasting).then_some(86_400 * 1_000_000)
+    gone: Option<Timestamp>,
 }
 
 impl Seen {
+    fn ci(&self) -> Option<&CiObservation> {
+        match &self.what {
+            Observation::Ci(ci) => Some(ci),
+            _ => None,
+        }
+    }
+
+    /// When its lease ends or ended.
+    fn lease_end(&self) -> Option<Timestamp> {
+        let lasting = self.ci().is_some_and(|ci| ci.kind.is_a(&kind::HOST) || ci.kind.is_a(&kind::DEVICE));
+        (!lasting).then(|| Timestamp::from_micros(self.last.as_micros() + 86_400 * 1_000_000))
+    }
+
+    fn left(&self, now: Timestamp) -> Option<Timestamp> {
+        self.gone.or_else(|| self.lease_end().filter(|end| *end <= now))
+    }
+
     fn is_gone(&self, now: Timestamp) -> bool {
-        self.gone || lease(&self.ci.kind).is_some_and(|span| self.last.as_micros() + span <= now.as_micros())
+        self.left(now).is_some()
+    }
+
+    fn covered_by(&self, scope: &Scope) -> bool {
+        match &self.what {
+            Observation::Ci(ci) => scope.covers_ci(&ci.kind, ci.partition.as_deref()),
+            Observation::Relation(own) => scope.covers_relation(&own.kind, own.partition.as_deref()),
+            _ => false,
+        }
+    }
+
+    /// Whether it counts as (being joined to) a part of something.
+    fn counts_for(&self, whole: &Self, now: Timestamp) -> bool {
+        match (self.gone, self.left(now)) {
+            (_, None) => true,
+            (Some(gone), _) => whole.left(now).is_some_and(|left| left <= gone),
+            (None, Some(end)) => whole.last < end,
+        }
     }
 }
 
@@ -45,84 +83,116 @@ fn by_time(runs: &[Run], source: &SourceName) -> BTreeMap<Timestamp, Vec<Batch>>
 }
 
 /// The address of a statement decides between two of one run; only its order matters here.
-fn address(source: &SourceName, ci: &CiObservation) -> itom_cmdb::fact::FactId {
-    use itom_cmdb::fact::{Fact, FactBody};
-    let run = itom_core::RunId::derive(&[]);
-    Fact::new(source.clone(), run, Timestamp::EPOCH, Timestamp::EPOCH, FactBody::Ci(ci.clone())).id()
+fn address(source: &SourceName, what: &Observation) -> Option<FactId> {
+    let body = match what {
+        Observation::Ci(ci) => FactBody::Ci(ci.clone()),
+        Observation::Relation(own) => FactBody::Relation(own.clone()),
+        _ => return None,
+    };
+    let run = RunId::derive(&[]);
+    Some(Fact::new(source.clone(), run, Timestamp::EPOCH, Timestamp::EPOCH, body).id())
 }
 
-fn presence(runs: &[Run], source: &SourceName) -> BTreeMap<String, Seen> {
-    let mut items: BTreeMap<String, Seen> = BTreeMap::new();
+fn presence(runs: &[Run], source: &SourceName) -> BTreeMap<Name, Seen> {
+    let mut items: BTreeMap<Name, Seen> = BTreeMap::new();
     for (at, batches) in by_time(runs, source) {
         let mut coverage = Coverage::new();
-        let mut described: BTreeMap<String, CiObservation> = BTreeMap::new();
+        let mut described: BTreeMap<Name, Observation> = BTreeMap::new();
         let mut retracted = BTreeSet::new();
         for batch in &batches {
             coverage.merge(batch.coverage().clone());
             for item in batch.items() {
-                match item {
-                    Observation::Ci(ci) => {
-                        let slot = described.entry(ci.subject.to_string()).or_insert_with(|| ci.clone());
-                        if address(source, ci) > address(source, slot) {
-                            *slot = ci.clone();
-                        }
+                let name = match item {
+                    Observation::Ci(ci) => Name::Item(ci.subject.clone()),
+                    Observation::Relation(own) => {
+                        Name::Relation(own.kind.clone(), own.from.clone(), own.to.clone())
                     }
                     Observation::Retract(Retraction::Ci(native)) => {
-                        retracted.insert(native.to_string());
+                        retracted.insert(Name::Item(native.clone()));
+                        continue;
                     }
-                    _ => {}
+                    Observation::Retract(Retraction::Relation { kind, from, to }) => {
+                        retracted.insert(Name::Relation(kind.clone(), from.clone(), to.clone()));
+                        continue;
+                    }
+                    _ => continue,
+                };
+                let slot = described.entry(name).or_insert_with(|| item.clone());
+                if address(source, item) > address(source, slot) {
+                    *slot = item.clone();
                 }
             }
         }
-        for (native, ci) in &described {
+        for (name, what) in &described {
             let fresh =
-                Seen { ci: ci.clone(), first: at, last: at, entered: at, proposed: None, gone: false };
-            let item = items.entry(native.clone()).or_insert(fresh);
-            item.ci = ci.clone();
+                Seen { what: what.clone(), first: at, last: at, entered: at, proposed: None, gone: None };
+            let item = items.entry(name.clone()).or_insert(fresh);
+            item.what = what.clone();
             if item.is_gone(at) {
                 item.entered = at;
-                item.gone = false;
+                item.gone = None;
             }
             item.last = at;
             item.proposed = None;
         }
-        for native in &retracted {
-            if let Some(item) = items.get_mut(native) {
-                item.gone = true;
+        for name in &retracted {
+            if let Some(item) = items.get_mut(name) {
+                item.gone.get_or_insert(at);
             }
         }
-        let mut verdicts: BTreeMap<String, Vec<bool>> = BTreeMap::new();
+        let mut verdicts: BTreeMap<Name, Vec<bool>> = BTreeMap::new();
         for scope in coverage.complete_scopes() {
-            let covered: Vec<String> = items
+            let blocked =
+                |item: &Seen| coverage.partial_scopes().iter().any(|partial| item.covered_by(&partial.scope));
+            let covered: Vec<Name> = items
                 .iter()
                 .filter(|(_, item)| {
-                    let partition = item.ci.partition.as_deref();
                     let lapsed = item.last < at && item.is_gone(at);
                     item.entered < at
-                        && !item.gone
+                        && item.gone.is_none()
                         && !lapsed
-                        && scope.covers_ci(&item.ci.kind, partition)
-                        && coverage.covers_ci(&item.ci.kind, partition)
+                        && item.covered_by(scope)
+                        && !blocked(item)
                 })
-                .map(|(native, _)| native.clone())
+                .map(|(name, _)| name.clone())
                 .collect();
-            let missing: Vec<&String> = covered.iter().filter(|native| items[*native].last < at).collect();
+            let missing: Vec<&Name> = covered.iter().filter(|name| items[*name].last < at).collect();
             let held = covered.len() >= 3 && missing.len() * 100 > covered.len() * 50;
-            for native in missing {
-                verdicts.entry(native.clone()).or_default().push(held);
+            for name in missing {
+                verdicts.entry(name.clone()).or_default().push(held);
             }
         }
-        for (native, held) in verdicts {
-            let Some(item) = items.get_mut(&native) else { continue };
+        for (name, held) in verdicts {
+            let Some(item) = items.get_mut(&name) else { continue };
             if held.iter().all(|held| *held) && item.proposed.is_none() {
                 item.proposed = Some(at);
             } else {
-                item.gone = true;
-                item.proposed = None;
+                item.gone = Some(item.proposed.take().unwrap_or(at));
             }
         }
     }
     items
+}
+
+/// The addresses of the interfaces that a source says a machine contains.
+fn inherited(
+    items: &BTreeMap<Name, Seen>,
+    native: &Text,
+    whole: &Seen,
+    now: Timestamp,
+) -> Vec<(CiObservation, Key)> {
+    let mut keys = Vec::new();
+    for (name, joined) in items {
+        let Name::Relation(kind, Subject::Native(from), Subject::Native(to)) = name else { continue };
+        let Some(part) = items.get(&Name::Item(to.clone())) else { continue };
+        let Some(ci) = part.ci().filter(|ci| ci.kind.is_a(&kind::NETWORK_INTERFACE)) else { continue };
+        let here = joined.counts_for(whole, now) && part.counts_for(whole, now);
+        if *kind == relation::CONTAINS && from == native && here {
+            let macs = ci.keys.iter().filter(|key| *key.kind() == key_kind::MAC);
+            keys.extend(macs.map(|key| (ci.clone(), key.clone())));
+        }
+    }
+    keys
 }
 
 /// Whether anything at all could justify letting an object go: looser than the model on purpose.
@@ -148,6 +218,8 @@ pub(crate) fn may_be_gone(runs: &[Run], object: &Object, now: Timestamp) -> bool
 pub(crate) struct Thing {
     pub(crate) object: Object,
     pub(crate) ci: CiObservation,
+    /// Keys of its parts, with the parts.
+    pub(crate) inherited: Vec<(CiObservation, Key)>,
     pub(crate) live: bool,
     pub(crate) first: Timestamp,
 }
@@ -156,12 +228,15 @@ pub(crate) fn derive(runs: &[Run], now: Timestamp) -> Model {
     let sources: BTreeSet<SourceName> = runs.iter().map(Run::source).collect();
     let mut things = Vec::new();
     for source in &sources {
-        for (native, seen) in presence(runs, source) {
-            let live = !seen.is_gone(now);
+        let items = presence(runs, source);
+        for (name, seen) in &items {
+            let (Name::Item(native), Some(ci)) = (name, seen.ci()) else { continue };
+            let inherits = ci.kind.is_a(&kind::HOST) || ci.kind.is_a(&kind::DEVICE);
             things.push(Thing {
-                object: Object::new(source.clone(), native),
-                ci: seen.ci,
-                live,
+                object: Object::new(source.clone(), native.clone()),
+                ci: ci.clone(),
+                inherited: if inherits { inherited(&items, native, seen, now) } else { Vec::new() },
+                live: !seen.is_gone(now),
                 first: seen.first,
             });
         }

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use itom_cmdb::CmdbConfig;
-use itom_cmdb::identity::{Ident, IdentityRules, Object};
-use itom_core::{CiKind, Observation, SourceName, Strength, Subject, Timestamp};
+use itom_cmdb::identity::{Ident, IdentityRules, KeyRule, Object};
+use itom_core::{
+    CiKind, Key, KeyKind, Observation, Realm, SourceName, Strength, Subject, Text, Timestamp, key_kind, kind,
+};
 
 use crate::estate::Run;
 use crate::model::Thing;
@@ -12,15 +14,39 @@ use crate::model::Thing;
 type Set = BTreeSet<usize>;
 type Pairs = BTreeSet<(usize, usize)>;
 
+/// A value as things state it, or as they have it by themselves and through their parts; in the order of evidence.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Value {
+    kind: KeyKind,
+    realm: Realm,
+    inherited: bool,
+    text: Text,
+}
+
+impl Value {
+    fn of(key: &Key, inherited: bool) -> Self {
+        let ident = Ident::from(key);
+        Self { kind: ident.kind, realm: ident.realm, inherited, text: ident.value }
+    }
+
+    fn ident(&self) -> Ident {
+        Ident { kind: self.kind.clone(), realm: self.realm.clone(), value: self.text.clone() }
+    }
+
+    fn slot(&self) -> (KeyKind, Realm, bool) {
+        (self.kind.clone(), self.realm.clone(), self.inherited)
+    }
+}
+
 struct Naive<'a> {
     things: &'a [Thing],
     rules: &'a IdentityRules,
     /// What each thing claims, with the strongest claim of each value.
-    claims: Vec<BTreeMap<Ident, Strength>>,
+    claims: Vec<BTreeMap<Value, Strength>>,
     apart: Pairs,
     groups: Vec<Set>,
     /// Values of a realm that rests on what several things claim.
-    groundless: BTreeSet<Ident>,
+    groundless: BTreeSet<Value>,
 }
 
 /// Those of a family are counted together, by the first word of their kind.
@@ -30,31 +56,33 @@ fn sort_of(thing: &Thing) -> (String, String) {
 }
 
 impl Naive<'_> {
-    fn is_hot(&self, ident: &Ident, sort: &str) -> bool {
+    fn is_hot(&self, ident: &Value, sort: &str) -> bool {
         let claim = |index: &usize| self.things[*index].live && self.claims[*index].contains_key(ident);
         let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
         for index in (0..self.things.len()).filter(claim) {
             *counts.entry(sort_of(&self.things[index])).or_default() += 1;
         }
-        counts.iter().any(|(own, count)| own.1 == sort && *count > 3)
+        // Of interfaces it takes more.
+        let limit = if sort == "network" { 32 } else { 3 };
+        counts.iter().any(|(own, count)| own.1 == sort && *count > limit)
     }
 
-    fn is_hot_at_all(&self, ident: &Ident) -> bool {
+    fn is_hot_at_all(&self, ident: &Value) -> bool {
         self.things.iter().any(|thing| self.is_hot(ident, &sort_of(thing).1))
     }
 
-    fn identifies(&self, ident: &Ident, index: usize) -> bool {
+    fn identifies(&self, ident: &Value, index: usize) -> bool {
         let hot = self.is_hot(ident, &sort_of(&self.things[index]).1);
-        !self.rules.is_junk(ident) && !hot && !self.groundless.contains(ident)
+        !self.rules.is_junk(&ident.ident()) && !hot && !self.groundless.contains(ident)
     }
 
-    fn within(&self, ident: &Ident) -> bool {
+    fn within(&self, ident: &Value) -> bool {
         self.rules.base_of(&ident.realm).is_some()
     }
 
     /// What can join, of one thing.
-    fn joining(&self, index: usize) -> BTreeMap<&Ident, Strength> {
-        let usable = |(ident, strength): &(&Ident, &Strength)| {
+    fn joining(&self, index: usize) -> BTreeMap<&Value, Strength> {
+        let usable = |(ident, strength): &(&Value, &Strength)| {
             **strength >= Strength::Administrative && self.identifies(ident, index)
         };
         self.claims[index].iter().filter(usable).map(|(ident, strength)| (ident, *strength)).collect()
@@ -70,7 +98,7 @@ impl Naive<'_> {
         kinds.fold(first, |common, kind| self.rules.common_kind(&common?, &kind))
     }
 
-    fn fits(&self, a: usize, b: usize, by: Option<(&Ident, Strength)>, least: Strength) -> bool {
+    fn fits(&self, a: usize, b: usize, by: Option<(&Value, Strength)>, least: Strength) -> bool {
         let (a, b) = (&self.groups[a], &self.groups[b]);
         let pairs = || a.iter().flat_map(|x| b.iter().map(move |y| (*x, *y)));
         let (Some(one), Some(other)) = (self.kind(a), self.kind(b)) else { return false };
@@ -84,15 +112,16 @@ impl Naive<'_> {
         if pairs().any(|(x, y)| self.things[x].object.source == self.things[y].object.source) {
             return false;
         }
-        let rank = |ident: &Ident| self.rules.rule_of(&ident.kind).map_or(0, |rule| rule.rank);
-        let slot = |ident: &Ident| (ident.kind.clone(), ident.realm.clone());
+        let rank = |ident: &Value| self.rules.rule_of(&ident.kind).map_or(0, |rule| rule.rank);
+        let slot = Value::slot;
         for (x, y) in pairs() {
             let (ours, theirs) = (self.joining(x), self.joining(y));
             for one in ours.keys() {
-                let Some(rule) = self.rules.rule_of(&one.kind).filter(|rule| rule.single_valued) else {
+                let single = |rule: &&KeyRule| rule.single_valued && !one.inherited;
+                let Some(rule) = self.rules.rule_of(&one.kind).filter(single) else {
                     continue;
                 };
-                let of = |own: &BTreeMap<&Ident, Strength>| -> BTreeMap<Ident, Strength> {
+                let of = |own: &BTreeMap<&Value, Strength>| -> BTreeMap<Value, Strength> {
                     let same = own.iter().filter(|(other, _)| slot(other) == slot(one));
                     same.map(|(ident, strength)| ((*ident).clone(), *strength)).collect()
                 };
@@ -106,29 +135,36 @@ impl Naive<'_> {
                 }
             }
         }
-        let all = |group: &Set, of: &Ident| -> BTreeSet<Ident> {
+        let all = |group: &Set, of: &Value| -> BTreeSet<Value> {
             let own =
                 group.iter().flat_map(|index| self.joining(*index).into_keys().cloned().collect::<Vec<_>>());
             own.filter(|ident| slot(ident) == slot(of)).collect()
         };
         for index in a {
             for own in self.joining(*index).into_keys() {
-                let Some(least) = self.rules.rule_of(&own.kind).and_then(|rule| rule.apart_below) else {
-                    continue;
-                };
+                let inherited = self.rules.inherited(&own.kind).filter(|_| own.inherited);
+                let stated = self.rules.rule_of(&own.kind).filter(|_| !own.inherited);
+                let least = inherited.and_then(|rule| rule.apart_below);
+                let Some(least) = least.or(stated.and_then(|rule| rule.apart_below)) else { continue };
                 let (ours, theirs) = (all(a, own), all(b, own));
-                if !least.holds(ours.intersection(&theirs).count(), ours.len().min(theirs.len())) {
+                let enough = inherited.map_or(0, |rule| rule.at_least as usize);
+                if ours.len().min(theirs.len()) >= enough
+                    && !least.holds(ours.intersection(&theirs).count(), ours.len().min(theirs.len()))
+                {
                     return false;
                 }
             }
         }
-        let share = self.rules.rule_of(&ident.kind).and_then(|rule| rule.overlap);
         let (ours, theirs) = (all(a, ident), all(b, ident));
-        share
-            .is_none_or(|share| share.holds(ours.intersection(&theirs).count(), ours.len().min(theirs.len())))
+        let (common, smaller) = (ours.intersection(&theirs).count(), ours.len().min(theirs.len()));
+        if let Some(rule) = self.rules.inherited(&ident.kind).filter(|_| ident.inherited) {
+            return common >= rule.at_least as usize && rule.share.holds(common, smaller);
+        }
+        let share = self.rules.rule_of(&ident.kind).and_then(|rule| rule.overlap);
+        share.is_none_or(|share| share.holds(common, smaller))
     }
 
-    fn unite(&mut self, a: usize, b: usize, by: Option<(&Ident, Strength)>) {
+    fn unite(&mut self, a: usize, b: usize, by: Option<(&Value, Strength)>) {
         let (left, right) = (self.group(a), self.group(b));
         if left != right && self.fits(left, right, by, Strength::Ambient) {
             let taken = std::mem::take(&mut self.groups[right]);
@@ -137,8 +173,8 @@ impl Naive<'_> {
     }
 
     /// What two groups both say, whatever it counts for.
-    fn shared(&self, a: usize, b: usize) -> BTreeSet<Ident> {
-        let said = |group: usize| -> BTreeSet<Ident> {
+    fn shared(&self, a: usize, b: usize) -> BTreeSet<Value> {
+        let said = |group: usize| -> BTreeSet<Value> {
             let own = self.groups[group].iter().flat_map(|index| {
                 self.claims[*index]
                     .keys()
@@ -154,7 +190,7 @@ impl Naive<'_> {
         &self,
         of: usize,
         near: &Set,
-        (ident, tier): (&Ident, Strength),
+        (ident, tier): (&Value, Strength),
         live_only: bool,
     ) -> Option<Set> {
         let mut candidates = near.clone();
@@ -200,7 +236,7 @@ impl Naive<'_> {
     fn weigh(&mut self, within: bool) {
         for live_only in [true, false] {
             for tier in [Strength::Hardware, Strength::Issued, Strength::Administrative] {
-                let mut evidence: BTreeMap<Ident, Vec<usize>> = BTreeMap::new();
+                let mut evidence: BTreeMap<Value, Vec<usize>> = BTreeMap::new();
                 for (index, thing) in self.things.iter().enumerate() {
                     for (ident, strength) in self.joining(index) {
                         if strength >= tier && (thing.live || !live_only) && self.within(ident) == within {
@@ -208,7 +244,7 @@ impl Naive<'_> {
                         }
                     }
                 }
-                let mut ordered: Vec<(u8, usize, Ident, Vec<usize>)> = evidence
+                let mut ordered: Vec<(u8, usize, Value, Vec<usize>)> = evidence
                     .into_iter()
                     .map(|(ident, claimants)| {
                         let sources: BTreeSet<&SourceName> =
@@ -227,7 +263,7 @@ impl Naive<'_> {
         }
     }
 
-    fn apply(&mut self, ident: &Ident, tier: Strength, claimants: &[usize], live_only: bool) {
+    fn apply(&mut self, ident: &Value, tier: Strength, claimants: &[usize], live_only: bool) {
         let mut contenders: Vec<(usize, usize)> = Vec::new();
         for index in claimants {
             let group = self.group(*index);
@@ -260,35 +296,52 @@ impl Naive<'_> {
 
     /// A realm that rests on what several items claim, or too many things, or on junk, means nothing.
     fn ground(&mut self) {
-        let all: BTreeSet<Ident> = self.claims.iter().flat_map(|own| own.keys().cloned()).collect();
+        let all: BTreeSet<Value> = self.claims.iter().flat_map(|own| own.keys().cloned()).collect();
         self.groundless = all.into_iter().filter(|ident| self.is_groundless(ident)).collect();
     }
 
-    fn is_groundless(&self, ident: &Ident) -> bool {
-        let Some(base) = self.rules.base_of(&ident.realm).map(|base| Ident::from(&base)) else {
+    fn is_groundless(&self, ident: &Value) -> bool {
+        let Some(base) = self.rules.base_of(&ident.realm).map(|base| Value::of(&base, false)) else {
             return false;
         };
         let claimants = (0..self.things.len()).filter(|index| self.joining(*index).contains_key(&base));
         let holders: Set = claimants.map(|index| self.group(index)).collect();
-        self.rules.is_junk(&base) || self.is_hot_at_all(&base) || holders.len() > 1
+        self.rules.is_junk(&base.ident()) || self.is_hot_at_all(&base) || holders.len() > 1
     }
+}
+
+/// What a thing claims.
+fn claims(thing: &Thing, rules: &IdentityRules) -> BTreeMap<Value, Strength> {
+    let mut own: BTreeMap<Value, Strength> = BTreeMap::new();
+    let mut shown: BTreeMap<Value, Strength> = BTreeMap::new();
+    let claim = |all: &mut BTreeMap<Value, Strength>, value: Value, strength: Strength| {
+        let slot = all.entry(value).or_insert(strength);
+        *slot = strength.max(*slot);
+    };
+    let macs = rules.inherited(&key_kind::MAC).unwrap();
+    let inherits = thing.ci.kind.is_a(&kind::HOST) || thing.ci.kind.is_a(&kind::DEVICE);
+    let stated = thing.ci.keys.iter().map(|key| (&thing.ci.kind, key));
+    let parts = thing.inherited.iter().map(|(part, key)| (&part.kind, key));
+    for (kind, key) in stated.clone() {
+        claim(&mut own, Value::of(key, false), rules.strength_of(kind, key));
+    }
+    for (kind, key) in stated.chain(parts).filter(|(_, key)| inherits && *key.kind() == key_kind::MAC) {
+        let strength = rules.strength_of(kind, key).min(macs.at_most.unwrap());
+        let own_realm = rules.base_of(key.realm()).is_some();
+        if strength >= Strength::Administrative && !own_realm && !rules.is_junk(&Ident::from(key)) {
+            claim(&mut shown, Value::of(key, true), strength);
+        }
+    }
+    if shown.len() >= macs.at_least as usize {
+        own.extend(shown);
+    }
+    own
 }
 
 /// Which things are one.
 pub(crate) fn parts(things: &[Thing], runs: &[Run]) -> BTreeSet<BTreeSet<Object>> {
     let rules = CmdbConfig::default().identity().clone();
-    let claims = things
-        .iter()
-        .map(|thing| {
-            let mut own: BTreeMap<Ident, Strength> = BTreeMap::new();
-            for key in &thing.ci.keys {
-                let strength = rules.strength_of(&thing.ci.kind, key);
-                let slot = own.entry(Ident::from(key)).or_insert(strength);
-                *slot = strength.max(*slot);
-            }
-            own
-        })
-        .collect();
+    let claims = things.iter().map(|thing| claims(thing, &rules)).collect();
     let groups = (0..things.len()).map(|index| BTreeSet::from([index])).collect();
     let mut naive =
         Naive { things, rules: &rules, claims, apart: Pairs::new(), groups, groundless: BTreeSet::new() };
@@ -319,13 +372,14 @@ fn stated(naive: &Naive<'_>, runs: &[Run]) -> (Vec<(usize, usize)>, Pairs) {
                     things.iter().position(|thing| thing.object == Object::new(run.source(), native.clone()))
                 }
                 Subject::Key(key) => {
-                    let ident = Ident::from(key);
-                    let claims =
-                        |index: &usize| things[*index].ci.keys.iter().any(|key| Ident::from(key) == ident);
+                    let value = Value::of(key, false);
+                    let claims = |index: &usize| {
+                        things[*index].ci.keys.iter().any(|key| Value::of(key, false) == value)
+                    };
                     let claimants = (0..things.len()).filter(claims);
                     claimants
                         .min_by_key(|index| (!things[*index].live, *index))
-                        .filter(|_| !naive.is_hot_at_all(&ident))
+                        .filter(|_| !naive.is_hot_at_all(&value))
                 }
             };
             if let (Some(a), Some(b)) = (meant(&said.a), meant(&said.b))

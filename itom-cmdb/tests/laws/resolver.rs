@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use itom_cmdb::fact::FactId;
-use itom_cmdb::identity::{Described, IdentityRules, KeyRule, Object, Resolver, Share, SourceRule};
-use itom_core::{Key, SourceName, Timestamp, key_kind};
+use itom_cmdb::identity::{
+    Described, FromChildren, IdentityRules, InheritedRule, KeyRule, Object, Resolver, Share, SourceRule,
+};
+use itom_core::{Key, SourceName, Strength, Timestamp, key_kind, kind, relation};
 use proptest::prelude::*;
 
 use crate::estate::{KEYS, SOURCES, key_of, kind_of, native};
@@ -14,28 +16,36 @@ struct Put {
     object: Object,
     kind: u8,
     keys: Vec<u8>,
+    inherited: Vec<u8>,
     first_seen: i64,
     live: bool,
 }
 
 fn put() -> impl Strategy<Value = Put> {
     let keys = proptest::collection::vec(0_u8..KEYS, 0..5);
-    (0..SOURCES.len(), 0_u8..6, 0_u8..4, keys, 0_i64..4, proptest::bool::weighted(0.8)).prop_map(
-        |(source, id, kind, keys, first_seen, live)| Put {
+    let inherited = proptest::collection::vec(0_u8..KEYS, 0..6);
+    (0..SOURCES.len(), 0_u8..6, 0_u8..4, keys, inherited, 0_i64..4, proptest::bool::weighted(0.8)).prop_map(
+        |(source, id, kind, keys, inherited, first_seen, live)| Put {
             object: Object::new(SourceName::literal(SOURCES[source]), native(id)),
             kind,
             keys,
+            inherited,
             first_seen,
             live,
         },
     )
 }
 
+fn keys_of(places: &[u8]) -> BTreeSet<Key> {
+    places.iter().map(|key| key_of(*key)).collect()
+}
+
 fn take_in(resolver: &mut Resolver, put: &Put) {
-    let keys: BTreeSet<Key> = put.keys.iter().map(|key| key_of(*key)).collect();
+    let (keys, inherited) = (keys_of(&put.keys), keys_of(&put.inherited));
     let said = Described {
         kind: &kind_of(put.kind),
         keys: &keys,
+        inherited: &inherited,
         first_seen: Timestamp::from_secs(put.first_seen),
         live: put.live,
         statement: FactId::from_bytes([0; 16]),
@@ -45,14 +55,13 @@ fn take_in(resolver: &mut Resolver, put: &Put) {
 
 /// As [`take_in`], all at once.
 fn take_in_all(resolver: &mut Resolver, puts: &[Put]) {
-    let owned: Vec<_> = puts
-        .iter()
-        .map(|put| (kind_of(put.kind), put.keys.iter().map(|key| key_of(*key)).collect::<BTreeSet<Key>>()))
-        .collect();
-    resolver.put_all(puts.iter().zip(&owned).map(|(put, (kind, keys))| {
+    let owned: Vec<_> =
+        puts.iter().map(|put| (kind_of(put.kind), keys_of(&put.keys), keys_of(&put.inherited))).collect();
+    resolver.put_all(puts.iter().zip(&owned).map(|(put, (kind, keys, inherited))| {
         let said = Described {
             kind,
             keys,
+            inherited,
             first_seen: Timestamp::from_secs(put.first_seen),
             live: put.live,
             statement: FactId::from_bytes([0; 16]),
@@ -67,7 +76,7 @@ fn items(resolver: &Resolver) -> BTreeSet<Vec<Object>> {
 
 fn rules(pick: u8) -> IdentityRules {
     let rules = IdentityRules::default();
-    match pick % 4 {
+    match pick % 6 {
         0 => rules,
         1 => rules.hot_above(1).source(SourceRule::with_double_entries(SourceName::literal(SOURCES[0]))),
         2 => {
@@ -75,6 +84,19 @@ fn rules(pick: u8) -> IdentityRules {
             whole.overlap = Some(Share { of: 1, out_of: 1 });
             rules.crowd_above(4).key_rule(key_kind::FQDN, whole)
         }
+        3 => {
+            // Whatever the keys of parts are compared by.
+            let mut serial = rules.rule_of(&key_kind::SERIAL).cloned().unwrap_or_default();
+            serial.inherited = Some(InheritedRule::new(Share { of: 1, out_of: 2 }, 1));
+            let mut native = KeyRule::default();
+            native.inherited =
+                Some(InheritedRule::new(Share { of: 1, out_of: 2 }, 1).at_most(Strength::Administrative));
+            let kinds = [key_kind::SERIAL, key_kind::NATIVE];
+            let parts = FromChildren::new(relation::CONTAINS, kind::DEVICE, kinds);
+            let rules = rules.key_rule(key_kind::SERIAL, serial).key_rule(key_kind::NATIVE, native);
+            rules.from_children(kind::HOST_LINUX, [parts])
+        }
+        4 => rules.hot_above(1),
         _ => rules.hot_above(0),
     }
 }

@@ -7,6 +7,7 @@ mod kubernetes;
 mod manager;
 mod network;
 mod pen;
+mod poller;
 mod traffic;
 
 use std::fmt::Write as _;
@@ -44,12 +45,14 @@ pub(crate) enum Source {
     Flow(u64),
     /// The catalogue of applications.
     Catalog,
+    /// A site's poller of interfaces.
+    Poller(u64),
 }
 
 /// Sources of each kind, in the order of their numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct Roster {
-    ends: [u64; 11],
+    ends: [u64; 12],
 }
 
 impl Roster {
@@ -66,8 +69,9 @@ impl Roster {
             world.sites,
             world.sites,
             1,
+            world.sites,
         ];
-        let mut ends = [0; 11];
+        let mut ends = [0; 12];
         let mut sum = 0;
         let mut index = 0;
         while index < counts.len() {
@@ -79,11 +83,11 @@ impl Roster {
     }
 
     pub(crate) const fn len(&self) -> u64 {
-        self.ends[10]
+        self.ends[11]
     }
 
     pub(crate) fn source(&self, number: u64) -> Source {
-        let class = self.ends.iter().position(|end| number < *end).unwrap_or(10);
+        let class = self.ends.iter().position(|end| number < *end).unwrap_or(11);
         let local = number - class.checked_sub(1).map_or(0, |before| self.ends[before]);
         match class {
             0 => Source::Host(local),
@@ -96,7 +100,8 @@ impl Roster {
             7 => Source::Sheet(local),
             8 => Source::Monitoring(local),
             9 => Source::Flow(local),
-            _ => Source::Catalog,
+            10 => Source::Catalog,
+            _ => Source::Poller(local),
         }
     }
 }
@@ -105,7 +110,7 @@ impl Source {
     /// Rounds from one run to the next.
     const fn period(self) -> u32 {
         match self {
-            Self::Network(_) => 2,
+            Self::Network(_) | Self::Poller(_) => 2,
             Self::Sheet(_) | Self::Catalog => 4,
             _ => 1,
         }
@@ -166,6 +171,7 @@ impl Source {
             Self::Monitoring(_) => traffic::MONITORING_SCOPES,
             Self::Flow(_) => &[],
             Self::Catalog => documents::CATALOG_SCOPES,
+            Self::Poller(_) => poller::SCOPES,
         };
         let name = SourceName::new(self.name(world, round))
             .unwrap_or_else(|_| SourceName::literal("a-source-without-a-name"));
@@ -183,6 +189,7 @@ impl Source {
                 Self::Monitoring(site) => traffic::monitoring(world, site, round, &mut pen),
                 Self::Flow(site) => traffic::flows(world, site, round, &mut pen),
                 Self::Catalog => documents::catalog(world, &mut pen),
+                Self::Poller(site) => poller::write(world, site, round, &mut pen),
             }
         }
         pen.finish()
@@ -212,6 +219,7 @@ impl Source {
             Self::Monitoring(site) => format!("monitoring@site-{site}"),
             Self::Flow(site) => format!("flow@site-{site}"),
             Self::Catalog => "catalog".to_owned(),
+            Self::Poller(site) => format!("poller@site-{site}"),
         }
     }
 }

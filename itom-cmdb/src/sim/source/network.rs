@@ -7,8 +7,8 @@ use super::super::world::{Role, World, address_text, port_of};
 use super::literal;
 use super::pen::Pen;
 
-const SWITCH: CiKind = CiKind::literal("device.switch");
-const ROUTER: CiKind = CiKind::literal("device.router");
+pub(super) const SWITCH: CiKind = CiKind::literal("device.switch");
+pub(super) const ROUTER: CiKind = CiKind::literal("device.router");
 const BALANCER: CiKind = CiKind::literal("device.load_balancer");
 const MAC: AttrName = AttrName::literal("network.interface.mac");
 pub(super) const SCOPES: &[Scope] = &[
@@ -21,7 +21,7 @@ pub(super) const SCOPES: &[Scope] = &[
 ];
 
 /// Routers come after all switches in the numbering of ports.
-const ROUTERS: u64 = 4 << 20;
+pub(super) const ROUTERS: u64 = 4 << 20;
 
 struct Device {
     native: Text,
