@@ -8,8 +8,8 @@ use itom_cmdb::identity::{
 use itom_cmdb::ruleset::{KindRule, RuleSet};
 use itom_cmdb::{Applied, Cmdb, CmdbConfig};
 use itom_core::{
-    Batch, CiId, CiKind, Coverage, Key, RelationKind, Scope, SourceName, Subject, Timestamp, attr, key_kind,
-    kind, relation,
+    Batch, CiId, CiKind, Coverage, Key, Realm, RelationKind, Scope, SourceName, Strength, Subject, Timestamp,
+    attr, key_kind, kind, relation,
 };
 
 fn at(minutes: i64) -> Timestamp {
@@ -141,6 +141,33 @@ fn what_fits_two_machines_joins_neither_and_says_so() {
     assert!(!applied.ambiguous.is_empty());
     assert_eq!(cmdb.ambiguities()[0].candidates.len(), 2);
     assert_eq!(cmdb.ambiguities()[0].wanted, [key_kind::SERIAL], "what would settle it");
+}
+
+#[test]
+fn a_row_with_a_wrong_serial_number_does_not_part_who_shares_addresses() {
+    let mut cmdb = Cmdb::new(CmdbConfig::default());
+    let typed =
+        |value: &str| Key::new(key_kind::SERIAL, Realm::GLOBAL, value, Strength::Administrative).unwrap();
+    let name = Key::fqdn("web.example.com");
+    let mut agent = batch("agent", 1);
+    thing(&mut agent, "host", kind::HOST, &[Key::serial("S1").unwrap(), name.clone()], &macs([1, 2]));
+    feed(&mut cmdb, &agent);
+    // The row has no address, and another serial number: it is not the agent's machine, nor anybody else's.
+    let mut sheet = batch("sheet", 1);
+    sheet.ci("row", kind::HOST).key(typed("S7")).key(name);
+    feed(&mut cmdb, &sheet);
+    // An inventory that people keep.
+    let mut inventory = batch("inventory", 1);
+    inventory.ci("host", kind::HOST);
+    for (number, mac) in [(0, mac(1)), (1, mac(2))] {
+        let interface = format!("host/eth{number}");
+        let key = Key::new(key_kind::MAC, Realm::GLOBAL, &mac, Strength::Administrative).unwrap();
+        inventory.ci(interface.as_str(), kind::NETWORK_INTERFACE).key(key);
+        inventory.relation(relation::CONTAINS, "host", interface.as_str());
+    }
+    feed(&mut cmdb, &inventory);
+    assert!(is_one(&cmdb, "agent", "inventory"));
+    assert_ne!(item(&cmdb, "sheet", "row"), item(&cmdb, "agent", "host"));
 }
 
 #[test]

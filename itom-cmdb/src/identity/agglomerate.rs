@@ -328,12 +328,11 @@ impl Forest<'_> {
             }
         }
         let rule = self.resolver.slot(number);
-        if let Some(share) = rule.overlap {
-            let values = |group: &Group| -> Option<Vec<u32>> {
-                group.parts.iter().find(|own| own.0 == number).map(|own| own.1.clone())
-            };
-            let (ours, theirs) = (values(one)?, values(other)?);
-            let both = common(&ours, &theirs);
+        let values = |group: &'_ Group| group.parts.iter().position(|own| own.0 == number);
+        // Who has no such value is no claimant, and nothing speaks against it here.
+        if let (Some(share), Some(ours), Some(theirs)) = (rule.overlap, values(one), values(other)) {
+            let (ours, theirs) = (&one.parts[ours].1, &other.parts[theirs].1);
+            let both = common(ours, theirs);
             if both < rule.at_least || !share.holds(both, ours.len().min(theirs.len())) {
                 return None;
             }

@@ -158,7 +158,8 @@ impl Naive<'_> {
         let (ours, theirs) = (all(a, ident), all(b, ident));
         let (common, smaller) = (ours.intersection(&theirs).count(), ours.len().min(theirs.len()));
         if let Some(rule) = self.rules.inherited(&ident.kind).filter(|_| ident.inherited) {
-            return common >= rule.at_least as usize && rule.share.holds(common, smaller);
+            // Who has none is no claimant.
+            return smaller == 0 || common >= rule.at_least as usize && rule.share.holds(common, smaller);
         }
         let share = self.rules.rule_of(&ident.kind).and_then(|rule| rule.overlap);
         share.is_none_or(|share| share.holds(common, smaller))
