@@ -5,7 +5,11 @@ use itom_cmdb::laboratory::Trial;
 use itom_cmdb::ruleset::{Reducer, RuleSet};
 use itom_cmdb::view::{ClaimReason, LifeState};
 use itom_cmdb::{Applied, Cmdb, CmdbConfig, Lock};
-use itom_core::{Batch, Key, Observation, SourceName, Statement, Strength, Timestamp, Value, attr, kind};
+use itom_core::{
+    Batch, Key, Observation, Retraction, SourceName, Statement, Strength, Subject, Timestamp, Value, attr,
+    kind, relation,
+};
+use proptest::prelude::*;
 
 fn at(minutes: i64) -> Timestamp {
     Timestamp::from_secs(1_700_000_000 + minutes * 60)
@@ -72,6 +76,84 @@ fn a_lock_holds_until_it_ends_and_reality_is_told() {
         "12",
         "then it held"
     );
+}
+
+/// Whether a reference by a key means this item, as far as anybody told.
+fn is_meant(cmdb: &Cmdb, key: Key) -> bool {
+    let meant = cmdb.view().resolve(&SourceName::literal("flows"), &Subject::Key(key));
+    meant.is_some_and(|id| cmdb.view().by_kind(&kind::HOST).iter().any(|host| host.id() == id))
+}
+
+#[test]
+fn a_lock_keeps_no_retired_item_meant_by_its_keys() {
+    let retired = |locked: bool| {
+        let mut cmdb = Cmdb::new(CmdbConfig::default());
+        feed(&mut cmdb, &says("scan", 1, "11"));
+        if locked {
+            let lock = Lock::new("alice", "version", kind::HOST, serial("S1"), "the scan is wrong");
+            feed(&mut cmdb, &lock.attr(attr::OS_VERSION, "12").batch(at(2)).unwrap());
+        }
+        assert!(is_meant(&cmdb, serial("S1")));
+        let mut gone = batch("scan", 3);
+        gone.retract(Retraction::Ci("h".into()));
+        feed(&mut cmdb, &gone);
+        cmdb
+    };
+    let (plain, mut locked) = (retired(false), retired(true));
+    for cmdb in [&plain, &locked] {
+        assert!(!cmdb.view().by_kind(&kind::HOST)[0].state().is_active());
+        assert!(
+            !is_meant(cmdb, serial("S1")),
+            "what is gone is meant by no reference, whatever is held of it"
+        );
+    }
+    // It comes back, and everything with it.
+    feed(&mut locked, &says("scan", 4, "11"));
+    assert!(is_meant(&locked, serial("S1")));
+    assert_eq!((locked.view().len(), version(&locked).as_str()), (1, "12"));
+    // Also when the last that was there never said the key itself.
+    let name = Key::fqdn("h.example.com");
+    let mut chain = Cmdb::new(CmdbConfig::default());
+    let mut scan = batch("scan", 1);
+    scan.ci("h", kind::HOST).key(serial("S1")).key(name.clone());
+    let mut agent = batch("agent", 1);
+    agent.ci("h", kind::HOST).key(name);
+    let lock = Lock::new("alice", "version", kind::HOST, serial("S1"), "held").batch(at(1)).unwrap();
+    for said in [scan, agent, lock] {
+        feed(&mut chain, &said);
+    }
+    for (source, meant) in [("scan", true), ("agent", false)] {
+        let mut gone = batch(source, 2);
+        gone.retract(Retraction::Ci("h".into()));
+        feed(&mut chain, &gone);
+        assert_eq!(chain.view().len(), 1);
+        assert_eq!(is_meant(&chain, serial("S1")), meant, "after {source} let it go");
+    }
+    // What only a lock speaks of is there as long as the lock says so.
+    let mut alone = Cmdb::new(CmdbConfig::default());
+    let lock = Lock::new("alice", "new", kind::HOST, serial("S2"), "it is ordered");
+    feed(&mut alone, &lock.batch(at(1)).unwrap());
+    assert!(is_meant(&alone, serial("S2")));
+    let mut replayed = Cmdb::new(CmdbConfig::default());
+    replayed.ingest(locked.facts().iter().cloned().collect());
+    assert_eq!(replayed.state_hash(), locked.state_hash());
+}
+
+#[test]
+fn many_locks_on_one_item_do_not_make_its_keys_hot() {
+    let mut cmdb = Cmdb::new(CmdbConfig::default());
+    feed(&mut cmdb, &says("scan", 1, "11"));
+    feed(&mut cmdb, &says("agent", 1, "11"));
+    for (number, owner) in ["alice", "bob", "carol", "dave", "erin", "frank"].into_iter().enumerate() {
+        let name = itom_core::AttrName::new(format!("note.{number}")).unwrap();
+        let lock = Lock::new(owner, "note", kind::HOST, serial("S1"), "a note").attr(name, "x");
+        feed(&mut cmdb, &lock.batch(at(2)).unwrap());
+    }
+    let view = cmdb.view();
+    assert_eq!(view.len(), 1, "a value that many hold something about is no value that many things have");
+    let merges = cmdb.explain(view.by_kind(&kind::HOST)[0].id()).unwrap().merges;
+    assert_eq!(merges.len(), 7);
+    assert_eq!(itom_cmdb::identity::verify_item(&merges, cmdb.facts(), cmdb.config().identity()), Ok(()));
 }
 
 #[test]
@@ -231,4 +313,51 @@ fn what_may_not_make_an_item_waits_for_one_that_may() {
     assert_eq!((view.len(), view.cis().filter(|ci| ci.is_loose_end()).count()), (1, 0), "and it matches one");
     assert_eq!(view.cis().next().unwrap().state(), LifeState::Active);
     assert!(IdentityRules::default().mints(&kind::HOST, None));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(
+        std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(96)
+    ))]
+
+    /// With locks on what comes and goes, and references by the same keys.
+    #[test]
+    fn l2_what_is_locked_is_derived_as_anew(
+        steps in proptest::collection::vec(
+            (0_usize..6, 0_u8..2, proptest::collection::btree_set(0_u8..4, 0..4), any::<bool>()), 1..24
+        ),
+    ) {
+        let key = |number: u8| match number {
+            0 => serial("S1"),
+            1 => serial("S2"),
+            2 => Key::fqdn("one.example.com"),
+            _ => Key::fqdn("two.example.com"),
+        };
+        let mut cmdb = Cmdb::new(CmdbConfig::default().default_lease(None));
+        for (minutes, (source, native, keys, there)) in (1..).zip(steps) {
+            let name = ["scan", "agent", "lock@ann", "lock@bob", "lock@eve", "flows"][source];
+            let mut said = batch(name, minutes);
+            let native = format!("n{native}");
+            match (name, there) {
+                ("flows", _) => {
+                    said.ci(native.as_str(), kind::SERVICE);
+                    for number in keys {
+                        said.relation(relation::DEPENDS_ON, native.as_str(), key(number));
+                    }
+                }
+                (_, false) => said.retract(Retraction::Ci(native.into())),
+                (_, true) => {
+                    let ci = said.ci(native, kind::HOST).attr(attr::OS_VERSION, i64::from(minutes as u8));
+                    for number in keys {
+                        ci.key(key(number));
+                    }
+                }
+            }
+            feed(&mut cmdb, &said);
+            let mut anew = Cmdb::new(cmdb.config().clone());
+            anew.ingest(cmdb.facts().iter().cloned().collect());
+            anew.expire(at(minutes));
+            prop_assert_eq!(anew.state_hash(), cmdb.state_hash());
+        }
+    }
 }

@@ -143,6 +143,10 @@ impl Cmdb {
                 Some((object, state.items.get(&ItemKey::Ci(object.native.clone()))?))
             })
             .collect();
+        // Whether references mean it by what only a lock says follows from whether it is there.
+        let locks = record.objects.iter().filter(|object| self.resolver.is_lock(**object));
+        work.idents
+            .extend(locks.flat_map(|object| self.resolver.own_claims(*object)).map(|own| own.number()));
         let mints = !self.resolver.rules().has_kind_rules()
             || record.objects.iter().any(|object| {
                 let kind = self.resolver.names.kind_of(self.resolver.row(*object).kind);

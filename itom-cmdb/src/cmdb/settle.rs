@@ -250,7 +250,7 @@ impl Cmdb {
             let mut candidates: Vec<CiId> = claimants
                 .filter(|object| {
                     let row = self.resolver.row(*object);
-                    row.live && self.resolver.identifies(*ident, row.kind)
+                    row.live && self.resolver.identifies(*ident, row.kind) && self.is_held_up(*object)
                 })
                 .filter_map(|object| self.cis[object as usize])
                 .collect();
@@ -262,6 +262,20 @@ impl Cmdb {
                 work.loose.insert(*ident);
             }
         }
+    }
+
+    /// Whether a live object means that its item is there: a lock does not hold what nobody sees, unless locks are all
+    /// that speak of it.
+    fn is_held_up(&self, object: u32) -> bool {
+        if !self.resolver.is_lock(object) {
+            return true;
+        }
+        let id = self.cis.get(object as usize).copied().flatten();
+        let record = id.and_then(|id| self.clusters.get(&id));
+        record.is_none_or(|record| {
+            let mut seen = record.objects.iter().filter(|other| !self.resolver.is_lock(**other)).peekable();
+            seen.peek().is_none() || seen.any(|other| self.resolver.row(*other).live)
+        })
     }
 
     /// Resolves the touched relation statements and derives the relations they make.

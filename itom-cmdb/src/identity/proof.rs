@@ -500,7 +500,8 @@ fn too_many<'a>(
 ) -> BTreeSet<String> {
     let mut claimants: BTreeMap<(&str, &str), BTreeSet<(&SourceName, &Text)>> = BTreeMap::new();
     let mut limits: BTreeMap<&str, usize> = BTreeMap::new();
-    for (source, ci) in claims {
+    // What somebody holds to be so of a thing is no further one.
+    for (source, ci) in claims.filter(|(source, _)| !crate::lock::is_lock(source)) {
         let (sort, limit) = rules.counted_as(&ci.kind);
         limits.insert(sort, limit);
         let own = claimants.entry((sort, super::rules::family(source))).or_default();

@@ -139,6 +139,8 @@ pub struct Resolver {
     /// How many of them are claimed by several items.
     pub(super) splits: usize,
     unique: Vec<bool>,
+    /// The sources that are somebody's locks.
+    locks: Vec<bool>,
     /// The family of each source, and the numbers of families; looked up only.
     pub(super) families: Vec<u32>,
     family_numbers: HashMap<Box<str>, u32>,
@@ -173,6 +175,7 @@ impl Resolver {
             bases: HashMap::new(),
             splits: 0,
             unique: Vec::new(),
+            locks: Vec::new(),
             families: Vec::new(),
             family_numbers: HashMap::new(),
             sorts: Vec::new(),
@@ -309,7 +312,7 @@ impl Resolver {
             ..old
         };
         if !(same_claims && same_life) {
-            self.reclaim(object, (&before, old_sort, old.live), &fresh, touched);
+            self.reclaim(object, (&before, old_sort, self.is_there(&old)), &fresh, touched);
         }
         self.fresh = fresh;
         Some(object)
@@ -339,6 +342,7 @@ impl Resolver {
         let number = self.names.source(name);
         if number as usize == self.unique.len() {
             self.unique.push(self.rules.is_unique(name));
+            self.locks.push(crate::lock::is_lock(name));
             let next = self.family_numbers.len() as u32;
             let family = super::rules::family(name);
             self.families.push(*self.family_numbers.entry_ref(family).or_insert(next));
@@ -615,6 +619,16 @@ impl Resolver {
 
     pub(crate) fn is_unique(&self, source: u32) -> bool {
         self.unique[source as usize]
+    }
+
+    /// Whether an object is a thing that is there now. What somebody holds to be so of a thing is no further one.
+    pub(super) fn is_there(&self, row: &Row) -> bool {
+        row.live && !self.locks[row.source as usize]
+    }
+
+    /// Whether an object is what somebody holds to be so.
+    pub(crate) fn is_lock(&self, object: u32) -> bool {
+        self.locks[self.rows[object as usize].source as usize]
     }
 
     /// What an object claims, ascending by number.

@@ -108,9 +108,9 @@ impl Resolver {
         self.slot(self.slot_of(ident)).base.is_some()
     }
 
-    /// The sort of an object, and whether it is there.
+    /// The sort of an object, and whether it is a thing that is there.
     pub(super) fn about(&self) -> impl Fn(u32) -> (Sort, bool) {
-        |object| (self.sort_of(self.row(object)), self.row(object).live)
+        |object| (self.sort_of(self.row(object)), self.is_there(self.row(object)))
     }
 
     pub(super) fn sort_of(&self, row: &Row) -> Sort {
