@@ -6,7 +6,7 @@ use itom_core::{SourceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{FeedChange, FeedEvent};
-use crate::view::{Attribute, Ci, Departure, LifeCycle, LifeState, RelationId, STATED, View};
+use crate::view::{Attribute, Ci, Departure, LifeCycle, LifeState, Relation, RelationId, STATED, View};
 
 /// What probably brought a difference about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -78,7 +78,8 @@ pub(super) fn since(before: &View, after: &View, event: &FeedEvent) -> (Timestam
         FeedChange::Retired { since, .. } => (*since, anybody()),
         FeedChange::Related { kind, to, sources } => {
             let relation = after.relation(RelationId::derive(kind, event.ci, *to));
-            (relation.map_or(event.at, |own| own.first_seen), sources.first().cloned())
+            let found = relation.and_then(Relation::found_by).or_else(|| sources.first());
+            (relation.map_or(event.at, |own| own.first_seen), found.cloned())
         }
         FeedChange::Unrelated { kind, to } => {
             let relation = after.relation(RelationId::derive(kind, event.ci, *to));
@@ -129,8 +130,10 @@ pub(super) fn cause_of(before: &View, after: &View, event: &FeedEvent) -> Cause 
             }
         }
         FeedChange::Appeared { .. } | FeedChange::Returned => found_by(after, event.ci),
-        FeedChange::Related { sources, .. } => {
-            sources.first().map_or(Cause::Unclear, |source| Cause::Found { source: source.clone() })
+        FeedChange::Related { kind, to, sources } => {
+            let relation = after.relation(RelationId::derive(kind, event.ci, *to));
+            let found = relation.and_then(Relation::found_by).or_else(|| sources.first());
+            found.map_or(Cause::Unclear, |source| Cause::Found { source: source.clone() })
         }
         FeedChange::Retired { why, .. } => Cause::Left { how: *why },
         FeedChange::Unrelated { kind, to } => {

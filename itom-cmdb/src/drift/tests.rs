@@ -131,3 +131,30 @@ fn what_appeared_was_found_by_whoever_said_it_first() {
     assert_eq!(new.cause, Cause::Found { source: scanner.clone() });
     assert_eq!((new.since, new.source.clone()), (at(300), Some(scanner)));
 }
+
+#[test]
+fn a_relation_was_found_by_whoever_said_it_first() {
+    let (mut cmdb, before) = estate();
+    let hosts = |batch: &mut Batch| {
+        for (name, serial) in [("one", "SN-8"), ("two", "SN-9")] {
+            let serial = itom_core::Key::serial(serial).expect("a serial");
+            batch.ci(name, kind::HOST).key(serial).attr(attr::HOST_NAME, name);
+        }
+        batch.relation(relation::DEPENDS_ON, "one", "two");
+    };
+    let first = say(&mut cmdb, "scanner", 300, hosts);
+    let now = say(&mut cmdb, "agent", 600, hosts);
+    let scanner = SourceName::literal("scanner");
+    for view in [&first, &now] {
+        let found = drift(&before, view, &DriftRules::default());
+        let related = find(&found, "one", |what| matches!(what, FeedChange::Related { .. }));
+        assert_eq!(related.cause, Cause::Found { source: scanner.clone() });
+        assert_eq!((related.since, related.source.as_ref()), (at(300), Some(&scanner)));
+    }
+    let relation = now.relations().find(|own| own.kind == relation::DEPENDS_ON).expect("both say it");
+    assert_eq!((relation.sources.len(), relation.found_by()), (2, Some(&scanner)));
+    // What was believed then is told as it was then.
+    let then = cmdb.view_at(at(300), at(300));
+    assert_eq!(then.relation(relation.id()).and_then(|own| own.found_by()), Some(&scanner));
+    assert_eq!(cmdb.view_at(at(600), at(600)).relation(relation.id()), Some(relation));
+}

@@ -28,6 +28,7 @@ const LOOSE_END: Field = 10;
 const ENDS: Field = 11;
 const TARGETS: Field = 12;
 const LIFE: Field = 13;
+const FINDER: Field = 14;
 /// Attributes come after all others, by the number of their name.
 const ATTRIBUTES: Field = 16;
 
@@ -254,6 +255,7 @@ impl Versioned for Relation {
             first_seen: Timestamp::MIN,
             last_seen: Timestamp::MIN,
             state: LifeState::Active,
+            finder: 0,
         }
     }
 
@@ -264,7 +266,7 @@ impl Versioned for Relation {
         until: Timestamp,
         put: &mut impl FnMut(Field, &[u8]),
     ) {
-        let Self { kind, from, to, attributes, sources, first_seen, last_seen, state } = old;
+        let Self { kind, from, to, attributes, sources, first_seen, last_seen, state, finder } = old;
         if new.is_none() {
             // The same id has the same kind and ends.
             let mut bytes = Writer::default();
@@ -284,6 +286,9 @@ impl Versioned for Relation {
         if !new.is_some_and(same) {
             put(SOURCES, &numbered(books.source_sets.number(sources)));
         }
+        if new.map_or(0, |new| new.finder) != *finder {
+            put(FINDER, &numbered(*finder));
+        }
         let same = |new: &Self| Arc::ptr_eq(&new.attributes, attributes) || new.attributes == *attributes;
         if !new.is_some_and(same) {
             put_attributes(attributes, new.map(|new| new.attributes.as_ref()), books, until, put);
@@ -295,6 +300,7 @@ impl Versioned for Relation {
             FIRST_SEEN => self.first_seen = back(until, bytes)?,
             STATE => self.state = *books.states.name(number_in(bytes)?)?,
             SOURCES => self.sources = Arc::clone(books.source_sets.name(number_in(bytes)?)?),
+            FINDER => self.finder = u32::try_from(number_in(bytes)?).ok()?,
             ENDS => {
                 let mut reader = Reader(bytes);
                 self.kind = books.relations.name(reader.number()?)?.clone();

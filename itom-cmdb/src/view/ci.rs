@@ -256,9 +256,17 @@ pub struct Relation {
     pub last_seen: Timestamp,
     /// Whether it is believed to hold.
     pub state: LifeState,
+    /// Which of the sources saw it first.
+    pub(crate) finder: u32,
 }
 
 impl Relation {
+    /// Which source saw it first; of several at once the first by name.
+    #[must_use]
+    pub fn found_by(&self) -> Option<&SourceName> {
+        self.sources.iter().nth(self.finder as usize)
+    }
+
     /// Its id.
     #[must_use]
     pub fn id(&self) -> RelationId {

@@ -34,6 +34,7 @@ impl View {
             hasher.int(relation.last_seen.as_micros());
             state(&mut hasher, relation.state);
             relation.sources.iter().for_each(|source| hasher.text(source.as_str()));
+            hasher.int(i64::from(relation.finder));
             attributes(&mut hasher, &relation.attributes);
         }
         for (alias, to) in self.aliases() {

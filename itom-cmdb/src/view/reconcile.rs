@@ -331,12 +331,15 @@ pub(crate) fn relation(
         .filter_map(|(source, item)| Some((*source, *item, &item.relation()?.attributes)))
         .collect();
     let (_, first, _) = said.first()?;
+    let sources: BTreeSet<SourceName> = said.iter().map(|(source, _, _)| (*source).clone()).collect();
+    let finder = said.iter().map(|(source, item, _)| (item.first_seen, *source)).min().map(|own| own.1);
     Some(Relation {
         kind: first.relation()?.kind.clone(),
         from,
         to,
         attributes: Arc::new(attributes(config, None, now, &said)),
-        sources: Arc::new(said.iter().map(|(source, _, _)| (*source).clone()).collect()),
+        finder: sources.iter().position(|source| Some(source) == finder).unwrap_or(0) as u32,
+        sources: Arc::new(sources),
         first_seen: said.iter().map(|(_, item, _)| item.first_seen).min()?,
         last_seen: said.iter().map(|(_, item, _)| item.last_seen).max()?,
         state: life(config, now, said.iter().map(|(_, item, _)| *item)),
