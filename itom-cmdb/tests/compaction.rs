@@ -326,6 +326,55 @@ fn a_steady_week_is_a_handful_of_facts() {
     assert!(cmdb.facts().len() <= 5, "{}", cmdb.facts().len());
 }
 
+/// What a host inherits from its interfaces is cited by statements that no run after the horizon says.
+#[test]
+fn l5_compaction_keeps_what_is_inherited_and_its_proofs() {
+    let mut before = Cmdb::new(CmdbConfig::default());
+    for minute in 0..40 {
+        for source in ["inventory", "cloud"] {
+            let mut batch = Batch::new(SourceName::literal(source), at(minute * 60));
+            batch.ci("host", kind::HOST);
+            // A card is replaced half-way; the cloud falls silent in the end.
+            for number in 0..3 {
+                let mac = if number == 0 && minute >= 20 { 9 } else { number };
+                let native = format!("eth{number}");
+                let key = Key::mac(&format!("00:1b:44:11:3a:0{mac}")).unwrap();
+                batch.ci(native.as_str(), kind::NETWORK_INTERFACE).key(key);
+                batch.relation(relation::CONTAINS, "host", native.as_str());
+            }
+            batch.finish(Coverage::new().complete(Scope::cis(kind::NETWORK_INTERFACE)));
+            if source == "inventory" || minute < 30 {
+                before.ingest(before.plan(&batch, at(minute * 60)));
+            }
+        }
+    }
+    let now = at(3 * 86_400);
+    before.expire(now);
+    assert_eq!(before.view().by_kind(&kind::HOST).len(), 1);
+    let mut after = before.clone();
+    let plan = after.plan_compaction(&Retention::new().sightings(span(300)).history(span(600)), now);
+    after.forget(&plan);
+    assert!(after.facts().len() < before.facts().len() / 2);
+    let mut fresh = Cmdb::new(CmdbConfig::default());
+    fresh.ingest(all(&after));
+    fresh.expire(now);
+    for own in [&after, &fresh] {
+        assert_eq!(own.state_hash(), before.state_hash());
+        assert_proofs_hold(&before, own);
+        let host = own.view().by_kind(&kind::HOST)[0].id();
+        let merges = own.explain(host).unwrap().merges;
+        assert_eq!(merges.iter().map(|proof| proof.parts().0.len()).collect::<Vec<_>>(), [3]);
+    }
+    // The host is seen again, its interfaces are not.
+    let mut bare = Batch::new(SourceName::literal("cloud"), now);
+    bare.ci("host", kind::HOST);
+    for own in [&mut before, &mut after, &mut fresh] {
+        own.ingest(own.plan(&bare, now));
+        assert_eq!(own.view().by_kind(&kind::HOST).len(), 2);
+    }
+    assert_eq!(before.state_hash(), fresh.state_hash());
+}
+
 /// Follower cursors: those from the horizon on are served, older ones are refused with what to do.
 #[test]
 fn an_older_state_is_refused_and_a_younger_one_is_the_same() {
