@@ -4,6 +4,7 @@ mod compact;
 mod conclude;
 mod delta;
 mod explain;
+mod heard;
 mod identify;
 mod inherit;
 mod settle;
@@ -26,6 +27,7 @@ use crate::temporal::{Memo, Past, Point};
 use crate::view::presence::{ItemKey, SourceState, Touch};
 use crate::view::{ProposedRetirement, RelationId, View};
 
+use heard::Heard;
 use touched::Touched;
 
 pub use delta::{Applied, Explanation, GraphDelta, PairExplanation, Redirect, Split};
@@ -84,6 +86,7 @@ pub struct Cmdb {
     armed: BTreeMap<ItemRef, Timestamp>,
     view: View,
     feed: ChangeFeed,
+    heard: Heard,
     past: Memo,
 }
 
@@ -114,6 +117,7 @@ impl Cmdb {
             armed: BTreeMap::new(),
             view: View::under(rules),
             feed: ChangeFeed::default(),
+            heard: Heard::default(),
             past: Memo::new(),
         }
     }
@@ -200,17 +204,21 @@ impl Cmdb {
         let mut refold: BTreeSet<SourceName> = BTreeSet::new();
         let mut touched = Touched::default();
         let mut stated = false;
+        let mut moment = self.moment(now);
         for fact in facts {
             let (id, source, at) = (fact.id(), fact.source().clone(), fact.observed());
+            let recorded = fact.recorded();
             let kind = fact.body().clone_kind();
             match self.log.insert(fact) {
                 Inserted::Known => continue,
                 Inserted::Earlier => {
+                    moment.again(recorded, &self.log, id);
                     self.relearn(id, &mut touched);
                     continue;
                 }
                 Inserted::New => applied.new_facts += 1,
             }
+            moment.add(recorded);
             if self.sources.get(&source).is_some_and(|state| state.awaits(id)) {
                 refold.insert(source.clone());
             }
@@ -228,6 +236,7 @@ impl Cmdb {
                 FactKind::Statement => {}
             }
         }
+        self.heard = moment.end();
         let looked_at: BTreeSet<SourceName> = rounds.keys().chain(&refold).cloned().collect();
         for (source, mut times) in rounds {
             let state = self.sources.entry(source.clone()).or_default();
@@ -286,6 +295,7 @@ impl Cmdb {
 
     /// Takes the time in: leases that ran out, claims that are no longer fresh. Time never goes back.
     pub fn expire(&mut self, now: Timestamp) -> Applied {
+        self.heard.passes(self.next_deadline(), now);
         self.tell_past(&[], now);
         let mut applied = Applied::default();
         let mut touched = Touched::default();

@@ -20,10 +20,13 @@ impl Cmdb {
     /// Takes the facts out that a compaction takes out, and puts their sums in. The present does not change, nor does any
     /// view from [`Compaction::horizon`] on.
     pub fn forget(&mut self, plan: &Compaction) -> Applied {
+        let heard = self.heard.forgets(plan, &self.log);
         let gone: BTreeSet<FactId> = plan.dropped().collect();
         self.log.remove(&gone);
         let checkpoints: Vec<Fact> = plan.checkpoints().cloned().collect();
         let now = self.now;
-        self.take(checkpoints, now)
+        let applied = self.take(checkpoints, now);
+        self.heard = heard.told(&applied);
+        applied
     }
 }

@@ -39,6 +39,8 @@ pub struct FactLog {
     stated: BTreeSet<FactId>,
     approvals: BTreeSet<(SourceName, Timestamp)>,
     checkpoints: BTreeMap<SourceName, BTreeSet<(Timestamp, FactId)>>,
+    /// What [`digest`](Self::digest) gives, kept current.
+    digest: u64,
 }
 
 impl PartialEq for FactLog {
@@ -78,7 +80,13 @@ impl FactLog {
             stated: BTreeSet::new(),
             approvals: BTreeSet::new(),
             checkpoints: BTreeMap::new(),
+            digest: 0,
         }
+    }
+
+    /// A sum over every fact and when it was learned, in whatever order they came: see [`Fact::digest`].
+    pub(crate) const fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// Adds a fact. Adding it again changes nothing.
@@ -87,7 +95,10 @@ impl FactLog {
             let earlier = fact.recorded() < known.recorded()
                 || (fact.observed(), fact.run()) < (known.observed(), known.run());
             if earlier {
-                Arc::make_mut(known).join(&fact);
+                let known = Arc::make_mut(known);
+                self.digest = self.digest.wrapping_sub(known.digest());
+                known.join(&fact);
+                self.digest = self.digest.wrapping_add(known.digest());
                 return Inserted::Earlier;
             }
             return Inserted::Known;
@@ -98,6 +109,7 @@ impl FactLog {
     }
 
     fn index(&mut self, fact: &Fact) {
+        self.digest = self.digest.wrapping_add(fact.digest());
         match fact.body() {
             FactBody::Run(_) | FactBody::Retract(_) => {
                 let times = self.rounds.entry(fact.source().clone()).or_default();

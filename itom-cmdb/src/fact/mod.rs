@@ -34,8 +34,8 @@ mod make;
 use std::fmt;
 
 use itom_core::{
-    CiObservation, PartialScope, RelationObservation, Retraction, RunId, Scope, SourceName, Statement, Text,
-    Timestamp,
+    CiObservation, PartialScope, RelationObservation, Retraction, RunId, Scope, SourceName, StableHasher, Statement,
+    Text, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -247,6 +247,16 @@ impl Fact {
     #[must_use]
     pub const fn is_statement(&self) -> bool {
         matches!(self.body, FactBody::Ci(_) | FactBody::Relation(_))
+    }
+
+    /// A number for the fact and when it was learned, which a sum over many facts is made of.
+    pub(crate) fn digest(&self) -> u64 {
+        // The address is a hash already; what is mixed in is the time.
+        let (high, low) = self.id.0.as_u64_pair();
+        let mut hasher = StableHasher::new();
+        hasher.int(self.recorded.as_micros());
+        let mixed = hasher.finish() ^ high;
+        low.rotate_left(29).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9)
     }
 
     /// Joins what another log knows about the same fact: earliest times win. Returns whether anything changed.

@@ -25,6 +25,8 @@ const BLOCK: usize = 1024;
 #[derive(Debug, Clone, Default)]
 pub struct ChangeFeed {
     blocks: VecDeque<Arc<Vec<CiChange>>>,
+    /// How many changes at the front of the first block are forgotten.
+    skipped: usize,
     forgotten_until: Option<Timestamp>,
 }
 
@@ -36,12 +38,41 @@ impl ChangeFeed {
                 _ => self.blocks.push_back(Arc::new(vec![change.clone()])),
             }
         }
-        while self.blocks.len() > 1
-            && self.blocks.iter().skip(1).map(|block| block.len()).sum::<usize>() >= limit
+        self.drop_first(self.len().saturating_sub(limit));
+    }
+
+    /// The feed that these are the changes of, oldest first.
+    pub(crate) fn of(changes: Vec<CiChange>, forgotten_until: Option<Timestamp>) -> Self {
+        let mut feed = Self { forgotten_until, ..Self::default() };
+        feed.push(&changes, usize::MAX);
+        feed
+    }
+
+    /// Forgets every change up to a time.
+    pub(crate) fn forget(&mut self, until: Timestamp) {
+        // They came in the order of their times.
+        self.drop_first(self.iter().take_while(|change| change.at <= until).count());
+        self.forgotten_until = self.forgotten_until.max(Some(until));
+    }
+
+    /// Every change that is remembered, in the order in which they came.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &CiChange> {
+        self.blocks.iter().flat_map(|block| block.iter()).skip(self.skipped)
+    }
+
+    fn drop_first(&mut self, mut count: usize) {
+        while count > 0
+            && let Some(first) = self.blocks.front()
         {
-            let dropped = self.blocks.pop_front();
-            self.forgotten_until =
-                dropped.and_then(|block| block.last().map(|change| change.at)).or(self.forgotten_until);
+            let gone = count.min(first.len() - self.skipped);
+            count -= gone;
+            self.skipped += gone;
+            let last = self.skipped.checked_sub(1).and_then(|last| first.get(last));
+            self.forgotten_until = last.map(|change| change.at).max(self.forgotten_until);
+            if self.skipped == first.len() {
+                self.blocks.pop_front();
+                self.skipped = 0;
+            }
         }
     }
 
@@ -54,25 +85,20 @@ impl ChangeFeed {
     /// How many changes are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.blocks.iter().map(|block| block.len()).sum()
+        self.blocks.iter().map(|block| block.len()).sum::<usize>() - self.skipped
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.blocks.is_empty()
+        self.len() == 0
     }
 }
 
 impl ChangeSource for ChangeFeed {
     fn changes(&self, range: Interval) -> Vec<CiChange> {
-        let mut changes: Vec<CiChange> = self
-            .blocks
-            .iter()
-            .flat_map(|block| block.iter())
-            .filter(|change| range.contains(change.at))
-            .cloned()
-            .collect();
+        let mut changes: Vec<CiChange> =
+            self.iter().filter(|change| range.contains(change.at)).cloned().collect();
         changes.sort();
         changes
     }

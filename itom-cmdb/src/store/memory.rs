@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Compacted, Compaction, Cursor, Description, Page, Store, StoreError};
+use super::{Compacted, Compaction, Cursor, Description, Page, Snapshot, Store, StoreError};
 use crate::fact::{Fact, FactId, FactLog, Inserted};
 use crate::history::Mark;
 
@@ -17,6 +17,7 @@ struct Kept {
     places: BTreeMap<FactId, u64>,
     end: u64,
     horizon: Option<Mark>,
+    snapshot: Option<Vec<u8>>,
 }
 
 impl Kept {
@@ -61,6 +62,7 @@ impl MemoryStore {
             places: BTreeMap::new(),
             end: 0,
             horizon: None,
+            snapshot: None,
         };
         Self { log: Mutex::new(kept), limit }
     }
@@ -135,6 +137,20 @@ impl Store for MemoryStore {
         }
         kept.horizon = Some(layout.horizon);
         Ok(Compacted::new(layout.dropped.len() as u64, layout.landings.len() as u64))
+    }
+
+    fn keeps_snapshots(&self) -> bool {
+        true
+    }
+
+    async fn snapshot(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.kept().snapshot.clone())
+    }
+
+    async fn keep_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        let bytes = snapshot.encode();
+        self.kept().snapshot = Some(bytes);
+        Ok(())
     }
 
     async fn flush(&self) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ mod postgres;
 mod replay;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod row;
+mod snapshot;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -29,6 +30,8 @@ pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
 pub use replay::replay;
+pub(crate) use snapshot::Cover;
+pub use snapshot::{Opened, Refusal, Snapshot, SnapshotUse, open};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore};
 
@@ -128,6 +131,30 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn compact(&self, plan: &Compaction) -> Result<Compacted, StoreError> {
         let _ = plan;
         Err(StoreError::Unsupported { doing: "compacting", what: format!("{self:?}") })
+    }
+
+    /// Whether it [keeps](Self::keep_snapshot) a snapshot: making one for a store that does not is in vain. A store that
+    /// several engines append to does not, since each of them hears of the facts in an order of its own.
+    fn keeps_snapshots(&self) -> bool {
+        false
+    }
+
+    /// The bytes of the snapshot that was kept last, as they were.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read. Nothing depends on them: [`open`] goes without.
+    async fn snapshot(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+
+    /// Keeps a snapshot ([encoded](Snapshot::encode)) in place of the one before: all of it or nothing. The default keeps
+    /// none.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the one before may still be there. Facts are never touched.
+    async fn keep_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        let _ = snapshot;
+        Ok(())
     }
 
     /// Waits until everything handed in before is durable or refused.

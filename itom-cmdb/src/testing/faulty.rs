@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use crate::fact::Fact;
 use crate::history::Mark;
-use crate::store::{Compacted, Compaction, Cursor, Description, Page, Store, StoreError};
+use crate::store::{Compacted, Compaction, Cursor, Description, Page, Snapshot, Store, StoreError};
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -188,6 +188,18 @@ impl Store for FaultyStore {
 
     async fn compact(&self, plan: &Compaction) -> Result<Compacted, StoreError> {
         self.call("compacting", self.inner.compact(plan)).await
+    }
+
+    fn keeps_snapshots(&self) -> bool {
+        self.inner.keeps_snapshots()
+    }
+
+    async fn snapshot(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.call("reading the snapshot of", self.inner.snapshot()).await
+    }
+
+    async fn keep_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        self.call("keeping a snapshot in", self.inner.keep_snapshot(snapshot)).await
     }
 
     async fn flush(&self) -> Result<(), StoreError> {

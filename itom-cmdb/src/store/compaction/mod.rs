@@ -186,8 +186,7 @@ impl Compaction {
     }
 
     /// Every fact that a store must find to apply it.
-    #[cfg(feature = "postgres")]
-    pub(super) fn named(&self) -> impl Iterator<Item = FactId> {
+    pub(crate) fn named(&self) -> impl Iterator<Item = FactId> {
         let kept = self.folds.iter().flat_map(|fold| &fold.kept).copied();
         self.dropped().chain(kept).chain(self.checkpoints().map(Fact::id))
     }

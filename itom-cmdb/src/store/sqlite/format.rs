@@ -6,8 +6,9 @@ use rusqlite::{Connection, params};
 use crate::fact::FactId;
 use crate::history::Mark;
 
-/// The format this version writes. 1 had an index of addresses and no seal; 2 knew no compaction.
-pub(super) const FORMAT: i64 = 3;
+/// The format this version writes. 1 had an index of addresses and no seal; 2 knew no compaction, 3 no
+/// snapshots.
+pub(super) const FORMAT: i64 = 4;
 
 /// Facts in the order of their appending. There is no index of addresses: the file has one user, who keeps the addresses
 /// in memory, so that an append touches the end of the file only and not a random page per fact.
@@ -33,6 +34,14 @@ CREATE TABLE horizon (
 ) STRICT;
 ";
 
+/// At most one row: what was kept beside the facts so that opening is quick.
+const SNAPSHOT: &str = "
+CREATE TABLE snapshot (
+    one  INTEGER PRIMARY KEY CHECK (one = 1),
+    body BLOB NOT NULL
+) STRICT;
+";
+
 pub(super) const INSERT: &str = "INSERT INTO fact (seq, id, source, run, observed, recorded, seal, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 /// A sum over what the address of a fact does not cover: the address checks the content, this the times.
@@ -48,7 +57,7 @@ pub(super) fn seal(id: FactId, run: RunId, observed: Timestamp, recorded: Timest
 /// Makes the tables of a new file.
 pub(super) fn create(connection: &Connection, application: i64) -> rusqlite::Result<()> {
     let marks = format!("PRAGMA application_id = {application}; PRAGMA user_version = {FORMAT};");
-    connection.execute_batch(&format!("BEGIN EXCLUSIVE; {TABLE} {HORIZON} {marks} COMMIT;"))
+    connection.execute_batch(&format!("BEGIN EXCLUSIVE; {TABLE} {HORIZON} {SNAPSHOT} {marks} COMMIT;"))
 }
 
 /// Leads an older file to this format, in one transaction: a crash leaves the old one.
@@ -57,7 +66,8 @@ pub(super) fn migrate(connection: &Connection, from: i64) -> rusqlite::Result<()
     if from < 2 {
         seal_all(&transaction)?;
     }
-    transaction.execute_batch(&format!("{HORIZON} PRAGMA user_version = {FORMAT};"))?;
+    let horizon = if from < 3 { HORIZON } else { "" };
+    transaction.execute_batch(&format!("{horizon} {SNAPSHOT} PRAGMA user_version = {FORMAT};"))?;
     transaction.commit()
 }
 

@@ -3,6 +3,7 @@
 mod compaction;
 mod file;
 mod format;
+mod snapshot;
 mod writer;
 
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 
 use super::desk::{Desk, Job};
-use super::{Compacted, Compaction, Cursor, Description, Page, Store, StoreError};
+use super::{Compacted, Compaction, Cursor, Description, Page, Snapshot, Store, StoreError};
 use crate::fact::Fact;
 use crate::history::Mark;
 use writer::Own;
@@ -139,6 +140,20 @@ impl Store for SqliteStore {
 
     async fn compact(&self, plan: &Compaction) -> Result<Compacted, StoreError> {
         self.desk.compact(plan).await
+    }
+
+    fn keeps_snapshots(&self) -> bool {
+        true
+    }
+
+    async fn snapshot(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.desk.ask(|reply| Job::Other(Own::Snapshot { reply })).await
+    }
+
+    async fn keep_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        // Encoded by the thread that writes it, so that the asker does not wait for it.
+        let snapshot = Box::new(snapshot.clone());
+        self.desk.ask(|reply| Job::Other(Own::Keep { snapshot, reply })).await
     }
 
     async fn flush(&self) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ use futures::channel::mpsc;
 use futures::executor::block_on;
 
 use super::file::File;
+use crate::store::Snapshot;
 use crate::store::desk::{self, Reply};
 use crate::store::row::Rows;
 
@@ -14,6 +15,8 @@ use crate::store::row::Rows;
 #[derive(Debug)]
 pub(super) enum Own {
     Backup { to: PathBuf, reply: Reply<()> },
+    Snapshot { reply: Reply<Option<Vec<u8>>> },
+    Keep { snapshot: Box<Snapshot>, reply: Reply<()> },
 }
 
 type Job = desk::Job<Own>;
@@ -34,6 +37,8 @@ pub(super) fn run(mut file: File, mut queue: mpsc::Receiver<Job>) {
             Job::Horizon { reply } => drop(reply.send(Ok(file.horizon()))),
             Job::Compact { plan, reply } => drop(reply.send(file.compact(&plan))),
             Job::Other(Own::Backup { to, reply }) => drop(reply.send(file.backup(&to))),
+            Job::Other(Own::Snapshot { reply }) => drop(reply.send(file.snapshot())),
+            Job::Other(Own::Keep { snapshot, reply }) => drop(reply.send(file.keep_snapshot(&snapshot))),
         }
         if next.is_none() {
             next = block_on(queue.next());
