@@ -407,8 +407,7 @@ fn what_does_not_fit_is_refused_and_says_why() {
     // A fact that it covers was learned earlier than it knew.
     let mut engines = kept();
     let fact = block_on(engines.store.load(None, 1000)).unwrap().facts.swap_remove(10);
-    let earlier =
-        Fact::new(fact.source().clone(), fact.run(), fact.observed(), at(0), fact.body().clone());
+    let earlier = Fact::new(fact.source().clone(), fact.run(), fact.observed(), at(0), fact.body().clone());
     block_on(engines.store.append(&[earlier])).unwrap();
     assert_eq!(refused(&mut engines, &config(), 6), Refusal::FactsChanged);
 
@@ -447,8 +446,10 @@ fn who_did_not_keep_time_has_nothing_to_keep() {
     assert!(!engines.keep());
     // Two moments at once, or one in two parts.
     let mut engines = kept();
-    let facts: Vec<Fact> =
-        [7, 8].iter().flat_map(|step| engines.cmdb.plan(&hosts("beta", *step, 0..3, *step), at(*step))).collect();
+    let facts: Vec<Fact> = [7, 8]
+        .iter()
+        .flat_map(|step| engines.cmdb.plan(&hosts("beta", *step, 0..3, *step), at(*step)))
+        .collect();
     engines.cmdb.ingest(facts);
     assert!(!engines.keep());
     let mut engines = kept();

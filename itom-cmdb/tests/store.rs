@@ -5,7 +5,7 @@ mod room;
 
 use futures::executor::block_on;
 use itom_cmdb::store::{MemoryStore, StoreError};
-use itom_cmdb::testing::{check_compaction, check_store, some_facts};
+use itom_cmdb::testing::{check_compaction, check_snapshots, check_store, some_facts};
 use itom_core::{Classify as _, ErrorKind, Timestamp};
 
 #[test]
@@ -16,6 +16,11 @@ fn memory_conforms() {
 #[test]
 fn memory_compacts() {
     block_on(check_compaction(&MemoryStore::new()));
+}
+
+#[test]
+fn memory_keeps_snapshots() {
+    block_on(check_snapshots(&MemoryStore::new()));
 }
 
 #[test]
@@ -36,10 +41,10 @@ mod sqlite {
     use std::path::Path;
     use std::process::{Command, Stdio};
 
-    use itom_cmdb::store::{SqliteOptions, SqliteStore, Store as _};
+    use itom_cmdb::store::{SnapshotUse, SqliteOptions, SqliteStore, Store as _, open};
     use itom_cmdb::testing::{read_all, some_past};
     use itom_cmdb::{Cmdb, CmdbConfig};
-    use itom_core::StableHasher;
+    use itom_core::{ChangeSource as _, Interval, StableHasher};
 
     use super::room::Room;
     use super::*;
@@ -65,6 +70,36 @@ mod sqlite {
         let store = SqliteStore::open(room.file()).unwrap();
         assert_eq!(block_on(store.horizon()).unwrap(), horizon, "it outlives the process");
         assert_eq!(block_on(store.end()).unwrap(), end);
+    }
+
+    #[test]
+    fn sqlite_keeps_snapshots() {
+        let room = Room::new("snapshots");
+        let store = SqliteStore::open(room.file()).unwrap();
+        block_on(check_snapshots(&store));
+        let kept = block_on(store.snapshot()).unwrap();
+        assert!(kept.is_some());
+        let copy = room.0.join("backup.db");
+        block_on(store.backup(&copy)).unwrap();
+        drop(store);
+        for path in [room.file(), copy] {
+            let store = SqliteStore::open(path).unwrap();
+            assert_eq!(block_on(store.snapshot()).unwrap(), kept, "it outlives the process");
+        }
+    }
+
+    #[test]
+    fn the_third_format_is_led_to_this_one() {
+        let room = Room::new("third-format");
+        let store = SqliteStore::open(room.file()).unwrap();
+        block_on(check_compaction(&store));
+        let (horizon, facts) = (block_on(store.horizon()).unwrap(), block_on(read_all(&store, 100)));
+        drop(store);
+        raw(&room.file(), "DROP TABLE snapshot; PRAGMA user_version = 3");
+        let store = SqliteStore::open(room.file()).unwrap();
+        assert_eq!(block_on(read_all(&store, 100)), facts);
+        assert_eq!(block_on(store.horizon()).unwrap(), horizon);
+        assert_eq!(block_on(store.snapshot()).unwrap(), None);
     }
 
     #[test]
@@ -273,11 +308,27 @@ mod sqlite {
     fn crash_child() {
         let Ok(path) = std::env::var(CHILD) else { return };
         let store = SqliteStore::open(path).unwrap();
-        let start = block_on(store.describe()).unwrap().facts as i64 * 1000;
-        for run in start.. {
-            block_on(store.append(&some_facts(run, 4, Timestamp::EPOCH))).unwrap();
+        let opened = block_on(open(&store, CmdbConfig::default(), Timestamp::EPOCH)).unwrap();
+        assert!(!matches!(opened.snapshot, SnapshotUse::Refused(_)), "{:?}", opened.snapshot);
+        let start = opened.facts as i64 * 1000;
+        let (mut cmdb, mut run) = (opened.cmdb, start);
+        loop {
+            let facts = some_facts(run, 4, learned(run));
+            block_on(store.append(&facts)).unwrap();
             println!("\nacknowledged {run}");
+            cmdb.run_out(learned(run));
+            cmdb.ingest(facts);
+            let end = block_on(store.end()).unwrap().unwrap();
+            let snapshot = cmdb.snapshot(end, None).unwrap();
+            block_on(store.keep_snapshot(&snapshot)).unwrap();
+            println!("\nkept {}", end.position());
+            run += 1;
         }
+    }
+
+    /// Each run is learned at a time of its own.
+    fn learned(run: i64) -> Timestamp {
+        Timestamp::from_secs(run)
     }
 
     const COMPACTING: &str = "ITOM_CMDB_COMPACTING_STORE";
@@ -363,17 +414,35 @@ mod sqlite {
             hasher.int(round as i64);
             let enough = 1 + hasher.finish() % 40;
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-            let mut told =
-                lines.by_ref().filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<i64>().ok());
+            let mut kept = 0;
+            let mut told = lines.by_ref().filter_map(|line| {
+                if let Some(position) = line.strip_prefix("kept ").and_then(|text| text.parse::<u64>().ok()) {
+                    kept = position;
+                }
+                line.strip_prefix("acknowledged ")?.parse::<i64>().ok()
+            });
             let before = acknowledged.len();
             acknowledged.extend(told.by_ref().take(enough as usize));
-            // SIGKILL on Unix: in the middle of whatever it does next.
+            // SIGKILL on Unix: in the middle of whatever it does next, an append or keeping a snapshot.
             child.kill().unwrap();
             acknowledged.extend(told);
             child.wait().unwrap();
             assert!(acknowledged.len() > before, "the child never wrote");
             let store = SqliteStore::open(room.file()).unwrap();
             let there = block_on(read_all(&store, 1000));
+            // The snapshot is one that was kept or is being kept, as a whole, and opening by way of it is a replay.
+            let opened = block_on(open(&store, CmdbConfig::default(), Timestamp::EPOCH)).unwrap();
+            match opened.snapshot {
+                SnapshotUse::Used { facts } => assert!(facts >= kept, "round {round}: {facts} of {kept}"),
+                other => assert_eq!((kept, other), (0, SnapshotUse::None), "round {round}"),
+            }
+            let memory = MemoryStore::new();
+            let all = block_on(store.load(None, usize::MAX)).unwrap().facts;
+            block_on(memory.append(&all)).unwrap();
+            let plain = block_on(open(&memory, CmdbConfig::default(), Timestamp::EPOCH)).unwrap();
+            assert_eq!(opened.cmdb.state_hash(), plain.cmdb.state_hash(), "round {round}");
+            let changes = |cmdb: &Cmdb| cmdb.feed().changes(Interval::ALWAYS);
+            assert_eq!(changes(&opened.cmdb), changes(&plain.cmdb), "round {round}");
             for run in &acknowledged {
                 for fact in some_facts(*run, 4, Timestamp::EPOCH) {
                     assert!(

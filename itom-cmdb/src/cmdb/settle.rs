@@ -418,7 +418,12 @@ impl Cmdb {
 
 /// When an item may next change without being told: the end of its lease or of its claims' freshness, a bound of its
 /// life.
-pub(super) fn next_deadline(config: &CmdbConfig, source: &SourceName, item: &Item, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn next_deadline(
+    config: &CmdbConfig,
+    source: &SourceName,
+    item: &Item,
+    now: Timestamp,
+) -> Option<Timestamp> {
     let ageing = [item.stale_at(config), item.purged_at(config, now)].into_iter().flatten();
     if item.departure(config, now).is_some() {
         return ageing.filter(|at| *at > now).min();

@@ -34,8 +34,8 @@ mod make;
 use std::fmt;
 
 use itom_core::{
-    CiObservation, PartialScope, RelationObservation, Retraction, RunId, Scope, SourceName, StableHasher, Statement,
-    Text, Timestamp,
+    CiObservation, PartialScope, RelationObservation, Retraction, RunId, Scope, SourceName, StableHasher,
+    Statement, Text, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

@@ -10,6 +10,7 @@
 mod compaction;
 pub mod estate;
 mod faulty;
+mod snapshot;
 
 use futures::FutureExt as _;
 use itom_core::{Batch, Coverage, Scope, SourceName, Timestamp, attr, kind};
@@ -19,6 +20,7 @@ use crate::store::Store;
 
 pub use compaction::{check_compaction, some_past};
 pub use faulty::{Fault, FaultyStore};
+pub use snapshot::check_snapshots;
 
 /// The facts of one run of `hosts` hosts, learned at `recorded`.
 #[must_use]

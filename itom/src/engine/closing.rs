@@ -65,6 +65,10 @@ impl Loop {
             Either::Left((flushed, _)) => flushed,
             Either::Right(_) => Err(no_answer("flushing", self.parts.limits.grace)),
         };
+        if unsaved.is_none() && flushed.is_ok() {
+            let (store, clock) = (self.parts.store.as_ref(), self.parts.clock.as_ref());
+            self.keeping.at_end(&self.cmdb, store, clock, until).await;
+        }
         self.publish();
         let status = self.shared.status();
         let summary = EngineSummary {

@@ -111,7 +111,7 @@ impl Loop {
             && self.waits.runs.is_empty()
             && self.waits.finished.is_empty()
             && self.warming.is_none();
-        let ends = self.once.is_some() || self.ending.is_some();
+        let ends = self.once.is_some() || self.ending.is_some() || self.keeping.is_asking();
         let Some(own) = &mut self.compacting else { return };
         let overdue = now >= own.due + PATIENCE;
         if ends || !matches!(own.step, Step::Waiting) || now < own.due || !(calm || idle && overdue) {
@@ -176,6 +176,7 @@ impl Loop {
         (own.due, own.failed) = (next(now, own.every), 0);
         // The present stays what it is; a source whose items were summed up is derived anew from its sum.
         let applied = self.cmdb.forget(&plan);
+        self.keeping.outdated();
         self.relate(&applied);
         self.publish();
         info!(dropped = done.dropped, checkpoints = done.checkpoints, "old facts were summed up");

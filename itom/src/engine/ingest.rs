@@ -31,15 +31,34 @@ pub(super) enum Writing {
 pub(super) struct Load {
     batches: Vec<Taken>,
     facts: Vec<Fact>,
+    /// Since when they have been on their way.
+    since: Timestamp,
     /// How often the store has refused them, and since when.
     refused: Option<(u32, Timestamp)>,
 }
+
+/// How long time stands still for an append: what runs out meanwhile runs out after what was learned before it, as a
+/// replay tells it. A store that takes longer is not waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A clock that was set back by less than this has only been adjusted.
+const ADJUSTED: Duration = Duration::from_secs(1);
 
 impl Writing {
     pub(super) fn deadline(&self) -> Option<Deadline> {
         match self {
             Self::Refused { retry_at, .. } => Some(Deadline::new(*retry_at, "the store is tried again")),
             Self::Idle | Self::Appending(_) => None,
+        }
+    }
+
+    /// Until when nothing runs out, for the sake of what is being appended.
+    pub(super) fn holds_time(&self, now: Timestamp) -> Option<Deadline> {
+        match self {
+            Self::Appending(load) if load.refused.is_none() && now < load.since + PATIENCE => {
+                Some(Deadline::new(load.since + PATIENCE, "the store takes long"))
+            }
+            _ => None,
         }
     }
 
@@ -76,8 +95,13 @@ impl Writing {
     pub(super) fn step_back(&mut self, by: Duration) {
         match self {
             Self::Refused { since, retry_at, .. } => (*since, *retry_at) = (*since - by, *retry_at - by),
-            Self::Appending(Load { refused: Some((_, since)), .. }) => *since = *since - by,
-            Self::Appending(_) | Self::Idle => {}
+            Self::Appending(load) => {
+                load.since = load.since - by;
+                if let Some((_, since)) = &mut load.refused {
+                    *since = *since - by;
+                }
+            }
+            Self::Idle => {}
         }
     }
 }
@@ -101,7 +125,7 @@ impl Loop {
 
     /// Starts the next append, if there is something to store and the store may be asked.
     pub(super) fn write(&mut self, now: Timestamp) {
-        if self.is_compacting() {
+        if self.is_compacting() || self.keeping.is_asking() {
             return;
         }
         match &self.writing {
@@ -122,11 +146,18 @@ impl Loop {
         }
         // Everything that waits goes in one append: the more there is, the less each costs.
         let batches: Vec<Taken> = self.pending.drain(..).collect();
+        let learned = self.learning_at(now);
         let mut facts = Vec::new();
         for batch in &batches {
-            facts.extend(self.cmdb.plan(&batch.batch, now));
+            facts.extend(self.cmdb.plan(&batch.batch, learned));
         }
-        self.append(Load { batches, facts, refused: None });
+        self.append(Load { batches, facts, since: now, refused: None });
+    }
+
+    /// When what is appended now is learned: each append makes a moment of its own, after the one before.
+    fn learning_at(&self, now: Timestamp) -> Timestamp {
+        let last = self.cmdb.learned_until();
+        if last >= now && last.since(now) < ADJUSTED { last + Duration::from_micros(1) } else { now }
     }
 
     fn append(&mut self, load: Load) {
@@ -191,6 +222,7 @@ impl Loop {
     /// Takes in what the store has acknowledged.
     fn believe(&mut self, now: Timestamp, load: Load) {
         self.shared.count_facts(load.facts.len() as u64);
+        self.keeping.took_in(load.facts.len());
         let applied = self.cmdb.ingest(load.facts);
         self.relate(&applied);
         let changes: Arc<[_]> = applied.changes.into();
@@ -218,6 +250,7 @@ impl Loop {
         if applied.new_facts == 0 {
             return;
         }
+        self.keeping.is_shared();
         self.relate(&applied);
         self.publish();
         let (facts, changes) = (applied.new_facts, applied.changes.into());
@@ -235,10 +268,11 @@ impl Loop {
         }
     }
 
-    /// Lets what has not been seen for its lease go.
+    /// Lets what has not been seen for its lease go, each at its time.
     pub(super) fn expire(&mut self, now: Timestamp) {
-        let applied = self.cmdb.expire(now);
-        self.relate(&applied);
+        for applied in self.cmdb.run_out(now) {
+            self.relate(&applied);
+        }
         self.publish();
     }
 

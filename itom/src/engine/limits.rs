@@ -34,6 +34,10 @@ pub struct EngineLimits {
     /// UTC. It waits until nothing is collected or stored, for an hour at most; while the store applies it, nothing is
     /// appended. Default 24 h.
     pub compact_every: Duration,
+    /// After how many facts a [snapshot](itom_cmdb::store::Snapshot) is kept beside them, in a store that keeps one, as
+    /// is done at the end, so that the next opening is quick: only what came after it is taken in moment by moment.
+    /// `u64::MAX`: at the end only. Default 10,000.
+    pub snapshot_every: u64,
 }
 
 impl Default for EngineLimits {
@@ -48,6 +52,7 @@ impl Default for EngineLimits {
             self_every: Duration::from_secs(15),
             warm_up: Duration::from_secs(45),
             compact_every: Duration::from_secs(86_400),
+            snapshot_every: 10_000,
         }
     }
 }

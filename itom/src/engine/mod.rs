@@ -12,6 +12,7 @@ mod event;
 mod groups;
 mod handle;
 mod ingest;
+mod keeping;
 mod limits;
 mod listeners;
 mod model;

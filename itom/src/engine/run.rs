@@ -17,15 +17,13 @@ use super::compacting::Compacting;
 use super::event::EndOfEvents;
 use super::handle::Command;
 use super::ingest::Writing;
+use super::keeping::Keeping;
 use super::listeners::Listening;
 #[cfg(feature = "prometheus")]
 use super::remember;
 use super::samples::Taken;
 use super::wake::{Ran, Room, Waits, Wake};
 use super::{Engine, EngineSummary, Parts, RunError, alerting, ingest};
-
-/// Facts read from the store at a time when an engine opens.
-const LOAD_PAGE: usize = 50_000;
 
 /// When the loop ends.
 pub(super) enum Mode {
@@ -55,6 +53,7 @@ pub(super) struct Loop {
     pub(super) pending: VecDeque<Taken>,
     pub(super) writing: Writing,
     pub(super) compacting: Option<Compacting>,
+    pub(super) keeping: Keeping,
     pub(super) started_at: Timestamp,
     next_self: Timestamp,
     /// The latest time seen, to notice a clock that was set back.
@@ -73,7 +72,7 @@ impl Loop {
     pub(super) async fn open(engine: Engine, mode: Mode) -> Result<Self, RunError> {
         let Engine {
             parts,
-            mut cmdb,
+            cmdb,
             mut alerts,
             #[cfg(feature = "prometheus")]
             mut grouping,
@@ -83,26 +82,11 @@ impl Loop {
             events,
         } = engine;
         let now = parts.clock.now();
-        let (mut loaded, mut cursor, mut known_to) = (0, None, None);
-        loop {
-            let page = parts.store.load(cursor, LOAD_PAGE).await.map_err(RunError::Load)?;
-            loaded += page.facts.len();
-            // Moment by moment, as they came: changes then say again when they happened.
-            let mut facts = page.facts.into_iter().peekable();
-            while let Some(first) = facts.next() {
-                let recorded = first.recorded();
-                let mut moment = vec![first];
-                while let Some(fact) = facts.next_if(|fact| fact.recorded() == recorded) {
-                    moment.push(fact);
-                }
-                cmdb.ingest(moment);
-            }
-            known_to = page.last.or(known_to);
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
+        let config = cmdb.config().clone();
+        let opened =
+            itom_cmdb::store::open(parts.store.as_ref(), config, now).await.map_err(RunError::Load)?;
+        let keeping = Keeping::new(&opened, parts.limits.snapshot_every);
+        let (cmdb, loaded, known_to) = (opened.cmdb, opened.facts, opened.end);
         let graph = ingest::graph(&cmdb, shared.model.relations());
         let shown_graph = Arc::new(graph.clone());
         let once = match &mode {
@@ -138,12 +122,14 @@ impl Loop {
             deliveries: FuturesUnordered::new(),
             appending: None,
             compacting: None,
+            keeping: None,
             remembering: None,
         };
         let warm_until = now + parts.limits.warm_up;
         let every = parts.limits.compact_every;
         let retention = parts.retention.clone().filter(|_| once.is_none());
         let mut engine = Self {
+            keeping,
             compacting: retention.map(|retention| Compacting::new(retention, every, known_to, now)),
             warming: Some((warm_until, parts.collectors.keys().cloned().collect())),
             next_self: now + parts.limits.self_every,
@@ -223,6 +209,7 @@ impl Loop {
             Wake::Command(command) => self.command(now, command),
             Wake::Appended(result) => self.written(now, result),
             Wake::Compacted(answer) => self.compacted(now, answer),
+            Wake::Kept(answer) => self.kept(answer),
             Wake::Remembered(result) => self.remembered(now, result),
             Wake::Delivered(delivered) => self.alerts.delivered(now, delivered),
             Wake::Ran(ran) => self.ran(now, *ran),
@@ -247,10 +234,13 @@ impl Loop {
             self.next_self = now + self.parts.limits.self_every;
             self.report_on_self(now);
         }
-        if self.cmdb.next_deadline().is_some_and(|due| due.at <= now) {
+        if self.cmdb.next_deadline().is_some_and(|due| due.at <= now)
+            && self.writing.holds_time(now).is_none()
+        {
             self.expire(now);
         }
         self.compact(now);
+        self.keep();
         self.write(now);
         // One look is judged once, when everything has been seen: rules that ran before would have seen nothing.
         let seen = if self.once.is_none() { self.is_warm(now) } else { self.has_looked() };
@@ -367,7 +357,10 @@ impl Loop {
             next = Deadline::earliest(next, alerts);
             next = Deadline::earliest(next, Some(Deadline::new(self.next_self, "own metrics")));
         }
-        next = Deadline::earliest(next, self.cmdb.next_deadline());
+        let runs_out = self.cmdb.next_deadline();
+        let held =
+            |due: Deadline| self.writing.holds_time(now).filter(|until| until.at > due.at).unwrap_or(due);
+        next = Deadline::earliest(next, runs_out.map(held));
         next = Deadline::earliest(next, self.listening.deadline());
         next = Deadline::earliest(next, self.writing.deadline());
         if self.ending.is_none() {

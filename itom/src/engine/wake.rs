@@ -16,6 +16,7 @@ use itom_core::{Batch, SourceName, Text};
 
 use super::compacting::Answer;
 use super::handle::Command;
+use super::keeping::Kept;
 use super::listeners::ListenerEnd;
 use crate::JournalError;
 
@@ -29,6 +30,8 @@ pub(super) enum Wake {
     Appended(Result<(), StoreError>),
     /// The store answered about a compaction.
     Compacted(Answer),
+    /// The store answered about a snapshot.
+    Kept(Kept),
     /// The journal answered.
     Remembered(Result<(), JournalError>),
     /// A notifier answered.
@@ -71,6 +74,7 @@ pub(super) struct Waits {
     pub(super) deliveries: FuturesUnordered<BoxFuture<'static, Delivered>>,
     pub(super) appending: Option<BoxFuture<'static, Result<(), StoreError>>>,
     pub(super) compacting: Option<BoxFuture<'static, Answer>>,
+    pub(super) keeping: Option<BoxFuture<'static, Kept>>,
     pub(super) remembering: Option<BoxFuture<'static, Result<(), JournalError>>>,
 }
 
@@ -99,6 +103,9 @@ impl Waits {
         }
         if let Some(answer) = poll_slot(&mut self.compacting, cx) {
             return Poll::Ready(Wake::Compacted(answer));
+        }
+        if let Some(answer) = poll_slot(&mut self.keeping, cx) {
+            return Poll::Ready(Wake::Kept(answer));
         }
         if let Some(result) = poll_slot(&mut self.remembering, cx) {
             return Poll::Ready(Wake::Remembered(result));

@@ -13,7 +13,7 @@ use crate::support::{START, builder, secs};
 use itom::cmdb::fact::{Fact, FactId};
 use itom::cmdb::history::Mark;
 use itom::cmdb::store::{
-    Compacted, Compaction, Cursor, Description, MemoryStore, Page, Retention, Store, StoreError,
+    Compacted, Compaction, Cursor, Description, MemoryStore, Page, Retention, Snapshot, Store, StoreError,
 };
 use itom::cmdb::testing::{Fault, FaultyStore};
 use itom::cmdb::{Cmdb, CmdbConfig};
@@ -52,6 +52,15 @@ impl Store for Noted {
         // Asked to take them out, it may do so whatever it answers.
         self.compacted.lock().unwrap().extend(plan.dropped());
         self.inner.compact(plan).await
+    }
+    fn keeps_snapshots(&self) -> bool {
+        self.inner.keeps_snapshots()
+    }
+    async fn snapshot(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.snapshot().await
+    }
+    async fn keep_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        self.inner.keep_snapshot(snapshot).await
     }
     async fn flush(&self) -> Result<(), StoreError> {
         self.inner.flush().await
@@ -144,6 +153,7 @@ impl World {
             let mut limits = EngineLimits::default();
             (limits.compact_every, limits.warm_up) = (secs(120), secs(1));
             (limits.self_every, limits.grace) = (secs(3600), secs(60));
+            limits.snapshot_every = 6;
             let mut engine = builder(&self.clock).limits(limits).store(self.store.clone());
             if let Some(retention) = &self.retention {
                 engine = engine.retention(retention.clone());
@@ -269,11 +279,11 @@ proptest! {
     #[test]
     fn l9_a_store_that_goes_away_from_any_call_on_changes_nothing(history in history()) {
         let expected = World::new(None).play(&history, usize::MAX);
-        for from in 1..=history.len() as u64 {
+        for from in 0..history.len() as u64 {
             let world = World::new(None);
             let store = world.store.inner.clone();
-            store.go_away_at(from);
             let (mut engine, mut events) = world.start();
+            store.go_away_at(store.calls().len() as u64 + from);
             let mut heard = 0;
             for round in &history {
                 engine.advance(secs(round.gap));
@@ -307,7 +317,17 @@ fn a_history_reaches_every_call_that_the_engine_makes() {
     let retention = Retention::new().sightings(secs(60)).history(secs(120)).spacing(secs(30));
     let calls = check(&rounds, 6, Some(&retention));
     let kinds: BTreeSet<&str> = calls.iter().copied().collect();
-    assert_eq!(kinds, BTreeSet::from(["appending to", "compacting", "flushing", "reading"]));
+    let every = [
+        "appending to",
+        "compacting",
+        "finding the end of",
+        "finding the horizon of",
+        "flushing",
+        "keeping a snapshot in",
+        "reading",
+        "reading the snapshot of",
+    ];
+    assert_eq!(kinds, BTreeSet::from(every));
     let world = World::new(Some(retention));
     world.play(&rounds, 6);
     assert!(block_on(world.memory.horizon()).unwrap().is_some(), "something was summed up");

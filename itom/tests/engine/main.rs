@@ -10,5 +10,6 @@ mod groups;
 mod handle;
 mod once;
 mod rules;
+mod snapshots;
 mod store;
 mod support;

@@ -410,3 +410,151 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Snapshot, Refusal> {
     }
     reader.snapshot().map_err(damaged)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Unknown),
+            Just(Value::NotApplicable),
+            Just(Value::Withheld),
+            any::<bool>().prop_map(Value::Bool),
+            any::<i64>().prop_map(Value::Int),
+            any::<f64>().prop_map(Value::Float),
+            ".{0,9}".prop_map(|text| Value::Text(text.into())),
+            any::<i64>().prop_map(|micros| Value::Time(Timestamp::from_micros(micros))),
+        ];
+        let many = prop::collection::vec(leaf.clone(), 0..4);
+        let named = prop::collection::btree_map("[$a-c]{1,2}".prop_map(Text::from), leaf.clone(), 0..4);
+        prop_oneof![6 => leaf, 1 => many.prop_map(Value::List), 1 => named.prop_map(Value::Map)]
+    }
+
+    fn change() -> impl Strategy<Value = (i64, CiChange)> {
+        let id = || (0..6_u8).prop_map(|id| CiId::from_bytes([id; 16]));
+        let kind = prop_oneof![Just(itom_core::relation::RUNS_ON), Just(itom_core::relation::CONTAINS)];
+        let what = (0..8_u8, kind, id(), "[a-c]{1,3}").prop_map(|(what, kind, to, name)| match what {
+            0 => ChangeKind::Appeared,
+            1 => ChangeKind::Retired,
+            2 => ChangeKind::Returned,
+            3 => ChangeKind::Attribute(AttrName::new(name).expect("a name")),
+            4 => ChangeKind::Related { kind, to },
+            5 => ChangeKind::Unrelated { kind, to },
+            6 => ChangeKind::MergedInto { into: to },
+            _ => ChangeKind::SplitFrom { from: to },
+        });
+        let values = (prop::option::of(value()), prop::option::of(value()));
+        let source = prop::option::of("[a-c]{1,3}".prop_map(|name| SourceName::new(name).expect("a name")));
+        let gap = prop_oneof![4 => Just(0), 2 => 0..1_000_000_i64, 1 => 0..i64::MAX / 64];
+        (gap, id(), what, values, source).prop_map(|(gap, ci, change, (before, after), source)| {
+            let is_value = matches!(change, ChangeKind::Attribute(_));
+            let (before, after) = (before.filter(|_| is_value), after.filter(|_| is_value));
+            (gap, CiChange { at: Timestamp::EPOCH, ci, change, before, after, source })
+        })
+    }
+
+    fn snapshot() -> impl Strategy<Value = Snapshot> {
+        let mark = || (any::<u64>(), any::<i64>());
+        let cover = (any::<(u64, u64, u64)>(), mark(), prop::option::of(mark()));
+        let changes = prop::collection::vec(change(), 0..30);
+        (cover, any::<i64>(), prop::option::of(any::<i64>()), changes).prop_map(
+            |((numbers, (end, at), horizon), first, forgotten, changes)| {
+                let mut micros = first.min(i64::MAX / 2);
+                let time = Timestamp::from_micros;
+                let changes: Vec<CiChange> = changes
+                    .into_iter()
+                    .map(|(gap, change)| {
+                        micros += gap;
+                        CiChange { at: time(micros), ..change }
+                    })
+                    .collect();
+                let cover = Cover {
+                    rules: numbers.0,
+                    remembered: changes.len() as u64,
+                    end: Cursor::new(end),
+                    at: time(at),
+                    horizon: horizon.map(|(position, at)| Mark::new(position, time(at))),
+                    facts: numbers.1,
+                    digest: numbers.2,
+                };
+                Snapshot::new(cover, ChangeFeed::of(changes, forgotten.map(time)))
+            },
+        )
+    }
+
+    /// With the checksum that fits what it is now.
+    fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+        bytes.truncate(bytes.len() - SUM);
+        let sum = checksum(&bytes);
+        bytes.extend(sum);
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn l10_what_is_written_is_read_back(snapshot in snapshot()) {
+            let bytes = encode(&snapshot);
+            let read = decode(&bytes).expect("a snapshot");
+            prop_assert_eq!(read.cover, snapshot.cover);
+            // As text: a number that is none equals nothing, itself included.
+            let all = |feed: &ChangeFeed| format!("{:?}", feed.iter().collect::<Vec<_>>());
+            prop_assert_eq!(all(&read.feed), all(&snapshot.feed));
+            prop_assert_eq!(read.feed.forgotten_until(), snapshot.feed.forgotten_until());
+            prop_assert_eq!(encode(&read), bytes);
+        }
+
+        /// Whoever can make a checksum can say anything, but not break anything.
+        #[test]
+        fn l10_any_bytes_under_a_checksum(
+            snapshot in snapshot(),
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..9),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let mut bytes = encode(&snapshot);
+            let body = bytes.len() - SUM;
+            for (index, byte) in flips {
+                bytes[MAGIC.len() + index.index(body - MAGIC.len())] = byte;
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(MAGIC.len() + SUM + cut.index(body - MAGIC.len()));
+            }
+            if let Ok(read) = decode(&sealed(bytes)) {
+                prop_assert!(read.feed.len() as u64 <= read.cover.remembered);
+                prop_assert!(decode(&encode(&read)).is_ok());
+            }
+        }
+    }
+
+    /// What an earlier version of this format wrote is read by a later one.
+    #[test]
+    fn the_format_is_written_as_ever() {
+        let id = |id: u8| CiId::from_bytes([id; 16]);
+        let at = Timestamp::from_secs(1_700_000_000);
+        let told = |ci, change| CiChange { at, ci, change, before: None, after: None, source: None };
+        let named = CiChange {
+            before: Some(Value::Int(-1)),
+            after: Some(Value::Text("b".into())),
+            source: Some(SourceName::literal("s")),
+            ..told(id(1), ChangeKind::Attribute(AttrName::literal("a")))
+        };
+        let merged = told(id(2), ChangeKind::MergedInto { into: id(1) });
+        let cover = Cover {
+            rules: 300,
+            remembered: 9,
+            end: Cursor::new(5),
+            at,
+            horizon: Some(Mark::new(4, at)),
+            facts: 5,
+            digest: 7,
+        };
+        let bytes = encode(&Snapshot::new(cover, ChangeFeed::of(vec![named, merged], Some(at))));
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let expected = "69746f6d736e617001ac0209058080f2818389850601048080f281838985060507018080f281\
+            83898506028080f2818389850600010101010101010101010101010101018300016106010800016200017300\
+            00020202020202020202020202020202020601ec9ddf71f5ee8f10";
+        assert_eq!(hex, expected);
+    }
+}

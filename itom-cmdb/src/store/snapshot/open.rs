@@ -122,35 +122,40 @@ async fn start(
         return refused(Refusal::FactsChanged);
     }
     let first = store.load(after, 1).await?.facts.first().map(Fact::recorded);
-    if let Err(refusal) = fits_in_time(&cover, &facts, first, now) {
-        return refused(refusal);
-    }
+    let at = match time_of(&cover, &facts, first, now) {
+        Ok(at) => at,
+        Err(refusal) => return refused(refusal),
+    };
     let count = facts.len() as u64;
     let mut cmdb = Cmdb::of_store(config.clone(), horizon);
-    cmdb.ingest_at(facts, cover.at);
+    cmdb.ingest_at(facts, at);
     cmdb.resume_feed(feed);
     let replay = Replay { cmdb, after, facts: count, below: None, moment: Vec::new(), by_moments: 0 };
     Ok(Ok((replay, count)))
 }
 
-/// A snapshot is of a time at which a replay by moments would be, too. Time goes by facts and by itself: if it came by
-/// itself to where the snapshot is, what is learned next must not have been learned before that.
-fn fits_in_time(
+/// When the facts that a snapshot covers are judged. It is of a time at which a replay by moments would be, too. Time goes
+/// by facts and by itself: if it came by itself to where the snapshot is, what is learned next must not have been learned
+/// before that; nor before the horizon, of which a replay tells nothing.
+fn time_of(
     cover: &Cover,
     facts: &[Fact],
     next: Option<Timestamp>,
     now: Timestamp,
-) -> Result<(), Refusal> {
-    let learned = facts.iter().map(Fact::recorded).max();
-    let by_facts = learned.max(cover.horizon.map(|horizon| horizon.at)).unwrap_or(Timestamp::MIN);
-    if cover.at < by_facts {
+) -> Result<Timestamp, Refusal> {
+    let learned = facts.iter().map(Fact::recorded).max().unwrap_or(Timestamp::MIN);
+    let horizon = cover.horizon.map_or(Timestamp::MIN, |horizon| horizon.at);
+    let by_facts = learned.max(horizon);
+    if cover.at.max(horizon) < by_facts {
         return Err(Refusal::FactsChanged);
     }
-    let of_last_moment = next.is_some() && next == facts.last().map(Fact::recorded);
-    if of_last_moment || (cover.at > by_facts && next.unwrap_or(now) < cover.at) {
+    let same_moment = next.is_some() && next == facts.last().map(Fact::recorded);
+    let not_whole = next.is_some_and(|next| next <= horizon);
+    let ran_ahead = cover.at > by_facts && next.unwrap_or(now) < cover.at;
+    if same_moment || not_whole || ran_ahead {
         return Err(Refusal::TimeAhead);
     }
-    Ok(())
+    Ok(cover.at.max(by_facts))
 }
 
 /// A replay under way.

@@ -16,10 +16,7 @@ impl File {
     /// One statement, and so one transaction: a crash leaves the one before or this one.
     pub(super) fn keep_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
         self.connection
-            .execute(
-                "INSERT OR REPLACE INTO snapshot (one, body) VALUES (1, ?1)",
-                params![snapshot.encode()],
-            )
+            .execute("INSERT OR REPLACE INTO snapshot (one, body) VALUES (1, ?1)", params![snapshot.encode()])
             .map(drop)
             .map_err(|error| classify(&self.path, "keeping a snapshot in", error))
     }

@@ -12,7 +12,10 @@ use futures::executor::block_on;
 use itom::alert::notify::{Idempotence, MemoryNotifier, Notice, NoticeKind, NotifyError};
 use itom::alert::rule::{Compare, Condition, Level, Query, Reduce};
 use itom::cmdb::fact::Fact;
-use itom::cmdb::store::{Cursor, Description, MemoryStore, Page, Store, StoreError};
+use itom::cmdb::history::Mark;
+use itom::cmdb::store::{
+    Compacted, Compaction, Cursor, Description, MemoryStore, Page, Snapshot, Store, StoreError,
+};
 use itom::cmdb::{Cmdb, CmdbConfig};
 use itom::collect::SchedulerConfig;
 use itom::core::{SampleKind, SampleObservation, Selector, VirtualClock};
@@ -168,6 +171,32 @@ impl Store for TestStore {
     }
     async fn describe(&self) -> Result<Description, StoreError> {
         self.inner.describe().await
+    }
+    async fn end(&self) -> Result<Option<Cursor>, StoreError> {
+        self.inner.end().await
+    }
+    async fn horizon(&self) -> Result<Option<Mark>, StoreError> {
+        self.inner.horizon().await
+    }
+    async fn compact(&self, plan: &Compaction) -> Result<Compacted, StoreError> {
+        self.inner.compact(plan).await
+    }
+    fn keeps_snapshots(&self) -> bool {
+        true
+    }
+    async fn snapshot(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.snapshot().await
+    }
+    async fn keep_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        match self.fuse.next() {
+            None => self.inner.keep_snapshot(snapshot).await,
+            Some(cut) => {
+                if cut == Cut::After {
+                    self.inner.keep_snapshot(snapshot).await?;
+                }
+                std::future::pending().await
+            }
+        }
     }
     async fn flush(&self) -> Result<(), StoreError> {
         self.gate.pass().await;
