@@ -291,6 +291,32 @@ mod sqlite {
     }
 
     #[test]
+    fn a_snapshot_that_does_not_fit_a_full_disk_costs_no_fact() {
+        let room = Room::new("full-snapshot");
+        block_on(async {
+            let memory = MemoryStore::new();
+            let mut cmdb = Cmdb::new(CmdbConfig::default());
+            for run in 0..9 {
+                let facts = some_facts(run, 500, learned(run));
+                memory.append(&facts).await.unwrap();
+                cmdb.ingest(facts);
+            }
+            let snapshot = cmdb.snapshot(memory.end().await.unwrap().unwrap(), None).unwrap();
+            let options = SqliteOptions::default().max_bytes(256 * 1024);
+            let store = SqliteStore::open_with(room.file(), &options).unwrap();
+            let facts = some_facts(1, 100, learned(1));
+            store.append(&facts).await.unwrap();
+            for _ in 0..2 {
+                let error = store.keep_snapshot(&snapshot).await.unwrap_err();
+                assert!(matches!(error, StoreError::Exhausted { .. }), "{error}");
+                assert_eq!(store.snapshot().await.unwrap(), None);
+                assert_eq!(read_all(&store, 100).await, facts.iter().cloned().collect());
+                store.append(&some_facts(1, 100, learned(1))).await.unwrap();
+            }
+        });
+    }
+
+    #[test]
     fn appends_that_wait_together_are_all_answered() {
         let room = Room::new("group");
         let store = SqliteStore::open(room.file()).unwrap();

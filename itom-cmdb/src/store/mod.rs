@@ -1,7 +1,9 @@
-//! Where facts are kept. Derived state is never stored: it can always be derived again.
+//! Where facts are kept. Derived state is never stored: it can always be derived again. A [snapshot](Snapshot) beside the
+//! facts only makes [opening](open) quick, and can be thrown away.
 //!
 //! [`MemoryStore`] keeps them while the process lives; `SqliteStore` (feature `sqlite`) keeps them in one file;
-//! `PostgresStore` (feature `postgres`) shares them between engines. Other implementations run the conformance suite in `testing` (feature `testing`).
+//! `PostgresStore` (feature `postgres`) shares them between engines, and so keeps no snapshot. Other implementations run
+//! the conformance suite in `testing` (feature `testing`).
 
 mod compaction;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

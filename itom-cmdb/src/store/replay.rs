@@ -7,8 +7,8 @@ use crate::{Cmdb, CmdbConfig};
 /// Facts read at once.
 const PAGE: usize = 4096;
 
-/// The state at a mark, from the facts of a store: what a [`Follower`](crate::history::Follower) resumes from, and what
-/// an engine starts from. [`Mark::START`] gives an empty one.
+/// The state at a mark, from the facts of a store: what a [`Follower`](crate::history::Follower) resumes from.
+/// [`Mark::START`] gives an empty one. What an engine starts from is [opened](super::open).
 ///
 /// # Errors
 /// [`StoreError::Compacted`] when the state is older than what the store keeps whole, [`StoreError`] when the store cannot

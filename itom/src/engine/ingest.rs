@@ -270,22 +270,30 @@ impl Loop {
 
     /// Lets what has not been seen for its lease go, each at its time.
     pub(super) fn expire(&mut self, now: Timestamp) {
-        for applied in self.cmdb.run_out(now) {
-            self.relate(&applied);
-        }
+        let steps = self.cmdb.run_out(now);
+        self.relate_all(&steps);
         self.publish();
     }
 
     pub(super) fn relate(&mut self, applied: &Applied) {
-        match apply_to_graph(&mut self.graph, applied) {
-            Ok(true) => {}
-            Ok(false) => self.graph = graph(&self.cmdb, self.shared.model.relations()),
-            Err(error) => {
-                warn!(error = %ErrorChain(&error), "the graph refused a step; it is built anew");
-                self.graph = graph(&self.cmdb, self.shared.model.relations());
+        self.relate_all(std::slice::from_ref(applied));
+    }
+
+    /// Steps that lead to what is known now.
+    fn relate_all(&mut self, steps: &[Applied]) {
+        for applied in steps {
+            match apply_to_graph(&mut self.graph, applied) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => {
+                    warn!(error = %ErrorChain(&error), "the graph refused a step; it is built anew");
+                }
             }
+            // It has the other steps in it, too.
+            self.graph = graph(&self.cmdb, self.shared.model.relations());
+            break;
         }
-        if !applied.graph.is_empty() {
+        if steps.iter().any(|applied| !applied.graph.is_empty()) {
             self.shown_graph = Arc::new(self.graph.clone());
         }
     }

@@ -49,7 +49,8 @@ impl SqliteOptions {
 /// is locked exclusively while it is open, and the addresses of its facts are kept in memory (about 30 bytes each) in
 /// place of an index, so that appending writes at the end of the file only. Each fact is checked against its address and
 /// a sum over its times when it is read. The file carries an application id and a format version; anything else than a store
-/// of a known format is refused and left as it is; an older format is led to the present one in one transaction. Dropping the store writes what waits, then closes the file.
+/// of a known format is refused and left as it is; an older format is led to the present one in one transaction. A
+/// [snapshot](Snapshot) is kept in a table of its own. Dropping the store writes what waits, then closes the file.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), itom_cmdb::store::StoreError> {
