@@ -44,8 +44,14 @@ impl ChangeFeed {
     /// The feed that these are the changes of, oldest first.
     pub(crate) fn of(changes: Vec<CiChange>, forgotten_until: Option<Timestamp>) -> Self {
         let mut feed = Self { forgotten_until, ..Self::default() };
-        feed.push(&changes, usize::MAX);
-        feed
+        let mut changes = changes.into_iter();
+        loop {
+            let block: Vec<CiChange> = changes.by_ref().take(BLOCK).collect();
+            if block.is_empty() {
+                return feed;
+            }
+            feed.blocks.push_back(Arc::new(block));
+        }
     }
 
     /// Forgets every change up to a time.
