@@ -302,16 +302,17 @@ mod sqlite {
                 cmdb.ingest(facts);
             }
             let snapshot = cmdb.snapshot(memory.end().await.unwrap().unwrap(), None).unwrap();
-            let options = SqliteOptions::default().max_bytes(256 * 1024);
+            assert!(snapshot.encode().len() > 64 * 1024);
+            let options = SqliteOptions::default().max_bytes(64 * 1024);
             let store = SqliteStore::open_with(room.file(), &options).unwrap();
-            let facts = some_facts(1, 100, learned(1));
+            let facts = some_facts(1, 20, learned(1));
             store.append(&facts).await.unwrap();
             for _ in 0..2 {
                 let error = store.keep_snapshot(&snapshot).await.unwrap_err();
                 assert!(matches!(error, StoreError::Exhausted { .. }), "{error}");
                 assert_eq!(store.snapshot().await.unwrap(), None);
                 assert_eq!(read_all(&store, 100).await, facts.iter().cloned().collect());
-                store.append(&some_facts(1, 100, learned(1))).await.unwrap();
+                store.append(&some_facts(1, 20, learned(1))).await.unwrap();
             }
         });
     }
