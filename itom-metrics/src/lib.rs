@@ -39,9 +39,9 @@ mod selector;
 mod store;
 
 pub use queryable::{
-    AppendError, Bucket, BucketSeries, FloatPoint, Followable, Followed, FollowedSeries, HistogramPoint,
-    LabelMatcher, LabelSet, METRIC_NAME, MemorySeries, Points, Queryable, QueryableError, SelectHints,
-    SelectedSeries, SeriesHandle, TierReach, Tiered, TimeRange,
+    AppendError, Bucket, BucketSeries, FloatPoint, Followable, Followed, FollowedSeries, HistogramBucket,
+    HistogramPoint, LabelMatcher, LabelSet, METRIC_NAME, MemorySeries, Points, Queryable, QueryableError,
+    SelectHints, SelectedSeries, SeriesHandle, TierReach, Tiered, TimeRange,
 };
 pub use selector::CompiledSelector;
 pub use store::{

@@ -14,7 +14,8 @@
 //! **Tiers**: with [`tiers`](DurableConfig::tiers), a step also makes, of stretches that are complete, what they amount
 //! to, and keeps that when the samples go: see [`Tiered`](crate::Tiered) for what is read of it, and
 //! [`TierUse`](crate::eval::TierUse) for when. A late sample or a delete shows in a tier once it was moved to a segment
-//! and a step has made its buckets anew. Native histograms are in no tier: they go with the samples.
+//! and a step has made its buckets anew. Native histograms have buckets of their own; a tier that an earlier version
+//! made gets them where the samples are still there.
 //!
 //! Exemplars and metadata stay in the log, within their bounds; start times move with their samples.
 
@@ -63,7 +64,7 @@ pub struct DurableConfig {
     /// The longest stretch of time that merging makes one segment of. Default: 36 hours.
     pub max_segment: Duration,
     /// What is kept of older times, and for how long: of whole stretches their count, sum, extremes, ends and how much a
-    /// counter grew. A tier that is added later begins with the samples that are there; the files of one that is taken
+    /// counter grew; of native histograms the same but for extremes. A tier that is added later begins with the samples that are there; the files of one that is taken
     /// out stay as they are. Default: none.
     pub tiers: Vec<Tier>,
 }

@@ -190,6 +190,13 @@ impl Hints {
         self.not_reset |= histogram.reset == CounterReset::NotReset;
     }
 
+    /// What was seen and merged elsewhere.
+    pub(super) const fn saw(&mut self, reset: bool, not_reset: bool, reconciled: bool) {
+        self.reset |= reset;
+        self.not_reset |= not_reset;
+        self.reconciled |= reconciled;
+    }
+
     pub(super) const fn merged(&mut self, merged: crate::histogram::Merged) {
         self.reconciled |= merged.bounds_reconciled;
     }

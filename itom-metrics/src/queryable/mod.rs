@@ -1,6 +1,7 @@
 //! What the query engine reads from: any store of series.
 
 mod followable;
+mod histogram_bucket;
 mod labels;
 mod matcher;
 mod memory;
@@ -14,6 +15,9 @@ use std::sync::Arc;
 use itom_core::{BoxError, Classify, ErrorKind, Histogram, is_stale_nan};
 
 pub use followable::{Followable, Followed, FollowedSeries, SeriesHandle};
+pub use histogram_bucket::HistogramBucket;
+#[cfg(feature = "durable")]
+pub(crate) use histogram_bucket::{Said, histogram_buckets_of};
 pub(crate) use labels::is_metadata;
 pub use labels::{LabelSet, METRIC_NAME};
 pub use matcher::LabelMatcher;
@@ -21,6 +25,8 @@ pub(crate) use memory::copy_range;
 pub use memory::{AppendError, MemorySeries};
 #[cfg(feature = "api")]
 pub(crate) use stored::conditions;
+#[cfg(feature = "durable")]
+pub(crate) use stored::histogram;
 pub use tiered::{Bucket, BucketSeries, TierReach, Tiered};
 #[cfg(feature = "durable")]
 pub(crate) use tiered::{bucket_end, buckets_of};

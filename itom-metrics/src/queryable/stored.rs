@@ -35,7 +35,7 @@ fn float((t, bits): Raw) -> FloatPoint {
     FloatPoint { t, v: f64::from_bits(bits) }
 }
 
-fn histogram((t, bytes): Encoded) -> Option<HistogramPoint> {
+pub(crate) fn histogram((t, bytes): Encoded) -> Option<HistogramPoint> {
     Some(HistogramPoint { t, h: Arc::new(decode(&mut Take(&bytes))?) })
 }
 
@@ -225,9 +225,10 @@ impl super::Tiered for crate::durable::DurableStore {
         let found = self.gather_buckets(&conditions, (range.from, range.to), length).map_err(unreadable)?;
         let mut found: Vec<_> = found
             .into_iter()
-            .map(|((metric, labels), buckets)| super::BucketSeries {
+            .map(|((metric, labels), found)| super::BucketSeries {
                 labels: LabelSet::of_metric(&metric, &labels),
-                buckets: buckets.into_values().collect(),
+                buckets: found.floats.into_values().collect(),
+                histograms: found.histograms.into_values().collect(),
             })
             .collect();
         found.sort_by(|a, b| a.labels.cmp(&b.labels));

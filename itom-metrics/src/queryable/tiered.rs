@@ -3,7 +3,7 @@
 #[cfg(feature = "durable")]
 use itom_core::is_stale_nan;
 
-use super::{LabelMatcher, LabelSet, Queryable, QueryableError, TimeRange};
+use super::{HistogramBucket, LabelMatcher, LabelSet, Queryable, QueryableError, TimeRange};
 
 /// What the floats of a series in a stretch of time amount to, markers of staleness left out. Stretches end at multiples
 /// of their length; a stretch has its end and not its beginning, as the windows of PromQL.
@@ -88,14 +88,16 @@ pub(crate) fn buckets_of(samples: &[(i64, u64)], length: i64) -> Vec<Bucket> {
     out
 }
 
-/// A series and its buckets, in order of time.
+/// A series and its buckets.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "labels and buckets; every store with tiers builds them")]
 pub struct BucketSeries {
     /// Its labels, the metric's name among them.
     pub labels: LabelSet,
-    /// Its buckets.
+    /// The buckets of its floats, in order of time.
     pub buckets: Vec<Bucket>,
+    /// The buckets of its native histograms, in order of time. A stretch may have one of each.
+    pub histograms: Vec<HistogramBucket>,
 }
 
 /// A tier: buckets of one length.
@@ -108,7 +110,7 @@ pub struct TierReach {
     pub from: i64,
 }
 
-/// A store with tiers. Native histograms are in none.
+/// A store with tiers.
 pub trait Tiered: Queryable {
     /// From when on all samples are there, in milliseconds since the epoch.
     fn samples_from(&self) -> i64;

@@ -9,6 +9,8 @@ pub(super) use write::SegmentWriter;
 
 /// The beginning of every segment: what it is, and its format. Format 1 had no starts of counters.
 pub(super) const MAGIC: &[u8; 8] = b"itomseg\x02";
+/// The beginning of every file of a tier. Up to format 2 they had no histograms.
+const TIER_MAGIC: &[u8; 8] = b"itomseg\x03";
 /// The first format.
 const OLDEST: u8 = 1;
 /// A series with this flag has starts.

@@ -8,10 +8,10 @@ use roaring::RoaringBitmap;
 
 use super::super::folder::{Folder, Source};
 use super::super::log::kind;
-use super::super::tier::{COLUMNS, Row};
+use super::super::tier::{COLUMNS, Row, decoded};
 use super::super::tombstone::Tombstones;
 use super::values::{CHUNK_MAX, decode, decode_times};
-use super::{FOOTER, MAGIC, OLDEST, Piece, STARTS, SegmentError};
+use super::{FOOTER, MAGIC, OLDEST, Piece, STARTS, SegmentError, TIER_MAGIC};
 use crate::chunk::Raw;
 use crate::code::Take;
 use crate::selector::{Condition, Test};
@@ -89,10 +89,12 @@ impl Segment {
         let corrupt = SegmentError::Corrupt;
         let data_end = bytes.checked_sub(FOOTER as u64).ok_or(corrupt("it is too short"))?;
         let magic = source.read_at(0, MAGIC.len().min(bytes as usize))?;
-        let known = |format: &u8| (OLDEST..=MAGIC[7]).contains(format);
+        let known = |format: &u8| (OLDEST..=TIER_MAGIC[7]).contains(format);
         if !magic.split_last().is_some_and(|(format, name)| name == b"itomseg" && known(format)) {
             return Err(match magic.split_last() {
-                Some((version, b"itomseg")) if Some(version) > MAGIC.last() => SegmentError::Newer(*version),
+                Some((version, b"itomseg")) if Some(version) > TIER_MAGIC.last() => {
+                    SegmentError::Newer(*version)
+                }
                 _ => corrupt("it does not begin like a segment"),
             });
         }
@@ -382,7 +384,8 @@ impl Segment {
         }))
     }
 
-    /// A series of a tier, without samples, with its rows with `from <= time <= to` that are not deleted.
+    /// A series of a tier, without samples, with its rows with `from <= time <= to` that are not deleted, and the buckets
+    /// of its histograms likewise.
     pub(in crate::durable) fn read_rows(
         &self,
         number: u32,
@@ -416,15 +419,18 @@ impl Segment {
             }
         }
         rows.retain(|(at, _)| !tombstones.covers(number, *at));
-        if !rows.windows(2).all(|pair| pair[0].0 < pair[1].0) {
+        let histograms = self.histograms(number, entry, (from, to), &tombstones)?;
+        let ascending = rows.windows(2).all(|pair| pair[0].0 < pair[1].0)
+            && histograms.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        if !ascending {
             return Err(senseless());
         }
-        if rows.is_empty() {
+        if rows.is_empty() && histograms.is_empty() {
             return Ok(None);
         }
         let unnamed = || SegmentError::Corrupt("a name is not one");
         let (metric, labels, kind) = self.describe(number).ok_or_else(unnamed)?;
-        let (samples, histograms, starts) = (Vec::new(), Vec::new(), Starts::default());
+        let (samples, starts) = (Vec::new(), Starts::default());
         let subject = entry.subject;
         Ok(Some((Scanned { metric, labels, kind, subject, samples, histograms, starts }, rows)))
     }
@@ -484,7 +490,11 @@ impl Segment {
     pub(in crate::durable) fn verify_rows(&self) -> Result<(), SegmentError> {
         let mut cache = Cache::new();
         for number in 0..self.series.len() as u32 {
-            self.read_rows(number, (i64::MIN, i64::MAX), &mut cache)?;
+            let found = self.read_rows(number, (i64::MIN, i64::MAX), &mut cache)?;
+            let mut histograms = found.iter().flat_map(|(series, _)| &series.histograms);
+            if !histograms.all(|one| decoded(one).is_some()) {
+                return Err(SegmentError::Corrupt("a bucket of histograms does not make sense"));
+            }
         }
         Ok(())
     }

@@ -9,9 +9,9 @@ use itom_core::{SampleKind, Text};
 use super::super::folder::{Folder, Sink, UNFINISHED};
 use super::super::tier::{COLUMNS, Row};
 use super::values::{CHUNK_MAX, encode, encode_times};
-use super::{MAGIC, Piece, STARTS, SegmentError};
+use super::{MAGIC, Piece, STARTS, SegmentError, TIER_MAGIC};
 use crate::code::Put;
-use crate::store::{Scanned, Starts};
+use crate::store::{Encoded, Scanned, Starts};
 
 /// Distinct time columns remembered to be shared: targets scraped together, not all of history.
 const SHARED_TIMES: usize = 4_096;
@@ -51,13 +51,23 @@ pub(in crate::durable) struct SegmentWriter {
 }
 
 impl SegmentWriter {
+    /// For samples, which [`add`](Self::add) adds.
     pub(in crate::durable) fn new(folder: Arc<dyn Folder>, name: &str) -> Result<Self, SegmentError> {
+        Self::beginning(MAGIC, folder, name)
+    }
+
+    /// For a tier, whose series [`add_rows`](Self::add_rows) adds.
+    pub(in crate::durable) fn of_tier(folder: Arc<dyn Folder>, name: &str) -> Result<Self, SegmentError> {
+        Self::beginning(TIER_MAGIC, folder, name)
+    }
+
+    fn beginning(magic: &[u8; 8], folder: Arc<dyn Folder>, name: &str) -> Result<Self, SegmentError> {
         let sink = folder.create(&format!("{name}{UNFINISHED}"))?;
         Ok(Self {
             folder,
             name: name.to_owned(),
             sink,
-            buffer: MAGIC.to_vec(),
+            buffer: magic.to_vec(),
             offset: 0,
             times: Vec::new(),
             known: HashMap::new(),
@@ -109,21 +119,17 @@ impl SegmentWriter {
         Ok(number)
     }
 
-    /// Adds a series; they come sorted by metric and labels, each once, their samples by time.
-    pub(in crate::durable) fn add(&mut self, mut series: Scanned) -> Result<(), SegmentError> {
-        let samples = std::mem::take(&mut series.samples);
-        let histograms = std::mem::take(&mut series.histograms);
-        let ends = [samples.first(), samples.last()].map(|sample| sample.map(|sample| sample.0));
-        let others = [histograms.first(), histograms.last()].map(|one| one.map(|one| one.0));
-        for at in ends.into_iter().chain(others).flatten() {
+    /// Takes times into the range.
+    fn widen(&mut self, times: [Option<i64>; 2]) {
+        for at in times.into_iter().flatten() {
             let (from, to) = self.range.unwrap_or((at, at));
             self.range = Some((from.min(at), to.max(at)));
         }
-        if samples.is_empty() && histograms.is_empty() {
-            return Ok(());
-        }
-        self.samples += (samples.len() + histograms.len()) as u64;
-        let mut distributions = Vec::new();
+    }
+
+    /// Writes histograms, or buckets of them.
+    fn distributions(&mut self, histograms: &[Encoded]) -> Result<Vec<(u32, Piece)>, SegmentError> {
+        let mut out = Vec::new();
         for part in histograms.chunks(CHUNK_MAX) {
             let mut bytes = Vec::new();
             let mut before = 0_i64;
@@ -133,8 +139,22 @@ impl SegmentWriter {
                 bytes.extend_from_slice(histogram);
                 before = *at;
             }
-            distributions.push((part.len() as u32, self.put(&bytes)?));
+            out.push((part.len() as u32, self.put(&bytes)?));
         }
+        Ok(out)
+    }
+
+    /// Adds a series; they come sorted by metric and labels, each once, their samples by time.
+    pub(in crate::durable) fn add(&mut self, mut series: Scanned) -> Result<(), SegmentError> {
+        let samples = std::mem::take(&mut series.samples);
+        let histograms = std::mem::take(&mut series.histograms);
+        if samples.is_empty() && histograms.is_empty() {
+            return Ok(());
+        }
+        self.widen([samples.first(), samples.last()].map(|sample| sample.map(|sample| sample.0)));
+        self.widen([histograms.first(), histograms.last()].map(|one| one.map(|one| one.0)));
+        self.samples += (samples.len() + histograms.len()) as u64;
+        let distributions = self.distributions(&histograms)?;
         let mut chunks = Vec::with_capacity(1);
         for part in samples.chunks(CHUNK_MAX) {
             let times = self.times(part.iter().map(|sample| sample.0).collect())?;
@@ -146,19 +166,23 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Adds a series of a tier instead of one of samples: its rows, in order of time.
+    /// Adds a series of a tier instead of one of samples: its rows, in order of time, and as its histograms their
+    /// buckets.
     pub(in crate::durable) fn add_rows(
         &mut self,
         mut series: Scanned,
         rows: &[Row],
     ) -> Result<(), SegmentError> {
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
+        let histograms = std::mem::take(&mut series.histograms);
+        if rows.is_empty() && histograms.is_empty() {
+            return Ok(());
+        }
         series.samples = Vec::new();
-        series.histograms = Vec::new();
         series.starts = Starts::default();
-        let (from, to) = self.range.unwrap_or((first.0, last.0));
-        self.range = Some((from.min(first.0), to.max(last.0)));
-        self.samples += rows.len() as u64;
+        self.widen([rows.first(), rows.last()].map(|row| row.map(|row| row.0)));
+        self.widen([histograms.first(), histograms.last()].map(|one| one.map(|one| one.0)));
+        self.samples += (rows.len() + histograms.len()) as u64;
+        let distributions = self.distributions(&histograms)?;
         let mut chunks = Vec::with_capacity(COLUMNS);
         for part in rows.chunks(CHUNK_MAX) {
             let times = self.times(part.iter().map(|row| row.0).collect())?;
@@ -168,7 +192,7 @@ impl SegmentWriter {
                 chunks.push(Chunk { times, values: self.put(&bytes)? });
             }
         }
-        self.entries.push(Entry { series, chunks, distributions: Vec::new() });
+        self.entries.push(Entry { series, chunks, distributions });
         Ok(())
     }
 

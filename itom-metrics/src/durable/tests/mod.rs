@@ -18,6 +18,7 @@ use crate::{NewHistogram, NewSample};
 
 mod annotations;
 mod followed;
+mod tier_histograms;
 mod tiers;
 
 #[derive(Debug, Default)]

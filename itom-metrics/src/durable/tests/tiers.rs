@@ -7,8 +7,8 @@ use super::*;
 use crate::eval::{Answer, Engine, EngineOptions, QueryValue, TierUse};
 use crate::promql;
 
-const STEP: i64 = 5_000;
-const LENGTHS: [i64; 2] = [20_000, 60_000];
+pub(super) const STEP: i64 = 5_000;
+pub(super) const LENGTHS: [i64; 2] = [20_000, 60_000];
 
 #[derive(Debug, Clone)]
 enum Event {
@@ -49,7 +49,7 @@ const RULES: [&str; 12] = [
     "absent_over_time(a_total{n=\"0\"}[R])",
 ];
 
-fn setting(retention: u64, tiers: &[i64]) -> DurableConfig {
+pub(super) fn setting(retention: u64, tiers: &[i64]) -> DurableConfig {
     let mut config = config();
     config.retention = Duration::from_secs(retention);
     config.memory.out_of_order = Duration::from_secs(1_000_000);
@@ -62,7 +62,7 @@ fn setting(retention: u64, tiers: &[i64]) -> DurableConfig {
     config
 }
 
-fn opened(folder: &TestFolder, config: &DurableConfig) -> DurableStore {
+pub(super) fn opened(folder: &TestFolder, config: &DurableConfig) -> DurableStore {
     DurableStore::open_in(Arc::new(folder.clone()), config.clone(), None).unwrap().0
 }
 
@@ -82,7 +82,7 @@ fn alike(a: &[(String, f64)], b: &[(String, f64)]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && near(a.1, b.1))
 }
 
-fn at(now: i64) -> Timestamp {
+pub(super) fn at(now: i64) -> Timestamp {
     Timestamp::from_millis(now)
 }
 

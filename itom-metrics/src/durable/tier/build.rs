@@ -6,11 +6,13 @@ use std::time::Duration;
 use itom_core::Timestamp;
 
 use super::super::compact::{Shape, walk};
+use super::super::read::{joined, merged};
 use super::super::segment::{Segment, SegmentError, SegmentWriter};
 use super::super::store::DurableStore;
 use super::super::{DurableError, doing, of_segment};
-use super::{FileKey, Row, deleted_name, file_name, row_of};
-use crate::queryable::{bucket_end, buckets_of};
+use super::{FileKey, Row, deleted_name, encoded, file_name, row_of};
+use crate::HistogramPoint;
+use crate::queryable::{bucket_end, buckets_of, histogram, histogram_buckets_of};
 use crate::store::Scanned;
 
 /// Files of like size that are merged at once.
@@ -77,13 +79,16 @@ impl DurableStore {
         let key = (length, number, number);
         let name = file_name(key);
         let failed = |error| of_segment("write", &name, error);
-        let mut writer = SegmentWriter::new(Arc::clone(&self.folder), &name).map_err(failed)?;
+        let mut writer = SegmentWriter::of_tier(Arc::clone(&self.folder), &name).map_err(failed)?;
         let walked = walk(
             &parts,
             |segment, series, cache| segment.read(series, range, cache),
-            super::super::read::joined,
-            |series: Scanned| {
+            joined,
+            |mut series: Scanned| {
                 let rows: Vec<Row> = buckets_of(&series.samples, length).iter().map(row_of).collect();
+                let points = std::mem::take(&mut series.histograms).into_iter().filter_map(histogram);
+                let points: Vec<HistogramPoint> = points.collect();
+                series.histograms = histogram_buckets_of(&points, length).iter().map(encoded).collect();
                 writer.add_rows(series, &rows)
             },
         );
@@ -162,14 +167,17 @@ impl DurableStore {
         let key = (length, order, number);
         let name = file_name(key);
         let failed = |error| of_segment("write", &name, error);
-        let mut writer = SegmentWriter::new(Arc::clone(&self.folder), &name).map_err(failed)?;
+        let mut writer = SegmentWriter::of_tier(Arc::clone(&self.folder), &name).map_err(failed)?;
         // The last one first: its buckets stay.
         let parts: Vec<(u64, Arc<Segment>)> =
             (0..).zip(some.iter().rev()).map(|(place, (_, segment))| (place, Arc::clone(segment))).collect();
         let walked = walk(
             &parts,
             |segment, series, cache| segment.read_rows(series, (i64::MIN, i64::MAX), cache),
-            |(first, rows), (_, others)| (first, super::super::read::merged(rows, others)),
+            |(mut first, rows), (other, others)| {
+                first.histograms = merged(std::mem::take(&mut first.histograms), other.histograms);
+                (first, merged(rows, others))
+            },
             |(series, rows)| writer.add_rows(series, &rows),
         );
         match walked {

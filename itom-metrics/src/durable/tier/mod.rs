@@ -6,11 +6,15 @@
 //! have a bucket, the one later in order counts.
 
 mod build;
+mod histogram;
 mod read;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
+
+pub(super) use histogram::decoded;
+use histogram::encoded;
 
 use super::folder::Folder;
 use super::segment::Segment;
@@ -35,7 +39,7 @@ impl Tier {
     }
 }
 
-/// Columns of a bucket in a file.
+/// Columns of a bucket of floats in a file.
 pub(super) const COLUMNS: usize = 9;
 
 pub(super) type Row = (i64, [u64; COLUMNS]);
@@ -109,7 +113,9 @@ impl Default for State {
 }
 
 const STATE: &str = "tiers.itom";
-const MAGIC: &[u8; 8] = b"itomtir\x01";
+/// What it is, and its format. Format 1 is of tiers without histograms.
+const MAGIC: &[u8; 8] = b"itomtir\x02";
+const FLOATS_ONLY: &[u8; 8] = b"itomtir\x01";
 
 impl State {
     fn to_bytes(&self) -> Vec<u8> {
@@ -128,7 +134,11 @@ impl State {
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut take = Take(bytes.strip_prefix(MAGIC)?);
+        let (without_histograms, body) = match bytes.strip_prefix(MAGIC) {
+            Some(body) => (false, body),
+            None => (true, bytes.strip_prefix(FLOATS_ONLY)?),
+        };
+        let mut take = Take(body);
         let sum = take.fixed32()?;
         if crc32fast::hash(take.0) != sum {
             return None;
@@ -137,14 +147,19 @@ impl State {
         for _ in 0..take.count(4)? {
             let (length, through) = (take.zigzag()?, take.zigzag()?);
             let dirty = Some((take.zigzag()?, take.zigzag()?)).filter(|(from, to)| from <= to);
+            // Buckets whose samples are there still are made anew, with their histograms.
+            let dirty = if without_histograms { Some((i64::MIN, through)) } else { dirty };
             state.made.insert(length, Made { through, dirty });
         }
         take.is_empty().then_some(state)
     }
 
-    /// What the folder says; `None` when the file is damaged or of a later format.
+    /// What the folder says; `None` when the file is damaged.
     pub(super) fn read(folder: &dyn Folder) -> Result<Option<Self>, DurableError> {
         match folder.read(STATE) {
+            Ok(bytes) if bytes.starts_with(&MAGIC[..7]) && bytes.get(7) > MAGIC.last() => {
+                Err(DurableError::Newer { name: STATE.to_owned() })
+            }
             Ok(bytes) => Ok(Self::from_bytes(&bytes)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Some(Self::default())),
             Err(error) => Err(doing("read", STATE)(error)),

@@ -8,12 +8,19 @@ use itom_core::{EvaluateError, Labels, MetricName};
 use super::super::segment::{Cache, Segment, SegmentError};
 use super::super::store::DurableStore;
 use super::super::{DurableError, doing};
-use super::{FileKey, bucket_of, deleted_name};
-use crate::queryable::{bucket_end, buckets_of};
+use super::{FileKey, bucket_of, decoded, deleted_name};
+use crate::queryable::{bucket_end, buckets_of, histogram, histogram_buckets_of};
 use crate::selector::Condition;
-use crate::{Bucket, TierReach};
+use crate::{Bucket, HistogramBucket, HistogramPoint, TierReach};
 
-type Found = BTreeMap<(MetricName, Labels), BTreeMap<i64, Bucket>>;
+/// The buckets of a series by their ends.
+#[derive(Debug, Default)]
+pub(crate) struct FoundBuckets {
+    pub(crate) floats: BTreeMap<i64, Bucket>,
+    pub(crate) histograms: BTreeMap<i64, HistogramBucket>,
+}
+
+type Found = BTreeMap<(MetricName, Labels), FoundBuckets>;
 
 impl DurableStore {
     fn tier_files(&self, length: i64) -> Vec<(FileKey, Arc<Segment>)> {
@@ -50,10 +57,16 @@ impl DurableStore {
                 match segment.read_rows(number, (from, to), &mut cache) {
                     Ok(None) => {}
                     Ok(Some((series, rows))) => {
-                        count(rows.len())?;
+                        count(rows.len() + series.histograms.len())?;
+                        let histograms: Option<Vec<_>> = series.histograms.iter().map(decoded).collect();
+                        let Some(histograms) = histograms else {
+                            self.quarantine_tier(key);
+                            break;
+                        };
                         let buckets = found.entry((series.metric, series.labels)).or_default();
                         // Files come in order: what a later one has stays.
-                        buckets.extend(rows.iter().map(|row| (row.0, bucket_of(row))));
+                        buckets.floats.extend(rows.iter().map(|row| (row.0, bucket_of(row))));
+                        buckets.histograms.extend(histograms.into_iter().map(|one| (one.end, one)));
                     }
                     Err(SegmentError::Io(error)) => return Err(doing("read", segment.name())(error)),
                     Err(_) => {
@@ -66,11 +79,17 @@ impl DurableStore {
         let first = from.saturating_sub(length).saturating_add(1).max(through.saturating_add(1));
         if first <= to {
             for (name, series) in self.gather(conditions, (first, to))? {
-                let buckets = buckets_of(&series.samples, length);
-                let buckets = buckets.into_iter().filter(|one| one.end >= from && one.end <= to);
-                let mut buckets = buckets.map(|one| (one.end, one)).peekable();
-                if buckets.peek().is_some() {
-                    found.entry(name).or_default().extend(buckets);
+                let points = series.histograms.into_iter().filter_map(histogram);
+                let points: Vec<HistogramPoint> = points.collect();
+                let wanted = |end: i64| end >= from && end <= to;
+                let mut floats = buckets_of(&series.samples, length);
+                floats.retain(|one| wanted(one.end));
+                let mut histograms = histogram_buckets_of(&points, length);
+                histograms.retain(|one| wanted(one.end));
+                if !floats.is_empty() || !histograms.is_empty() {
+                    let buckets = found.entry(name).or_default();
+                    buckets.floats.extend(floats.into_iter().map(|one| (one.end, one)));
+                    buckets.histograms.extend(histograms.into_iter().map(|one| (one.end, one)));
                 }
             }
         }

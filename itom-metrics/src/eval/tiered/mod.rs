@@ -1,5 +1,11 @@
 //! Selectors and functions of windows that are answered from the buckets of a tier.
 
+mod histogram;
+
+use std::sync::Arc;
+
+use self::histogram::About;
+use super::Annotations;
 use super::block::{Block, Cell, Head, Steps};
 use super::call::might_not_count;
 use super::error::EvalError;
@@ -7,9 +13,10 @@ use super::evaluation::{Evaluation, matchers_of};
 use super::options::TierUse;
 use super::rate::{Change, Ends, extrapolated};
 use super::sum::Sum;
+use crate::histogram::mul;
 use crate::promql::ast::{MatrixSelector, VectorSelector};
 use crate::promql::{Function, Span};
-use crate::{Bucket, BucketSeries, FloatPoint, Points, SelectedSeries, Tiered, TimeRange};
+use crate::{Bucket, BucketSeries, FloatPoint, HistogramBucket, Points, SelectedSeries, Tiered, TimeRange};
 
 /// The length of the buckets that a read is answered from; `None` for samples. `width` is what each evaluation looks
 /// at.
@@ -40,9 +47,7 @@ fn remark(evaluation: &mut Evaluation<'_>, span: Span, length: i64) {
     let seconds = length / 1_000;
     evaluation.annotations.info(
         span,
-        format!(
-            "answered from the tier of {seconds}s: from whole stretches that end at multiples of it, without histograms"
-        ),
+        format!("answered from the tier of {seconds}s: from whole stretches that end at multiples of it"),
     );
 }
 
@@ -77,7 +82,11 @@ pub(super) fn newest(
     remark(evaluation, selector.at.0, length);
     let series = found.into_iter().map(|one| {
         let points = one.buckets.iter().map(|bucket| FloatPoint { t: bucket.last_at, v: bucket.last });
-        SelectedSeries { labels: one.labels, samples: Points::of_floats(points.collect()) }
+        let mut samples = Points::of_floats(points.collect());
+        for bucket in one.histograms {
+            samples.push_histogram(bucket.last_at, bucket.last, 0);
+        }
+        SelectedSeries { labels: one.labels, samples }
     });
     Ok(Some((series.collect(), length)))
 }
@@ -140,6 +149,7 @@ pub(super) fn over_range(
     let found = buckets(evaluation, tiered, selector, times, length)?;
     remark(evaluation, span, length);
     let mut block = Block::with_capacity(steps.count, found.len());
+    let mut notes = std::mem::take(&mut evaluation.annotations);
     let mut weight = 0;
     for (number, one) in found.iter().enumerate() {
         if number % 1_024 == 0 {
@@ -149,7 +159,8 @@ pub(super) fn over_range(
         for time in steps.times() {
             let to = back(fixed.unwrap_or(time).saturating_sub(offset));
             let window = TimeRange { from: to.saturating_sub(width), to };
-            block.cells.push(value(function, &one.buckets, window, range));
+            let within = Within::new(one, window);
+            block.cells.push(within.value(function, range, span, &mut notes));
         }
         let cells = block.cells.get(before..).unwrap_or(&[]);
         let gained: u64 = cells.iter().map(Cell::weight).sum();
@@ -159,27 +170,141 @@ pub(super) fn over_range(
         }
         weight += gained;
         evaluation.afford(weight)?;
-        if matches!(function, Function::Rate | Function::Increase) {
-            let mut notes = std::mem::take(&mut evaluation.annotations);
+        if matches!(function, Function::Rate | Function::Increase)
+            && cells.iter().any(|cell| matches!(cell, Cell::Float(_)))
+        {
             might_not_count(evaluation, &one.labels, span, &mut notes);
-            evaluation.annotations = notes;
         }
         let drop_name = !matches!(function, Function::LastOverTime | Function::FirstOverTime);
         block.heads.push(Head { labels: one.labels.clone(), drop_name });
     }
+    evaluation.annotations = notes;
     Ok(Some(block))
 }
 
-/// The value of a function for the buckets that end in `window.from < end <= window.to`, of a window that was asked to be
-/// `range` wide.
-fn value(function: Function, buckets: &[Bucket], window: TimeRange, range: i64) -> Cell {
-    let from = buckets.partition_point(|bucket| bucket.end <= window.from);
-    let to = buckets.partition_point(|bucket| bucket.end <= window.to);
-    let within = buckets.get(from..to).unwrap_or(&[]);
-    let [first, ..] = within else { return Cell::Absent };
-    let Some(last) = within.last() else { return Cell::Absent };
-    let count: u64 = within.iter().map(|bucket| bucket.count).sum();
-    let scale = range as f64 / (window.to - window.from) as f64;
+/// The buckets of a series that end in `window.from < end <= window.to`.
+struct Within<'a> {
+    floats: &'a [Bucket],
+    histograms: &'a [HistogramBucket],
+    window: TimeRange,
+    metric: &'a str,
+}
+
+impl<'a> Within<'a> {
+    fn new(series: &'a BucketSeries, window: TimeRange) -> Self {
+        Self {
+            floats: ending(&series.buckets, window, |bucket| bucket.end),
+            histograms: ending(&series.histograms, window, |bucket| bucket.end),
+            window,
+            metric: series.labels.metric(),
+        }
+    }
+
+    /// The value of a function of a window that was asked to be `range` wide.
+    fn value(&self, function: Function, range: i64, span: Span, notes: &mut Annotations) -> Cell {
+        let (floats, histograms) = (self.floats, self.histograms);
+        if floats.is_empty() && histograms.is_empty() {
+            return Cell::Absent;
+        }
+        let scale = range as f64 / (self.window.to - self.window.from) as f64;
+        match function {
+            Function::PresentOverTime | Function::AbsentOverTime => Cell::Float(1.0),
+            Function::CountOverTime => {
+                let count = count(floats) + histograms.iter().map(|bucket| bucket.count).sum::<u64>();
+                Cell::Float(count as f64 * scale)
+            }
+            Function::FirstOverTime => match (floats.first(), histograms.first()) {
+                (Some(float), other) if other.is_none_or(|other| float.first_at < other.first_at) => {
+                    Cell::Float(float.first)
+                }
+                (_, other) => other.map_or(Cell::Absent, |other| Cell::Histogram(other.first.clone())),
+            },
+            Function::LastOverTime => match (floats.last(), histograms.last()) {
+                (Some(float), other) if other.is_none_or(|other| float.last_at > other.last_at) => {
+                    Cell::Float(float.last)
+                }
+                (_, other) => other.map_or(Cell::Absent, |other| Cell::Histogram(other.last.clone())),
+            },
+            Function::MinOverTime | Function::MaxOverTime => {
+                if floats.is_empty() {
+                    return Cell::Absent;
+                }
+                if !histograms.is_empty() {
+                    notes.ignored_histograms(span, self.metric);
+                }
+                of_floats(function, floats, self.window, scale)
+            }
+            _ if histograms.is_empty() => of_floats(function, floats, self.window, scale),
+            _ if !floats.is_empty() => {
+                notes.mixed_floats_histograms(span, self.metric);
+                Cell::Absent
+            }
+            _ => self.of_histograms(function, scale, span, notes),
+        }
+    }
+
+    fn of_histograms(&self, function: Function, scale: f64, span: Span, notes: &mut Annotations) -> Cell {
+        let about = About { span, metric: self.metric };
+        let buckets = self.histograms;
+        let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else { return Cell::Absent };
+        let count: u64 = buckets.iter().map(|bucket| bucket.count).sum();
+        match function {
+            Function::SumOverTime => histogram::sum(buckets, about, notes).map_or(Cell::Absent, |mut sum| {
+                sum.mul(scale);
+                Cell::histogram(sum.total())
+            }),
+            Function::AvgOverTime => histogram::sum(buckets, about, notes).map_or(Cell::Absent, |mut sum| {
+                sum.div(count as f64);
+                Cell::histogram(sum.total())
+            }),
+            _ => {
+                if count < 2 {
+                    return Cell::Absent;
+                }
+                let counter = function != Function::Delta;
+                let Some(grown) = histogram::change(buckets, counter, about, notes) else {
+                    return Cell::Absent;
+                };
+                let ends = Ends {
+                    first_t: first.first_at,
+                    last_t: last.last_at,
+                    gaps: count as usize - 1,
+                    first_value: first.first.count,
+                };
+                changed(Cell::histogram(grown), ends, self.window, function, scale)
+            }
+        }
+    }
+}
+
+/// The buckets that end in `window.from < end <= window.to`.
+fn ending<T>(buckets: &[T], window: TimeRange, end: impl Fn(&T) -> i64) -> &[T] {
+    let from = buckets.partition_point(|bucket| end(bucket) <= window.from);
+    let to = buckets.partition_point(|bucket| end(bucket) <= window.to);
+    buckets.get(from..to).unwrap_or(&[])
+}
+
+fn count(floats: &[Bucket]) -> u64 {
+    floats.iter().map(|bucket| bucket.count).sum()
+}
+
+/// What a change within the buckets is in the window that was asked for.
+fn changed(grown: Cell, ends: Ends, window: TimeRange, function: Function, scale: f64) -> Cell {
+    let change = Change { counter: function != Function::Delta, per_second: function == Function::Rate };
+    match extrapolated(grown, ends, (window.from, window.to), change) {
+        Cell::Float(value) if !change.per_second => Cell::Float(value * scale),
+        Cell::Histogram(mut value) if !change.per_second => {
+            mul(Arc::make_mut(&mut value), scale);
+            Cell::Histogram(value)
+        }
+        other => other,
+    }
+}
+
+/// The value of a function for buckets of floats; what grows with the window is multiplied by `scale`.
+fn of_floats(function: Function, within: &[Bucket], window: TimeRange, scale: f64) -> Cell {
+    let ([first, ..], Some(last)) = (within, within.last()) else { return Cell::Absent };
+    let count = count(within);
     let sum = || {
         let mut sum = Sum::default();
         within.iter().for_each(|bucket| sum.add(bucket.sum));
@@ -192,21 +317,16 @@ fn value(function: Function, buckets: &[Bucket], window: TimeRange, range: i64) 
             .reduce(|found, next| if better(next, found) || found.is_nan() { next } else { found })
     };
     Cell::Float(match function {
-        Function::CountOverTime => count as f64 * scale,
         Function::SumOverTime => sum() * scale,
         Function::AvgOverTime => sum() / count as f64,
         Function::MinOverTime => extreme(|bucket| bucket.min, |a, b| a < b).unwrap_or(f64::NAN),
         Function::MaxOverTime => extreme(|bucket| bucket.max, |a, b| a > b).unwrap_or(f64::NAN),
-        Function::FirstOverTime => first.first,
-        Function::LastOverTime => last.last,
-        Function::PresentOverTime | Function::AbsentOverTime => 1.0,
         _ => {
             if count < 2 {
                 return Cell::Absent;
             }
-            let counter = function != Function::Delta;
             let mut grown = last.last - first.first;
-            if counter {
+            if function != Function::Delta {
                 grown += within.iter().map(|bucket| bucket.lost).sum::<f64>();
                 for pair in within.windows(2) {
                     if let [before, after] = pair
@@ -222,12 +342,7 @@ fn value(function: Function, buckets: &[Bucket], window: TimeRange, range: i64) 
                 gaps: count as usize - 1,
                 first_value: first.first,
             };
-            let change = Change { counter, per_second: function == Function::Rate };
-            let found = extrapolated(Cell::Float(grown), ends, (window.from, window.to), change);
-            return match found {
-                Cell::Float(value) if function != Function::Rate => Cell::Float(value * scale),
-                other => other,
-            };
+            return changed(Cell::Float(grown), ends, window, function, scale);
         }
     })
 }
