@@ -114,6 +114,38 @@ fn conformance_expositions_of_client_python() {
     assert_eq!(samples(&open), samples(&read(&data.join("client_python/all.prom"), Format::Text)));
 }
 
+#[test]
+fn conformance_expositions_created_lines_of_client_python_are_starts() {
+    use itom_metrics::{LabelMatcher, Queryable as _, SelectHints, TimeRange};
+    let Some(data) = data() else { return };
+    let body = std::fs::read(data.join("client_python/all.om")).unwrap();
+    let at = Timestamp::from_secs(1_795_333_100);
+    let series = |options: ScrapeOptions| {
+        let store = SeriesStore::new(StoreConfig::default());
+        let mut scraper = Scraper::new(Labels::empty(), options);
+        let report = scraper.store(&store, at, Duration::from_millis(3), Format::OpenMetrics, &body);
+        assert!(report.is_up() && report.bad_starts == 0, "{report:?}");
+        let of_itself = LabelMatcher::new("__name__", itom_core::MatchOp::NotRegex, "up|scrape_.*").unwrap();
+        let range = TimeRange { from: i64::MIN, to: i64::MAX };
+        let found = store.select(&[of_itself], range, &SelectHints::default()).unwrap();
+        let start = |points: &itom_metrics::Points| points.float_starts.first().copied().unwrap_or(0);
+        let named = found.iter().map(|one| (one.labels.metric().to_owned(), start(&one.samples)));
+        named.collect::<Vec<(String, i64)>>()
+    };
+    let (with, without) =
+        (series(ScrapeOptions::default().created_timestamps(true)), series(ScrapeOptions::default()));
+    assert_eq!(with.len() + 3, without.len(), "one counter, one histogram and one summary say it");
+    assert!(without.iter().all(|one| one.1 == 0));
+    for (name, start) in with {
+        let said = match name.split('_').next() {
+            // All within a millisecond.
+            Some("http" | "req" | "sz") => 1_795_333_066_721,
+            _ => 0,
+        };
+        assert_eq!(start, said, "{name}");
+    }
+}
+
 /// Everything that both formats say, with bounds in one spelling.
 fn content(families: &[Family]) -> BTreeMap<(String, String), Vec<Labels>> {
     let mut all: BTreeMap<(String, String), Vec<Labels>> = BTreeMap::new();

@@ -187,6 +187,9 @@ impl Current {
         if (counts || suffix == "_sum") && value < 0.0 {
             return Err(format!("`{name}` counts and cannot be negative"));
         }
+        if suffix == "_created" && !(value.is_finite() && value >= 0.0) {
+            return Err(format!("`{name}` is {value}; it is a time in seconds since 1970"));
+        }
         if matches!(suffix, "_count" | "_bucket" | "_gcount") && value.fract() != 0.0 {
             return Err(format!("`{name}` counts and must be a whole number"));
         }

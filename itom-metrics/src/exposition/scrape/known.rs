@@ -4,6 +4,8 @@ use std::hash::BuildHasher as _;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::created::Links;
+
 /// What a line of the last exposition was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
@@ -11,6 +13,8 @@ pub(super) enum What {
     Type,
     /// Another line that is no sample.
     Other,
+    /// A `_created` line that is taken as a start and is no series.
+    Created,
     /// A sample of the series in this place.
     Series(u32),
 }
@@ -65,6 +69,8 @@ pub(super) struct Known<S> {
     table: HashTable<u32>,
     hasher: DefaultHashBuilder,
     scrape: u64,
+    /// Of the lines, made when first asked for.
+    pub(super) links: Option<Links>,
 }
 
 impl<S> Default for Known<S> {
@@ -77,6 +83,7 @@ impl<S> Default for Known<S> {
             table: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             scrape: 0,
+            links: None,
         }
     }
 }
@@ -135,6 +142,7 @@ impl<S: Clone> Known<S> {
     pub(super) fn remember(&mut self, body: &str, lines: Vec<KnownLine>) {
         body.clone_into(&mut self.text);
         self.lines = lines;
+        self.links = None;
         let entries = std::mem::take(&mut self.entries);
         let series = std::mem::take(&mut self.series);
         self.table.clear();

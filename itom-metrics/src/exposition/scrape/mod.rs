@@ -1,5 +1,6 @@
 //! Storing one exposition after the other of one target.
 
+mod created;
 mod known;
 mod naming;
 mod options;
@@ -62,6 +63,8 @@ pub struct ScrapeReport {
     pub series_added: usize,
     /// How many series ended.
     pub series_ended: usize,
+    /// How many `_created` lines were taken as starts and said no time before their samples.
+    pub bad_starts: usize,
     /// What became of the samples, staleness markers and those about the scrape itself included.
     pub appended: AppendReport,
 }
@@ -195,7 +198,12 @@ impl<S: ScrapeSink> Scraper<S> {
         let appended = sink
             .append_samples(at, &mut self.known.series, &reading.samples)
             .map_err(ScrapeFailure::Store)?;
-        let mut report = ScrapeReport { scraped: reading.scraped, appended, ..ScrapeReport::default() };
+        let mut report = ScrapeReport {
+            scraped: reading.scraped,
+            bad_starts: reading.bad_starts,
+            appended,
+            ..ScrapeReport::default()
+        };
         if !reading.histograms.is_empty() {
             let histograms = std::mem::take(&mut reading.histograms);
             let appended = sink.append_histograms(at, &histograms).map_err(ScrapeFailure::Store)?;

@@ -18,6 +18,10 @@ pub struct ScrapeOptions {
     pub honor_timestamps: bool,
     /// Whether classic buckets are stored beside a native histogram. Default: no.
     pub always_scrape_classic_histograms: bool,
+    /// Whether `_created` lines of OpenMetrics say since when the counter, histogram or summary beside them counts, and
+    /// are no series of their own. A Prometheus does so with its feature flag `created-timestamp-zero-ingestion`, and
+    /// without it stores them as series. In protobuf such times are no series, and are always taken. Default: no.
+    pub created_timestamps: bool,
     /// Whether `le` and `quantile` of histograms and summaries are spelled in one way in all formats (`1.0`, not `1`),
     /// as Prometheus 3 does. Default: yes.
     pub normalize_bounds: bool,
@@ -41,6 +45,7 @@ impl Default for ScrapeOptions {
             honor_labels: false,
             honor_timestamps: true,
             always_scrape_classic_histograms: false,
+            created_timestamps: false,
             normalize_bounds: true,
             classic_names_only: false,
             sample_limit: None,
@@ -71,6 +76,13 @@ impl ScrapeOptions {
     #[must_use]
     pub const fn always_scrape_classic_histograms(mut self, on: bool) -> Self {
         self.always_scrape_classic_histograms = on;
+        self
+    }
+
+    /// Sets [`created_timestamps`](Self::created_timestamps).
+    #[must_use]
+    pub const fn created_timestamps(mut self, on: bool) -> Self {
+        self.created_timestamps = on;
         self
     }
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use itom_core::{Labels, SampleValue, Timestamp};
 
+use super::created;
 use super::known::{Known, KnownLine, What};
 use super::naming::named;
 use super::sink::Description;
 use super::{ScrapeFailure, ScrapeOptions, ScrapeSink, ScrapedSample, histogram};
 use crate::exposition::protobuf::{ExemplarMessage, Expanded, FamilyMessage, Messages};
 use crate::exposition::{
-    ExpositionError, FamilyKind, Format, Limits, Line, SampleExemplar, SeriesText, TextReader, ValueText,
-    family,
+    ExpositionError, FamilyKind, Format, Line, SampleExemplar, SeriesText, TextReader, ValueText, family,
 };
 use crate::{AppendReport, Exemplar, NewHistogram, Refusal};
 
@@ -26,6 +26,9 @@ pub(super) struct Reading {
     pub(super) exemplars: Vec<(usize, Exemplar)>,
     /// Places of counters, with the time of the sample and when they began, in milliseconds since the epoch.
     pub(super) starts: Vec<(usize, i64, i64)>,
+    /// The values of the `_created` lines that are taken as starts.
+    created: Vec<f64>,
+    pub(super) bad_starts: usize,
     pub(super) described: BTreeMap<String, Description>,
     pub(super) scraped: usize,
     pub(super) refused: AppendReport,
@@ -61,11 +64,22 @@ impl Reading {
         let text = std::str::from_utf8(body).unwrap_or("");
         let last = (std::mem::take(&mut known.text), std::mem::take(&mut known.lines));
         // Taken out, so that series can be added while the texts of known ones are read.
-        let mut pass = Pass { reader, text, kind_line: None, last_lines: &last.1, next: 0, changed: false };
+        let created = target.1.created_timestamps && format == Format::OpenMetrics;
+        let mut pass =
+            Pass { reader, text, created, kind_line: None, last_lines: &last.1, next: 0, changed: false };
         let outcome = pass.run(self, known, sink, target, &last.0, format);
         let changed = pass.changed || pass.next != last.1.len();
         (known.text, known.lines) = last;
         outcome?;
+        if !self.created.is_empty() {
+            if changed {
+                self.begin(&created::links(text, &self.lines));
+            } else {
+                let links = known.links.take().unwrap_or_else(|| created::links(&known.text, &known.lines));
+                self.begin(&links);
+                known.links = Some(links);
+            }
+        }
         if changed {
             self.changed = Some((text.to_owned(), std::mem::take(&mut self.lines)));
         }
@@ -83,6 +97,22 @@ impl Reading {
     fn float<S: Clone>(&mut self, known: &mut Known<S>, place: u32, at: Option<i64>, value: f64) {
         known.saw(place, at.is_some());
         self.samples.push(ScrapedSample { series: place as usize, at: at.unwrap_or(self.at), value });
+    }
+
+    /// Gives the samples the starts that `_created` lines say.
+    fn begin(&mut self, links: &created::Links) {
+        let starts: Vec<Option<i64>> = self.created.iter().map(|value| created::start_of(*value)).collect();
+        let mut bad: Vec<bool> = starts.iter().map(Option::is_none).collect();
+        for sample in &self.samples {
+            let Some(number) = links.get(sample.series).copied().flatten() else { continue };
+            let Some(start) = starts.get(number as usize).copied().flatten() else { continue };
+            if start < sample.at {
+                self.starts.push((sample.series, sample.at, start));
+            } else if let Some(bad) = bad.get_mut(number as usize) {
+                *bad = true;
+            }
+        }
+        self.bad_starts = bad.into_iter().filter(|bad| *bad).count();
     }
 
     fn exemplar(&mut self, place: u32, exemplar: SampleExemplar) {
@@ -213,6 +243,8 @@ impl Reading {
 struct Pass<'a> {
     reader: TextReader<'a>,
     text: &'a str,
+    /// Whether `_created` lines are starts.
+    created: bool,
     /// The last line that said a type.
     kind_line: Option<KnownLine>,
     last_lines: &'a [KnownLine],
@@ -238,11 +270,17 @@ impl<'a> Pass<'a> {
                 let text = expected.of(last_text);
                 let end = start + text.len() as u32;
                 let line = KnownLine { start, end, what: expected.what };
-                if let What::Series(place) = expected.what {
-                    if let Some(value) = self.reader.next_known(text) {
+                if matches!(expected.what, What::Series(_) | What::Created) {
+                    // What it was taken for before is right only if its family still is what it was.
+                    if self.is_created(SeriesText(text)) == (expected.what == What::Created)
+                        && let Some(value) = self.reader.next_known(text)
+                    {
                         self.next += 1;
                         reading.lines.push(line);
-                        Self::value(reading, known, target, place, &value?)?;
+                        match expected.what {
+                            What::Series(place) => Self::value(reading, known, target, place, &value?)?,
+                            _ => reading.created.push(value?.value),
+                        }
                         continue;
                     }
                 } else if self.reader.skip_known(text) {
@@ -329,6 +367,11 @@ impl<'a> Pass<'a> {
         let rest = self.text.get(line_start as usize..).unwrap_or("");
         let start = line_start + (rest.len() - rest.trim_start_matches([' ', '\t']).len()) as u32;
         let mut line = KnownLine { start, end: start + raw.len() as u32, what: What::Other };
+        if self.is_created(series) {
+            reading.lines.push(KnownLine { what: What::Created, ..line });
+            reading.created.push(value.value);
+            return Ok(());
+        }
         let texts = (last_text, self.text);
         let place = match known.find(raw, texts) {
             Some(place) => {
@@ -356,12 +399,15 @@ impl<'a> Pass<'a> {
 
     /// The family whose type was said last.
     fn family(&self, format: Format) -> (Cow<'a, str>, FamilyKind) {
-        let said = self.kind_line.map(|line| line.of(self.text));
-        let said =
-            said.and_then(|text| TextReader::new(text, format, Limits::default()).ok()?.next_line().ok()?);
-        match said {
-            Some(Line::Type { family, kind }) => (Cow::Owned(family.into_owned()), kind),
-            _ => (Cow::Borrowed(""), FamilyKind::Unknown),
+        let said = self.kind_line.and_then(|line| created::said(line.of(self.text), format));
+        said.unwrap_or((Cow::Borrowed(""), FamilyKind::Unknown))
+    }
+
+    /// Whether a line says since when the family that it stands in counts, and is to be taken so.
+    fn is_created(&self, series: SeriesText<'_>) -> bool {
+        self.created && created::may_be(series.as_str()) && {
+            let (family, kind) = self.family(Format::OpenMetrics);
+            created::is_of(&family, kind, series)
         }
     }
 }
