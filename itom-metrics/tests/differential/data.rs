@@ -1,6 +1,9 @@
 //! Random series.
 
+use itom_core::STALE_NAN_BITS;
 use itom_metrics::{LabelSet, MemorySeries};
+
+use crate::load::Loaded;
 
 /// Of the first sample, in milliseconds.
 pub(crate) const START: i64 = 1_700_000_010_000;
@@ -49,8 +52,11 @@ enum Kind {
 /// A metric, its labels, and how its values go on.
 type Named = (String, Vec<(&'static str, String)>, Kind);
 
-/// OpenMetrics text with times, and the same in memory.
-pub(crate) fn random(random: &mut Random) -> (String, MemorySeries) {
+/// The marker that a series ended.
+const STALE: f64 = f64::from_bits(STALE_NAN_BITS);
+
+/// Random series to be loaded, and the same in memory.
+pub(crate) fn random(random: &mut Random) -> (Loaded, MemorySeries) {
     let mut names: Vec<Named> = Vec::new();
     for metric in ["c1_total", "c2_total", "g1", "g2", "r1"] {
         let kind = match &metric[..1] {
@@ -70,7 +76,7 @@ pub(crate) fn random(random: &mut Random) -> (String, MemorySeries) {
             }
         }
     }
-    let mut text = String::new();
+    let mut loaded = Loaded::default();
     let mut series = MemorySeries::new();
     for (metric, labels, kind) in names {
         let mut value = match kind {
@@ -81,17 +87,22 @@ pub(crate) fn random(random: &mut Random) -> (String, MemorySeries) {
         while at < END {
             // Never a whole second, so that no window begins at a sample.
             let odd = at + 1 + random.below(900) as i64;
-            if !random.one_in(12) {
+            let ends = random.one_in(25);
+            if ends {
+                values.push((odd, STALE));
+            } else if !random.one_in(12) {
                 value = next(random, kind, value);
                 values.push((odd, value));
             }
             at += match kind {
+                // Some go on at once, as one does that a scrape has lost; others are away for some time.
+                _ if ends && random.one_in(2) => 15_000 * (1 + random.below(40) as i64),
                 Kind::Rare => 15_000 * (1 + random.below(40) as i64),
                 _ if random.one_in(60) => 15_000 * (2 + random.below(30) as i64),
                 _ => 15_000,
             };
         }
-        write(&mut text, &mut series, &metric, &labels, &values);
+        add(&mut loaded, &mut series, &metric, &labels, &values);
     }
     // Classic histograms: cumulative counters.
     for a in ["x", "y"] {
@@ -102,24 +113,26 @@ pub(crate) fn random(random: &mut Random) -> (String, MemorySeries) {
             for count in &mut counts {
                 *count += random.below(9);
             }
+            // A target that is away ends all its series at once.
+            let ends = random.one_in(30);
             let mut total = 0;
             for (column, count) in columns.iter_mut().zip(counts) {
                 total += count;
-                column.push((at, total as f64));
+                column.push((at, if ends { STALE } else { total as f64 }));
             }
         }
         for (column, le) in columns.iter().zip(["0.1", "0.5", "1", "2.5", "10", "+Inf"]) {
-            write(&mut text, &mut series, "h_bucket", &[("a", a.to_owned()), ("le", le.to_owned())], column);
+            add(&mut loaded, &mut series, "h_bucket", &[("a", a.to_owned()), ("le", le.to_owned())], column);
         }
     }
-    text.push_str("# EOF\n");
-    (text, series)
+    (loaded, series)
 }
 
 fn next(random: &mut Random, kind: Kind, value: f64) -> f64 {
     match kind {
-        // A reset goes far down, and stays far from zero.
-        Kind::Counter if random.one_in(70) => 9_000.0 + random.below(100) as f64,
+        // A reset goes far down, and stays far from zero: to less than half, so that all later resets together lose no
+        // more than is left.
+        Kind::Counter if random.one_in(70) => (value * 0.9).floor() / 2.0,
         Kind::Counter => value + random.below(30) as f64 / 2.0,
         _ if random.one_in(80) => *random.pick(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0]),
         _ if value.is_finite() => value + random.below(40) as f64 / 4.0 - 5.0,
@@ -127,8 +140,8 @@ fn next(random: &mut Random, kind: Kind, value: f64) -> f64 {
     }
 }
 
-fn write(
-    text: &mut String,
+fn add(
+    loaded: &mut Loaded,
     series: &mut MemorySeries,
     metric: &str,
     labels: &[(&str, String)],
@@ -136,16 +149,8 @@ fn write(
 ) {
     let name = labels.iter().map(|(name, value)| (*name, value.as_str())).chain([("__name__", metric)]);
     let set = LabelSet::from_pairs(name);
-    let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+    loaded.add(&set, values);
     for (at, value) in values {
-        let shown = match *value {
-            v if v.is_nan() => "NaN".to_owned(),
-            f64::INFINITY => "+Inf".to_owned(),
-            f64::NEG_INFINITY => "-Inf".to_owned(),
-            v => v.to_string(),
-        };
-        let (seconds, millis) = (at / 1_000, at % 1_000);
-        text.push_str(&format!("{metric}{{{}}} {shown} {seconds}.{millis:03}\n", labels.join(",")));
         series.append_float(&set, *at, *value, 0).unwrap();
     }
 }

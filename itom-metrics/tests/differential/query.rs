@@ -205,11 +205,26 @@ fn matching(random: &mut Random) -> String {
     }
 }
 
+/// Values that have no last digit in doubt: what rounds, or takes remainders, would make much of one.
+fn exact(random: &mut Random) -> Query {
+    let (selector, shifted) = (selector(random, &ALL), shifted(random));
+    if random.one_in(2) {
+        return Query::text(format!("{selector}{shifted}"));
+    }
+    let function =
+        *random.pick(&["min_over_time", "max_over_time", "last_over_time", "count_over_time", "changes"]);
+    Query::text(format!("{function}({selector}[{}]{shifted})", random.pick(&RANGES)))
+}
+
 fn binary(random: &mut Random, depth: u64) -> Query {
-    const ARITHMETIC: [&str; 6] = ["+", "-", "*", "/", "%", "^"];
-    /// A remainder makes much of a last digit.
+    const ARITHMETIC: [&str; 5] = ["+", "-", "*", "/", "^"];
     const SMOOTH: [&str; 4] = ["+", "-", "*", "/"];
     const COMPARISON: [&str; 6] = ["==", "!=", ">", "<", ">=", "<="];
+    if random.one_in(24) {
+        let (a, b) = (exact(random), Query::text(number(random)));
+        let (a, b) = if random.one_in(2) { (a, b) } else { (b, a) };
+        return Query::between("(", a, " % ", b, ")");
+    }
     let (a, b) = (vector(random, depth - 1), depth - 1);
     match random.below(8) {
         0 => Query::between("(", a, format!(" {} ", random.pick(&ARITHMETIC)), scalar(random, b), ")"),
@@ -244,7 +259,7 @@ fn binary(random: &mut Random, depth: u64) -> Query {
 fn function(random: &mut Random, depth: u64) -> Query {
     let inner = vector(random, depth - 1);
     match random.below(14) {
-        0 => Query::around("round(", inner, format!(", {})", random.pick(&["1", "0.5", "10"]))),
+        0 => Query::around("round(", exact(random), format!(", {})", random.pick(&["1", "0.5", "10"]))),
         1 => Query::around("clamp(", inner, ", -10, 10)"),
         2 => Query::around("clamp_min(", inner, ", 5)"),
         3 => Query::around("label_replace(", inner, r#", "d", "$1-new", "a", "(x|y)")"#),
@@ -258,9 +273,9 @@ fn function(random: &mut Random, depth: u64) -> Query {
             let function = *random.pick(&["minute", "hour", "day_of_week", "days_in_month"]);
             Query::text(format!("{function}({})", selector(random, &["c1_total", "c2_total"])))
         }
+        10 => Query::around(format!("{}(", random.pick(&["ceil", "floor", "sgn"])), exact(random), ")"),
         _ => {
-            let function =
-                *random.pick(&["abs", "ceil", "floor", "sqrt", "ln", "log2", "log10", "sgn", "sort", "deg"]);
+            let function = *random.pick(&["abs", "sqrt", "ln", "log2", "log10", "sort", "deg"]);
             Query::around(format!("{function}("), inner, ")")
         }
     }
