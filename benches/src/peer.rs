@@ -115,6 +115,12 @@ impl Peer {
         Ok(Some(peer))
     }
 
+    /// Which program it is.
+    #[must_use]
+    pub const fn sort(&self) -> Sort {
+        self.sort
+    }
+
     /// What it is called.
     #[must_use]
     pub fn name(&self) -> &'static str {
