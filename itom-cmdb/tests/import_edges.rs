@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use itom_cmdb::import::{Document, Format, Imported, Mapping, Options, Verdict, import};
+use itom_cmdb::import::{Document, Format, Imported, Limits, Mapping, Options, Verdict, import};
 use itom_core::{Batch, Observation, Timestamp};
 
 const NOW: Timestamp = Timestamp::from_secs(1_764_000_000);
@@ -91,4 +91,96 @@ fn lines_before_a_table_are_bounded_by_the_table_and_comments_say_nothing_of_it(
     let all =
         import(&[Document::new("assets.csv", table.as_bytes())], &options("skip_lines: 9000000000000000000"));
     assert!(all.is_err(), "nothing is left of it");
+}
+
+#[test]
+fn xml_is_bounded() {
+    let within = |depth: usize| {
+        let open = "<component><name>a</name><components>".repeat(depth);
+        let close = "</components></component>".repeat(depth);
+        format!(
+            "<bom xmlns='http://cyclonedx.org/schema/bom/1.6'><components>{open}{close}</components></bom>"
+        )
+    };
+    let take = |text: &str| import(&[Document::new("a.xml", text.as_bytes())], &Options::new(NOW));
+    assert!(take(&within(20)).is_ok());
+    let refused = take(&within(100_000)).expect_err("far too deep").to_string();
+    assert!(refused.contains("levels within each other"), "{refused}");
+    let mut limits = Limits::default();
+    limits.values = 50;
+    let few = Options::new(NOW).limits(limits);
+    let text = within(20);
+    let refused = import(&[Document::new("a.xml", text.as_bytes())], &few).expect_err("too many").to_string();
+    assert!(refused.contains("values"), "{refused}");
+}
+
+#[test]
+fn what_is_not_known_is_refused_with_its_place() {
+    let options = Options::new(NOW);
+    let cases: &[(&str, &[u8], Option<Format>, &str)] = &[
+        (
+            "a.json",
+            b"{\"bomFormat\": \"CycloneDX\",\n \"specVersion\": \"9.0\"}",
+            None,
+            "a.json:2: specVersion: cyclonedx version `9.0` is not known; 1.2 to 1.7 are",
+        ),
+        (
+            "a.json",
+            b"{\"bomFormat\": \"CycloneDX\", \"specVersion\": \"1.5\",\n \"components\": 3}",
+            None,
+            "a.json:2: components: `components` should be a list and is a number",
+        ),
+        (
+            "a.xml",
+            b"<?xml version='1.0'?>\n<bom xmlns='http://cyclonedx.org/schema/bom/9.0'/>",
+            None,
+            "a.xml:2: specVersion: cyclonedx version `9.0` is not known; 1.2 to 1.7 are",
+        ),
+        (
+            "a.xml",
+            b"<!DOCTYPE bom [<!ENTITY a 'aaaa'>]>\n<bom xmlns='http://cyclonedx.org/schema/bom/1.6'>&a;</bom>",
+            None,
+            "a.xml:1: column 1: XML with DTD detected",
+        ),
+        (
+            "a.xml",
+            b"<bom xmlns='http://cyclonedx.org/schema/bom/1.6'>\n<components></bom>",
+            None,
+            "a.xml:2: column 13: expected 'components' tag, not 'bom' at 2:13",
+        ),
+        (
+            "a.xml",
+            b"<html xmlns='http://cyclonedx.org/schema/bom/1.6'/>",
+            None,
+            "a.xml:1: `bomFormat` should be `CycloneDX`",
+        ),
+        (
+            "a.json",
+            b"{\"spdxVersion\": \"SPDX-1.0\"}",
+            None,
+            "a.json:1: spdxVersion: spdx version `SPDX-1.0` is not known",
+        ),
+        (
+            "a.json",
+            b"{\"bomFormat\": \"CycloneDX\",\n\n \"specVersion\" \"1.5\"}",
+            None,
+            "a.json:3: column 16: expected `:`",
+        ),
+        ("a.yaml", b"kind: X\nmetadata: [\nspec: {}\n", Some(Format::Backstage), "a.yaml:"),
+        ("a.bin", b"\x00\x01\x02", None, "a.bin: its format is not known"),
+        (
+            "a.json",
+            b"{\"bomFormat\": \"CycloneDX\",\n\"x\": \"\xff\"}",
+            None,
+            "a.json:2: byte 33 is not UTF-8",
+        ),
+        ("a.csv", b"a,b\n", None, "a.csv: a table needs a mapping"),
+        ("a.json", b"[1]", Some(Format::Otel), "a.json:1: `resourceLogs` should be a list"),
+        ("a.spdx", b"SPDXVersion: SPDX-2.3\nno tag here\n", None, "a.spdx:2: expected `Tag: value`"),
+    ];
+    for (name, text, format, says) in cases {
+        let options = format.map_or_else(|| options.clone(), |format| options.clone().format(format));
+        let refused = import(&[Document::new(name, text)], &options).expect_err(says).to_string();
+        assert!(refused.starts_with(says), "`{says}` is missing in: {refused}");
+    }
 }

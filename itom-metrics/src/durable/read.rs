@@ -35,8 +35,21 @@ pub(super) fn merged<T: Clone>(first: Vec<(i64, T)>, second: Vec<(i64, T)>) -> V
     out
 }
 
-/// One series of two parts; of two samples with the same time the one of `first` stays.
-pub(super) fn joined(first: Scanned, second: Scanned) -> Scanned {
+/// What is not at one of these times, both ascending.
+fn without<T>(all: &mut Vec<(i64, T)>, mut times: impl Iterator<Item = i64>) {
+    let mut next = times.next();
+    all.retain(|(at, _)| {
+        while next.is_some_and(|next| next < *at) {
+            next = times.next();
+        }
+        next != Some(*at)
+    });
+}
+
+/// One series of two parts; of two samples with the same time the one of `first` stays, be it a float or a histogram.
+pub(super) fn joined(first: Scanned, mut second: Scanned) -> Scanned {
+    without(&mut second.histograms, first.samples.iter().map(|(at, _)| *at));
+    without(&mut second.samples, first.histograms.iter().map(|(at, _)| *at));
     let starts = if first.starts.is_empty() && second.starts.is_empty() {
         Starts::default()
     } else {
