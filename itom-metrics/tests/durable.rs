@@ -131,7 +131,8 @@ fn child_that_appends() {
 fn l9_a_kill_at_any_moment_loses_nothing_acknowledged() {
     let scratch = Scratch::new("kill");
     let mut acknowledged = 0;
-    for round in 0..12 {
+    let rounds = std::env::var("ITOM_CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(12_i64);
+    for round in 0..rounds {
         let mut child = Command::new(std::env::current_exe().expect("this test"))
             .args(["--exact", "child_that_appends", "--nocapture", "--test-threads=1"])
             .env(CHILD, &scratch.0)
@@ -161,7 +162,7 @@ fn l9_a_kill_at_any_moment_loses_nothing_acknowledged() {
         assert!(report.quarantined.is_empty(), "{report:?}");
         check_annotations(&store, acknowledged);
     }
-    assert!(acknowledged > 100);
+    assert!(acknowledged > 8 * rounds);
 }
 
 #[test]

@@ -34,7 +34,7 @@ mod value;
 pub use annotations::{Annotation, Annotations, Level};
 pub use engine::Engine;
 pub use error::{EvalError, Interruption};
-#[cfg(any(feature = "api", feature = "prom-api"))]
+#[cfg(feature = "api")]
 pub(crate) use evaluation::matchers_of;
 pub use language::PromqlRules;
 pub use options::{EngineOptions, TierUse, Watch};

@@ -4,6 +4,8 @@ mod annotate;
 mod body;
 mod distributions;
 mod follow;
+#[cfg(feature = "durable")]
+mod handover;
 mod index;
 mod intern;
 mod limits;
@@ -35,10 +37,11 @@ pub use self::annotate::{Exemplar, ExemplarSeries, MetricMetadata};
 pub(crate) use self::distributions::Encoded;
 pub use self::distributions::NewHistogram;
 pub(crate) use self::follow::News;
+#[cfg(feature = "durable")]
+pub(crate) use self::handover::Scanned;
 pub use self::limits::{AppendReport, Appended, Refusal, Refused, StoreConfig};
 pub use self::read::{InstantSample, MetricInfo, SeriesInfo};
 pub use self::scan::HistogramSeries;
-pub(crate) use self::scan::Scanned;
 pub use self::series::SeriesRef;
 pub use self::starts::NewStart;
 #[cfg(feature = "durable")]

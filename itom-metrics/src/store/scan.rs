@@ -4,18 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use itom_core::{
-    CiId, EvaluateError, Histogram, Interval, LabelName, Labels, MatchOp, Matcher, MetricName, SampleKind,
-    Text, Timestamp,
+    CiId, EvaluateError, Histogram, Interval, LabelName, Labels, MatchOp, Matcher, MetricName, Text,
+    Timestamp,
 };
 
 use super::Encoded;
 use super::index::Index;
 use super::series::{Series, State};
-use super::starts::{Starts, times_of};
 use super::stats::{add, release};
 use super::{Metric, SeriesStore, millis_up, read};
 use crate::Points;
-use crate::chunk::Raw;
 use crate::code::Take;
 use crate::selector::Condition;
 
@@ -42,19 +40,6 @@ impl HistogramSeries {
     }
 }
 
-/// A series with its samples.
-#[derive(Debug, Clone)]
-#[cfg_attr(not(feature = "durable"), expect(dead_code, reason = "kind and subject are kept on disk"))]
-pub(crate) struct Scanned {
-    pub(crate) metric: MetricName,
-    pub(crate) labels: Labels,
-    pub(crate) kind: SampleKind,
-    pub(crate) subject: Option<CiId>,
-    pub(crate) samples: Vec<Raw>,
-    pub(crate) histograms: Vec<Encoded>,
-    pub(crate) starts: Starts,
-}
-
 impl SeriesStore {
     /// The metrics that fit, sorted by name; a name that is asked for is looked up.
     fn metrics_matching(&self, conditions: &[Condition]) -> Vec<Arc<Metric>> {
@@ -79,33 +64,8 @@ impl SeriesStore {
         all
     }
 
-    /// Hands over each series that fits and has samples with `from <= time <= to`, sorted by metric and labels.
-    pub(crate) fn scan<E>(
-        &self,
-        conditions: &[Condition],
-        (from, to): (i64, i64),
-        mut each: impl FnMut(Scanned) -> Result<(), E>,
-    ) -> Result<(), E> {
-        for series in self.series_matching(conditions) {
-            let (snapshot, histograms, subject, starts) = {
-                let state = series.lock();
-                let (snapshot, histograms) =
-                    (state.body.snapshot(from, to), state.histograms_within(from, to));
-                (snapshot, histograms, state.subject, state.starts.clone())
-            };
-            let samples = snapshot.read(from, to);
-            let starts = starts.map_or_else(Starts::default, |starts| {
-                starts.of_times(times_of(&samples, &histograms).into_iter())
-            });
-            if !samples.is_empty() || !histograms.is_empty() {
-                let (metric, labels) = (series.metric().clone(), series.labels().clone());
-                each(Scanned { metric, labels, kind: series.kind(), subject, samples, histograms, starts })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// As [`scan`](Self::scan), with the samples as PromQL reads them.
+    /// Hands over each series that fits and has samples with `from <= time <= to`, sorted by metric and labels, with the
+    /// samples as PromQL reads them.
     pub(crate) fn points<E>(
         &self,
         conditions: &[Condition],
@@ -176,48 +136,11 @@ impl SeriesStore {
         found
     }
 
-    /// Metric and labels of each series that fits.
-    #[cfg(feature = "durable")]
-    pub(crate) fn described(&self, conditions: &[Condition]) -> Vec<(MetricName, Labels)> {
-        let series = self.series_matching(conditions);
-        series.iter().map(|one| (one.metric().clone(), one.labels().clone())).collect()
-    }
-
-    /// Says that samples up to this time are about to be moved out of memory: series that are made from now on may have
-    /// had such.
-    #[cfg(feature = "durable")]
-    pub(crate) fn moving(&self, through: i64) {
-        self.moved.fetch_max(through, std::sync::atomic::Ordering::AcqRel);
-    }
-
-    /// Removes the samples of one series with `from <= time <= to`, which were moved, if they are exactly so many; how
-    /// many went.
-    #[cfg(feature = "durable")]
-    pub(crate) fn cut_moved(
-        &self,
-        metric: &MetricName,
-        labels: &Labels,
-        (from, to): (i64, i64),
-        count: usize,
-    ) -> usize {
-        let Some(entry) = read(&self.metrics).get(metric).cloned() else { return 0 };
-        let Some(series) = read(&entry.index).get(labels).cloned() else { return 0 };
-        let mut state = series.lock();
-        let floats = state.body.snapshot(from, to).read(from, to);
-        let histograms = state.histograms_within(from, to);
-        if floats.len() + histograms.len() != count {
-            return 0;
-        }
-        let newest = floats.last().map(|one| one.0).max(histograms.last().map(|one| one.0));
-        state.moved = state.moved.max(newest.unwrap_or(i64::MIN));
-        self.cut_locked(&mut state, from, to)
-    }
-
     fn cut(&self, series: &Series, from: i64, to: i64) -> usize {
         self.cut_locked(&mut series.lock(), from, to)
     }
 
-    fn cut_locked(&self, state: &mut State, from: i64, to: i64) -> usize {
+    pub(super) fn cut_locked(&self, state: &mut State, from: i64, to: i64) -> usize {
         let before = state.heap_bytes();
         let removed = state.cut(from, to);
         let after = state.heap_bytes();
