@@ -100,6 +100,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         format!("{} of {} were there", found.count(), questions.len())
     };
     timed("one item, by recorded time", questions.len(), &mut || ask(Point::believed));
+    timed("  the same questions again", questions.len(), &mut || ask(Point::believed));
     for part in [1, 3, 5] {
         let at = times[times.len() * part / 6];
         timed("the whole view, by recorded time", 1, &mut || {

@@ -276,7 +276,7 @@ impl Chronicle {
                 return view.ci(view.current(id)?).cloned();
             }
         };
-        line.ci(id, at).or_else(|| line.ci(line.current(id, at)?, at))
+        line.current(id, at)
     }
 
     /// What is different at `b` against `a`, told at `b`'s recorded time.

@@ -176,14 +176,13 @@ impl Line {
         self.relations.at(id, self.now.relation(id), step, &self.steps, &self.books)
     }
 
-    /// The id under which an item was known at a time.
-    pub(super) fn current(&self, id: CiId, at: Timestamp) -> Option<CiId> {
+    /// An item at a time, by the id it had then or by one that led to it then.
+    pub(super) fn current(&self, id: CiId, at: Timestamp) -> Option<Ci> {
         let step = self.steps.until(at);
-        if self.ci_at(id, step).is_some() {
-            return Some(id);
-        }
-        let to = self.leads.at(id, self.now.leads().get(id), step, &self.steps, &self.books)?;
-        self.cis.born(to).is_none_or(|born| born <= step).then_some(to)
+        self.ci_at(id, step).or_else(|| {
+            let to = self.leads.at(id, self.now.leads().get(id), step, &self.steps, &self.books)?;
+            self.ci_at(to, step)
+        })
     }
 
     /// The whole view at a time.
@@ -207,12 +206,10 @@ impl Line {
         });
         view.replace_items(items, kinds);
         let mut linked: Vec<Linked> = Vec::new();
-        let links = self.relations.past(self.now.links(), step, steps, books, &mut |id, now, then| match (
-            now, then,
-        ) {
-            (Some(own), None) => linked.push((id, [own.from, own.to], false)),
-            (None, Some(own)) => linked.push((id, [own.from, own.to], true)),
-            _ => {}
+        let links = self.relations.past(self.now.links(), step, steps, books, &mut |id, now, then| {
+            if let (None, Some(own)) = (now, then) {
+                linked.push((id, [own.from, own.to]));
+            }
         });
         view.replace_links(links, linked);
         let leads = self.leads.past(self.now.leads(), step, steps, books, &mut |_, _, _| {});

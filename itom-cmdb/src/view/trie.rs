@@ -15,6 +15,11 @@ pub(crate) trait Id: Copy + Ord {
         nibble_of(self.bytes(), depth)
     }
 
+    /// Ordered as the ids are, and compared in two instructions.
+    fn number(&self) -> u128 {
+        u128::from_be_bytes(*self.bytes())
+    }
+
     /// How the id begins: enough to find it again among some others.
     fn hint(&self) -> u32 {
         let [a, b, c, d, ..] = *self.bytes();
@@ -59,6 +64,12 @@ enum Node<K, V> {
 
 type Children<K, V> = [Arc<Node<K, V>>; 16];
 
+/// Where an id is in the entries of a leaf, or would be.
+fn place<K: Id, V>(entries: &[(K, V)], key: K) -> Result<usize, usize> {
+    let key = key.number();
+    entries.binary_search_by(|(own, _)| own.number().cmp(&key))
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Trie<K, V> {
     root: Arc<Node<K, V>>,
@@ -82,7 +93,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
         loop {
             match node.as_ref() {
                 Node::Leaf(entries) => {
-                    let at = entries.binary_search_by(|(own, _)| own.cmp(&key)).ok()?;
+                    let at = place(entries, key).ok()?;
                     return entries.get(at).map(|(_, value)| value);
                 }
                 Node::Branch(children) => {
@@ -102,7 +113,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
         loop {
             match Arc::make_mut(node) {
                 Node::Leaf(entries) => {
-                    let at = entries.binary_search_by(|(own, _)| own.cmp(&key)).ok()?;
+                    let at = place(entries, key).ok()?;
                     return entries.get_mut(at).map(|(_, value)| value);
                 }
                 Node::Branch(children) => {
@@ -119,7 +130,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
         loop {
             let own = Arc::make_mut(node);
             if let Node::Leaf(entries) = own {
-                match entries.binary_search_by(|(other, _)| other.cmp(&key)) {
+                match place(entries, key) {
                     Ok(at) => return entries.get_mut(at).map(|slot| std::mem::replace(&mut slot.1, value)),
                     Err(at) if entries.len() < LEAF || depth >= DEEPEST => {
                         if entries.len() == entries.capacity() {
@@ -157,7 +168,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
         loop {
             match Arc::make_mut(node) {
                 Node::Leaf(entries) => {
-                    let at = entries.binary_search_by(|(own, _)| own.cmp(&key)).ok()?;
+                    let at = place(entries, key).ok()?;
                     self.len -= 1;
                     return Some(entries.remove(at).1);
                 }
@@ -310,7 +321,11 @@ fn merged<K: Id, V: Clone, W>(
         let kept = match (&changed, own) {
             (Change::Keep, _) | (Change::Remove, None) => own,
             (Change::Put(_), _) | (Change::Remove, Some(_)) => {
-                new.get_or_insert_with(|| entries.get(..next).unwrap_or(&[]).to_vec());
+                new.get_or_insert_with(|| {
+                    let mut new = Vec::with_capacity(entries.len().max(1));
+                    new.extend_from_slice(entries.get(..next).unwrap_or(&[]));
+                    new
+                });
                 None
             }
         };
