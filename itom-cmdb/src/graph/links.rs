@@ -130,6 +130,7 @@ struct Slot {
 /// What a search reads of a slot, eight to a cache line.
 #[derive(Debug, Clone, Copy)]
 struct Hot {
+    /// Where the slot begins in [`Page::search`].
     start: u32,
     /// The length, and [`Hot::GATED`] when a link has a gate.
     len: u32,
@@ -150,86 +151,120 @@ struct Cold {
     gated: u32,
 }
 
+/// Words of [`Page::search`] before the nodes: two for each slot, as [`Hot`] has them.
+const HEAD: usize = PAGE * 2;
+
 #[derive(Debug, Clone)]
 struct Page {
-    hot: [Hot; PAGE],
+    /// All that a search reads, in one piece of memory, so that it waits for few of them: where the slots are, then the
+    /// nodes at the other ends, then room for more.
+    search: Arc<[u32]>,
+    rest: Arc<Rest>,
+}
+
+#[derive(Debug, Clone)]
+struct Rest {
     cold: [Cold; PAGE],
-    nodes: Vec<u32>,
+    /// One for each node of [`Page::search`], the room behind them left out.
     ends: Vec<End>,
-    /// Entries that belong to no slot any more.
-    dead: usize,
 }
 
 impl Page {
-    const fn new() -> Self {
-        Self {
-            hot: [Hot { start: 0, len: 0 }; PAGE],
-            cold: [Cold { cap: 0, gated: 0 }; PAGE],
-            nodes: Vec::new(),
-            ends: Vec::new(),
-            dead: 0,
-        }
+    /// A page without links, with room for so many.
+    fn new(room: usize) -> Self {
+        let rest = Rest { cold: [Cold { cap: 0, gated: 0 }; PAGE], ends: Vec::with_capacity(room) };
+        Self { search: std::iter::repeat_n(0, HEAD + room).collect(), rest: Arc::new(rest) }
     }
 
-    const fn slot(&self, slot: usize) -> Slot {
-        let (Hot { start, len }, Cold { cap, gated }) = (self.hot[slot], self.cold[slot]);
+    #[inline]
+    fn hot(&self, slot: usize) -> Hot {
+        Hot { start: self.search[slot * 2], len: self.search[slot * 2 + 1] }
+    }
+
+    fn slot(&self, slot: usize) -> Slot {
+        let (Hot { start, len }, Cold { cap, gated }) = (self.hot(slot), self.rest.cold[slot]);
         Slot { start, len: len & !Hot::GATED, cap, gated }
     }
 
-    const fn set_slot(&mut self, slot: usize, Slot { start, len, cap, gated }: Slot) {
-        self.hot[slot] = Hot { start, len: if gated > 0 { len | Hot::GATED } else { len } };
-        self.cold[slot] = Cold { cap, gated };
+    fn write(&mut self) -> Written<'_> {
+        Written { search: Arc::make_mut(&mut self.search), rest: Arc::make_mut(&mut self.rest) }
     }
 
-    /// Makes room for one more entry in a slot by moving it to the end of the page.
+    /// Makes room for one more entry in a slot by moving it behind the others.
     fn grow(&mut self, slot: usize) {
-        if self.dead > 64 && self.dead * 2 > self.nodes.len() {
-            self.compact();
+        let Slot { len, .. } = self.slot(slot);
+        let wider = len + (len / 2).max(2);
+        if HEAD + self.rest.ends.len() + wider as usize > self.search.len() {
+            *self = self.rebuilt(wider as usize);
         }
         let Slot { start, len, cap, gated } = self.slot(slot);
-        let wider = (len + (len / 2).max(2)) as usize;
-        let at = start as usize..(start + len) as usize;
-        let start = if (start + cap) as usize == self.nodes.len() {
+        let Written { search, rest } = self.write();
+        let behind = HEAD + rest.ends.len();
+        let start = if (start + cap) as usize == behind {
             start as usize
         } else {
-            let moved = self.nodes.len();
-            self.nodes.extend_from_within(at.clone());
-            self.ends.extend_from_within(at);
-            self.dead += cap as usize;
-            moved
+            let at = start as usize..(start + len) as usize;
+            rest.ends.extend_from_within(at.start.saturating_sub(HEAD)..at.end.saturating_sub(HEAD));
+            search.copy_within(at, behind);
+            behind
         };
-        self.nodes.resize(start + wider, 0);
-        self.ends.resize(start + wider, End::default());
-        self.set_slot(slot, Slot { start: start as u32, len, cap: wider as u32, gated });
+        rest.ends.resize(start - HEAD + wider as usize, End::default());
+        Written { search, rest }.set_slot(slot, Slot { start: start as u32, len, cap: wider, gated });
     }
 
-    fn compact(&mut self) {
-        let live: usize = self.cold.iter().map(|cold| cold.cap as usize).sum();
-        let mut nodes = Vec::with_capacity(live);
-        let mut ends = Vec::with_capacity(live);
+    /// The page without entries that belong to no slot any more, with room for `wider` more and some growth.
+    fn rebuilt(&self, wider: usize) -> Self {
+        let live: usize = self.rest.cold.iter().map(|cold| cold.cap as usize).sum();
+        let mut page = Self::new(live + wider + live / 4);
+        let Written { search, rest } = page.write();
         for number in 0..PAGE {
             let slot = self.slot(number);
-            let at = slot.start as usize..(slot.start + slot.cap) as usize;
-            self.set_slot(number, Slot { start: nodes.len() as u32, ..slot });
-            nodes.extend_from_slice(&self.nodes[at.clone()]);
-            ends.extend_from_slice(&self.ends[at]);
+            let start = HEAD + rest.ends.len();
+            if slot.cap > 0 {
+                let at = slot.start as usize..(slot.start + slot.cap) as usize;
+                rest.ends.extend_from_slice(&self.rest.ends[at.start - HEAD..at.end - HEAD]);
+                search[start..start + slot.cap as usize].copy_from_slice(&self.search[at]);
+            }
+            Written { search, rest }.set_slot(number, Slot { start: start as u32, ..slot });
         }
-        (self.nodes, self.ends, self.dead) = (nodes, ends, 0);
+        page
+    }
+}
+
+/// A page that is written to, shared with nobody.
+struct Written<'a> {
+    search: &'a mut [u32],
+    rest: &'a mut Rest,
+}
+
+impl Written<'_> {
+    fn set_slot(&mut self, slot: usize, Slot { start, len, cap, gated }: Slot) {
+        self.search[slot * 2] = start;
+        self.search[slot * 2 + 1] = if gated > 0 { len | Hot::GATED } else { len };
+        self.rest.cold[slot] = Cold { cap, gated };
+    }
+
+    fn slot(&self, slot: usize) -> Slot {
+        let Cold { cap, gated } = self.rest.cold[slot];
+        Slot { start: self.search[slot * 2], len: self.search[slot * 2 + 1] & !Hot::GATED, cap, gated }
+    }
+
+    const fn end_mut(&mut self, at: usize) -> &mut End {
+        &mut self.rest.ends.as_mut_slice()[at - HEAD]
     }
 }
 
 /// The links of all nodes in one direction.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Links {
-    pages: Vec<Arc<Page>>,
+    pages: Vec<Page>,
 }
 
 impl Links {
     /// Makes room for nodes below `bound`.
     pub(crate) fn reach(&mut self, bound: usize) {
         if self.pages.len() * PAGE < bound {
-            let empty = Arc::new(Page::new());
-            self.pages.resize(bound.div_ceil(PAGE), empty);
+            self.pages.resize(bound.div_ceil(PAGE), Page::new(0));
         }
     }
 
@@ -238,15 +273,16 @@ impl Links {
         let pages = lengths
             .chunks(PAGE)
             .map(|chunk| {
-                let mut page = Page::new();
-                let mut start = 0;
+                let room = chunk.iter().map(|cap| *cap as usize).sum();
+                let mut page = Page::new(room);
+                let mut written = page.write();
+                let mut start = HEAD as u32;
                 for (number, cap) in chunk.iter().enumerate() {
-                    page.set_slot(number, Slot { start, len: 0, cap: *cap, gated: 0 });
+                    written.set_slot(number, Slot { start, len: 0, cap: *cap, gated: 0 });
                     start += cap;
                 }
-                page.nodes = vec![0; start as usize];
-                page.ends = vec![End::default(); start as usize];
-                Arc::new(page)
+                written.rest.ends.resize(room, End::default());
+                page
             })
             .collect();
         Self { pages }
@@ -255,38 +291,44 @@ impl Links {
     /// The links of a node, in no particular order.
     #[inline]
     pub(crate) fn of(&self, node: u32) -> Run<'_> {
-        let page = &*self.pages[node as usize / PAGE];
-        let at = page.hot[node as usize % PAGE].range();
-        Run { nodes: &page.nodes[at.clone()], ends: &page.ends[at] }
+        let page = &self.pages[node as usize / PAGE];
+        let at = page.hot(node as usize % PAGE).range();
+        if at.is_empty() {
+            return Run::default();
+        }
+        Run { nodes: &page.search[at.clone()], ends: &page.rest.ends[at.start - HEAD..at.end - HEAD] }
     }
 
     /// The other ends of a node's links when none of them has a gate: all that a plain search reads.
     #[inline]
     pub(crate) fn plain(&self, node: u32) -> Option<&[u32]> {
-        let page = &*self.pages[node as usize / PAGE];
-        let hot = page.hot[node as usize % PAGE];
-        (hot.len & Hot::GATED == 0).then(|| &page.nodes[hot.range()])
+        let page = &self.pages[node as usize / PAGE];
+        let hot = page.hot(node as usize % PAGE);
+        (hot.len & Hot::GATED == 0).then(|| &page.search[hot.range()])
     }
 
     /// Where the twin of a link is, in the run of the node it points to.
     pub(crate) fn twin(&self, node: u32, at: u32) -> u32 {
-        let page = &*self.pages[node as usize / PAGE];
-        page.ends[(page.hot[node as usize % PAGE].start + at) as usize].twin
+        let page = &self.pages[node as usize / PAGE];
+        page.rest.ends[(page.hot(node as usize % PAGE).start + at) as usize - HEAD].twin
     }
 
     fn page_mut(&mut self, node: u32) -> (&mut Page, usize) {
-        (Arc::make_mut(&mut self.pages[node as usize / PAGE]), node as usize % PAGE)
+        (&mut self.pages[node as usize / PAGE], node as usize % PAGE)
     }
 
     /// Adds a link and says at which position.
     pub(crate) fn push(&mut self, node: u32, link: Link, twin: u32) -> u32 {
         let (page, slot) = self.page_mut(node);
-        if page.slot(slot).len == page.slot(slot).cap {
+        let Slot { len, cap, .. } = page.slot(slot);
+        if len == cap {
             page.grow(slot);
         }
+        let mut page = page.write();
         let Slot { start, len, cap, gated } = page.slot(slot);
-        page.nodes[(start + len) as usize] = link.node;
-        page.ends[(start + len) as usize] = End { tag: link.tag, twin };
+        let at = (start + len) as usize;
+        page.search[at] = link.node;
+        *page.end_mut(at) = End { tag: link.tag, twin };
         let gated = gated + u32::from(!link.tag.is_plain());
         page.set_slot(slot, Slot { start, len: len + 1, cap, gated });
         len
@@ -295,33 +337,32 @@ impl Links {
     /// Removes a link; the last one takes its place. Gives the one that moved, with the position of its twin.
     pub(crate) fn swap_remove(&mut self, node: u32, at: u32) -> Option<(Link, u32)> {
         let (page, slot) = self.page_mut(node);
+        let mut page = page.write();
         let Slot { start, len, cap, gated } = page.slot(slot);
         let (hole, last) = ((start + at) as usize, (start + len - 1) as usize);
-        let gated = gated - u32::from(!page.ends[hole].tag.is_plain());
-        page.nodes[hole] = page.nodes[last];
-        page.ends[hole] = page.ends[last];
-        page.set_slot(slot, Slot { start, len: len - 1, cap, gated });
-        let End { tag, twin } = page.ends[hole];
-        let moved = (hole != last).then(|| (Link { node: page.nodes[hole], tag }, twin));
-        if len == 1 {
-            page.set_slot(slot, Slot::default());
-            page.dead += cap as usize;
-        }
-        moved
+        let gated = gated - u32::from(!page.end_mut(hole).tag.is_plain());
+        page.search[hole] = page.search[last];
+        *page.end_mut(hole) = *page.end_mut(last);
+        let left = Slot { start, len: len - 1, cap, gated };
+        page.set_slot(slot, if len == 1 { Slot::default() } else { left });
+        let End { tag, twin } = *page.end_mut(hole);
+        (hole != last).then(|| (Link { node: page.search[hole], tag }, twin))
     }
 
     pub(crate) fn set_twin(&mut self, node: u32, at: u32, twin: u32) {
         let (page, slot) = self.page_mut(node);
-        let index = (page.hot[slot].start + at) as usize;
-        page.ends[index].twin = twin;
+        let index = (page.hot(slot).start + at) as usize - HEAD;
+        Arc::make_mut(&mut page.rest).ends[index].twin = twin;
     }
 
     pub(crate) fn set_tag(&mut self, node: u32, at: u32, tag: Tag) {
         let (page, slot) = self.page_mut(node);
-        let index = (page.hot[slot].start + at) as usize;
-        let gates = |tag: Tag| u32::from(!tag.is_plain());
+        let mut page = page.write();
         let known = page.slot(slot);
-        page.set_slot(slot, Slot { gated: known.gated + gates(tag) - gates(page.ends[index].tag), ..known });
-        page.ends[index].tag = tag;
+        let gates = |tag: Tag| u32::from(!tag.is_plain());
+        let end = page.end_mut((known.start + at) as usize);
+        let gated = known.gated + gates(tag) - gates(end.tag);
+        end.tag = tag;
+        page.set_slot(slot, Slot { gated, ..known });
     }
 }

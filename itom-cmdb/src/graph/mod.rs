@@ -10,6 +10,7 @@
 mod algorithms;
 mod error;
 mod flaw;
+mod ids;
 mod links;
 mod mode;
 mod model;

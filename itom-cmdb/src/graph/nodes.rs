@@ -1,13 +1,12 @@
-//! The items of the graph, and where each id is.
+//! The items of the graph.
 
 use std::sync::Arc;
 
-use hashbrown::HashTable;
 use itom_core::{CiId, CiKind, Text};
 
+use super::ids::Ids;
+
 const PAGE: usize = 128;
-/// Parts of the index that are shared or copied on their own.
-const SHARDS: usize = 1024;
 
 /// One item.
 #[derive(Debug, Clone)]
@@ -17,25 +16,10 @@ pub(crate) struct Node {
     pub(crate) name: Text,
 }
 
-/// Ids are digests already; this only guards against callers who number theirs.
-fn hash_of(id: CiId) -> u64 {
-    let bits = u128::from_le_bytes(*id.as_bytes());
-    let mut mixed = (bits as u64) ^ ((bits >> 64) as u64).rotate_left(32);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
-/// The table takes its control bits from the top of the hash, so the shard takes from the middle.
-const fn shard_of(hash: u64) -> usize {
-    (hash >> 32) as usize % SHARDS
-}
-
 #[derive(Debug, Clone)]
 pub(crate) struct Nodes {
     pages: Vec<Arc<[Option<Node>]>>,
-    /// Id → node; looked up, never iterated.
-    index: Vec<Arc<HashTable<u32>>>,
+    index: Ids,
     free: Arc<Vec<u32>>,
     len: usize,
     bound: usize,
@@ -43,13 +27,7 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     pub(crate) fn new() -> Self {
-        Self {
-            pages: Vec::new(),
-            index: std::iter::repeat_n(Arc::new(HashTable::new()), SHARDS).collect(),
-            free: Arc::new(Vec::new()),
-            len: 0,
-            bound: 0,
-        }
+        Self { pages: Vec::new(), index: Ids::new(), free: Arc::new(Vec::new()), len: 0, bound: 0 }
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -72,8 +50,7 @@ impl Nodes {
     }
 
     pub(crate) fn find(&self, id: CiId) -> Option<u32> {
-        let hash = hash_of(id);
-        self.index[shard_of(hash)].find(hash, |node| self.at(*node).id == id).copied()
+        self.index.find(id)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Node)> {
@@ -108,22 +85,14 @@ impl Nodes {
         } else {
             Arc::make_mut(&mut self.free).pop()?
         };
-        let hash = hash_of(node.id);
+        self.index.put(node.id, index);
         self.put(index, Some(node));
-        let pages = &self.pages;
-        Arc::make_mut(&mut self.index[shard_of(hash)]).insert_unique(hash, index, |other| {
-            pages[*other as usize / PAGE][*other as usize % PAGE].as_ref().map_or(0, |node| hash_of(node.id))
-        });
         self.len += 1;
         Some(index)
     }
 
     pub(crate) fn remove(&mut self, index: u32) {
-        let hash = hash_of(self.at(index).id);
-        if let Ok(entry) = Arc::make_mut(&mut self.index[shard_of(hash)]).find_entry(hash, |at| *at == index)
-        {
-            entry.remove();
-        }
+        self.index.remove(self.at(index).id);
         self.put(index, None);
         Arc::make_mut(&mut self.free).push(index);
         self.len -= 1;
