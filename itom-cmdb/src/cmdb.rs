@@ -25,6 +25,7 @@ use crate::history::{ChangeFeed, FieldVersion, field_history};
 use crate::identity::{Object, OpenObject, Resolver};
 use crate::temporal::{Memo, Past, Point};
 use crate::view::presence::{ItemKey, SourceState, Touch};
+use crate::view::shared::Shared;
 use crate::view::{ProposedRetirement, RelationId, View};
 
 use heard::Heard;
@@ -75,7 +76,8 @@ pub struct Cmdb {
     words_end: BTreeSet<Timestamp>,
     clusters: BTreeMap<CiId, ClusterRecord>,
     relations: BTreeMap<ItemRef, RelationEntry>,
-    supports: BTreeMap<RelationId, BTreeSet<ItemRef>>,
+    /// What makes each relation, in the order of its sources.
+    supports: BTreeMap<RelationId, Vec<ItemRef>>,
     /// Relations that refer to an object or a value, by its number; looked up only.
     by_object: HashMap<u32, BTreeSet<ItemRef>>,
     by_ident: HashMap<u32, BTreeSet<ItemRef>>,
@@ -85,6 +87,7 @@ pub struct Cmdb {
     deadlines: BTreeSet<(Timestamp, ItemRef)>,
     armed: BTreeMap<ItemRef, Timestamp>,
     view: View,
+    shared: Shared,
     feed: ChangeFeed,
     heard: Heard,
     past: Memo,
@@ -116,6 +119,7 @@ impl Cmdb {
             deadlines: BTreeSet::new(),
             armed: BTreeMap::new(),
             view: View::under(rules),
+            shared: Shared::default(),
             feed: ChangeFeed::default(),
             heard: Heard::default(),
             past: Memo::new(),

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use itom_cmdb::Precedence;
-use itom_cmdb::fact::{Fact, facts_of};
+use itom_cmdb::fact::{Approval, Fact, FactBody, facts_of};
 use itom_cmdb::graph::{Effect, FailureMode, Flow, Gate, Passage, RelationSpec};
 use itom_cmdb::identity::{FromChildren, IdentityRules, SourceRule};
 use itom_cmdb::ruleset::{AttributeRule, AttributeType, KindRule, Lease, Reducer, RelationRule, RuleSet};
+use itom_cmdb::store::Retention;
+use itom_cmdb::{Cmdb, CmdbConfig, Precedence};
 use itom_core::{
     AttrName, Batch, CiKind, Coverage, Key, RelationKind, Retraction, Scope, SourceName, Strength, Timestamp,
     Value, attr, key_kind, kind, relation,
@@ -38,9 +39,48 @@ fn facts_keep_their_form_and_address() {
     assert_eq!(text, expected);
 }
 
+/// A checkpoint that uses everything: an item that was seen to the end with an attribute older than its statement, one
+/// that came back, one that is gone, and a round that builds upon another.
+fn checkpoint() -> Vec<Fact> {
+    let at = |minute: i64| Timestamp::from_secs(1_700_000_000 + 60 * minute);
+    let mut cmdb = Cmdb::new(CmdbConfig::default());
+    let rounds: [&[&str]; 5] = [&["a", "b", "c"], &["a", "b"], &["a", "b", "c"], &["a", "c"], &["a", "c"]];
+    for (minute, hosts) in rounds.into_iter().enumerate() {
+        let mut batch = Batch::new(SourceName::literal("agent"), at(minute as i64));
+        for host in hosts {
+            let ci = batch.ci(*host, kind::HOST).attr(attr::HOST_NAME, *host);
+            if *host == "a" {
+                ci.attr(attr::HOST_CPU_COUNT, i64::from(minute > 1));
+            }
+        }
+        batch.finish(Coverage::new().complete(Scope::cis(kind::HOST)));
+        cmdb.ingest(cmdb.plan(&batch, at(minute as i64)));
+    }
+    let mut word = Batch::new(SourceName::literal("desk"), at(2));
+    word.not_same("a", Key::fqdn("b.example.com"), "asked");
+    let mut facts = facts_of(&word, at(2));
+    let approval =
+        Approval { source: SourceName::literal("agent"), run_at: at(3), reason: "it was moved".into() };
+    facts.push(Fact::approval(SourceName::literal("desk"), approval, at(4)));
+    let policy = Retention::new().sightings(Duration::ZERO).history(Duration::ZERO);
+    facts.extend(cmdb.plan_compaction(&policy, at(60)).checkpoints().cloned());
+    facts
+}
+
+#[test]
+fn checkpoints_approvals_and_words_keep_their_form_and_address() {
+    let facts = checkpoint();
+    assert!(facts.iter().any(|fact| matches!(fact.body(), FactBody::Checkpoint(_))));
+    let text: String = facts
+        .iter()
+        .map(|fact| format!("{} {}\n", fact.id(), serde_json::to_string(fact.body()).unwrap()))
+        .collect();
+    assert_eq!(text, kept("checkpoint.txt", &text), "logs that people keep must stay readable");
+}
+
 #[test]
 fn facts_read_back_equal() {
-    for fact in golden() {
+    for fact in golden().into_iter().chain(checkpoint()) {
         let text = serde_json::to_string(&fact).unwrap();
         assert_eq!(serde_json::from_str::<Fact>(&text).unwrap(), fact);
     }

@@ -345,7 +345,7 @@ fn naive(runs: &[Run], now: i64) -> BTreeMap<u8, LifeCycle> {
 fn lives(cmdb: &Cmdb) -> BTreeMap<u8, LifeCycle> {
     let view = cmdb.view();
     let host = |ci: &itom_cmdb::view::Ci| {
-        let key = ci.keys().iter().next().expect("each has a serial number");
+        let key = ci.keys().first().expect("each has a serial number");
         key.value().bytes().last().unwrap() - b'0'
     };
     view.cis().map(|ci| (host(ci), ci.life())).collect()

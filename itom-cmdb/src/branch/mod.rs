@@ -39,7 +39,7 @@ use itom_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::impact::GraphChange;
-use crate::view::{RelationId, View};
+use crate::view::{Ci, RelationId, View};
 
 pub use merge::{Conflict, ConflictKind, Merged};
 
@@ -363,11 +363,11 @@ impl Branch {
         let subject = |ci: CiId| Text::from(ci.to_string());
         for ci in said {
             let Some(Content::Item { kind, name }) = self.get(&Slot::Item(ci)) else { continue };
-            let keys = self.base.ci(ci).map(|known| known.keys().clone()).unwrap_or_default();
+            let keys = self.base.ci(ci).map(Ci::keys).unwrap_or_default();
             let item = batch.ci(subject(ci), kind);
             item.attr(itom_core::attr::NAME, name);
             for key in keys {
-                item.key(key);
+                item.key(key.clone());
             }
             for slot in self.edits_of(ci) {
                 if let (Slot::Attribute(_, name), Some(Content::Value(value))) =

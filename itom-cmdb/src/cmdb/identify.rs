@@ -154,7 +154,8 @@ impl Cmdb {
                 self.resolver.rules().mints(kind, strongest)
             });
         let before = self.view.ci(id).map(|ci| ci.body.as_ref());
-        if let Some(ci) = reconcile::ci(&self.config, id, self.now, mints, &items, before) {
+        if let Some(ci) = reconcile::ci(&self.config, id, self.now, mints, &items, (before, &mut self.shared))
+        {
             let before = self.view.put_ci(&ci);
             work.ci_before.entry(id).or_insert(before);
         }

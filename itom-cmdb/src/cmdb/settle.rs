@@ -316,20 +316,27 @@ impl Cmdb {
             if let Some(id) = before.relation.filter(|id| Some(*id) != entry.relation) {
                 touched.insert(id);
                 if let Some(items) = self.supports.get_mut(&id) {
-                    items.remove(&item);
+                    items.retain(|own| *own != item);
                 }
             }
             if let Some(id) = entry.relation {
                 touched.insert(id);
-                self.supports.entry(id).or_default().insert(item);
+                // Nearly always one.
+                let items = self.supports.entry(id).or_default();
+                if let Err(place) = items.binary_search(&item) {
+                    items.reserve_exact(1);
+                    items.insert(place, item);
+                }
             }
         }
+        let mut shared = std::mem::take(&mut self.shared);
         for id in touched {
-            let items: Vec<ItemRef> = self.supports.get(&id).into_iter().flatten().cloned().collect();
+            let items = self.supports.get(&id).map_or(&[][..], Vec::as_slice);
             let ends = items.first().and_then(|item| self.relations.get(item)?.ends);
             let said: Vec<(&SourceName, &Item)> =
                 items.iter().filter_map(|item| Some((&item.0, self.item(item)?))).collect();
-            let relation = ends.and_then(|ends| reconcile::relation(&self.config, ends, self.now, &said));
+            let relation =
+                ends.and_then(|ends| reconcile::relation(&self.config, ends, self.now, &said, &mut shared));
             let before = match relation {
                 Some(relation) => self.view.put_relation(id, relation),
                 None => {
@@ -339,6 +346,7 @@ impl Cmdb {
             };
             work.relation_before.entry(id).or_insert(before);
         }
+        self.shared = shared;
     }
 
     fn end(&self, source: &SourceName, subject: &Subject) -> Option<CiId> {

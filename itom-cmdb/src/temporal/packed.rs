@@ -14,7 +14,7 @@ pub(super) struct Books {
     pub(super) sources: Names<SourceName>,
     pub(super) kinds: Names<CiKind>,
     pub(super) relations: Names<RelationKind>,
-    pub(super) keys: Names<Arc<BTreeSet<Key>>>,
+    pub(super) keys: Names<Arc<[Key]>>,
     pub(super) source_sets: Names<Arc<BTreeSet<SourceName>>>,
     pub(super) states: Names<LifeState>,
     pub(super) lives: Names<LifeCycle>,

@@ -99,7 +99,7 @@ pub(crate) struct CiBody {
     pub(crate) kind: CiKind,
     pub(crate) name: Text,
     // Each shared by itself: a state of the past differs from the present one in few of them.
-    pub(crate) keys: Arc<BTreeSet<Key>>,
+    pub(crate) keys: Arc<[Key]>,
     pub(crate) attributes: Arc<BTreeMap<AttrName, Attribute>>,
     pub(crate) objects: Arc<[Object]>,
     pub(crate) sources: Arc<BTreeSet<SourceName>>,
@@ -133,9 +133,9 @@ impl Ci {
     pub fn name(&self) -> &Text {
         &self.body.name
     }
-    /// Everything that identifies it, as its sources claim.
+    /// Everything that identifies it, as its sources claim, ascending.
     #[must_use]
-    pub fn keys(&self) -> &BTreeSet<Key> {
+    pub fn keys(&self) -> &[Key] {
         &self.body.keys
     }
     /// Its attributes: winners, losers, reasons.

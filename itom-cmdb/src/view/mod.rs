@@ -12,9 +12,10 @@ mod life;
 pub(crate) mod presence;
 pub(crate) mod reconcile;
 mod rewind;
+pub(crate) mod shared;
 pub(crate) mod trie;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use itom_core::{CiId, CiKind, CiSummary, Inventory, SourceName, Subject, Timestamp};
@@ -38,7 +39,7 @@ pub struct View {
     cis: Trie<CiId, Ci>,
     kinds: Arc<BTreeMap<CiKind, Trie<CiId, ()>>>,
     relations: Trie<RelationId, Relation>,
-    ends: Trie<CiId, Arc<BTreeSet<RelationId>>>,
+    ends: Trie<CiId, Trie<RelationId, ()>>,
     /// Ids of objects and strong keys → the item that holds them.
     aliases: Trie<CiId, CiId>,
     /// Ids of keys → the items that claim them now.
@@ -115,7 +116,7 @@ impl View {
 
     /// The relations that start or end at an item, by id; retired ones included.
     pub fn relations_of(&self, id: CiId) -> impl Iterator<Item = &Relation> {
-        self.ends.get(id).into_iter().flat_map(|ids| ids.iter()).filter_map(|id| self.relations.get(*id))
+        self.ends.get(id).into_iter().flat_map(Trie::iter).filter_map(|(id, ())| self.relations.get(id))
     }
 
     /// The item that a source means by a subject. A key resolves to the one item that claims it; else to its loose end.
@@ -228,18 +229,20 @@ impl View {
     fn tie(&mut self, end: CiId, id: RelationId) {
         match self.ends.get_mut(end) {
             Some(ids) => {
-                Arc::make_mut(ids).insert(id);
+                ids.insert(id, ());
             }
             None => {
-                self.ends.insert(end, Arc::new(BTreeSet::from([id])));
+                let mut ids = Trie::default();
+                ids.insert(id, ());
+                self.ends.insert(end, ids);
             }
         }
     }
 
     fn untie(&mut self, end: CiId, id: RelationId) {
         if let Some(ids) = self.ends.get_mut(end) {
-            Arc::make_mut(ids).remove(&id);
-            if ids.is_empty() {
+            ids.remove(id);
+            if ids.len() == 0 {
                 self.ends.remove(end);
             }
         }

@@ -25,7 +25,7 @@ use crate::lock::is_lock;
 pub(crate) enum ItemKey {
     Ci(Text),
     /// Apart, since most are items: a map of them has small keys.
-    Relation(Box<(RelationKind, Subject, Subject)>),
+    Relation(Arc<(RelationKind, Subject, Subject)>),
 }
 
 /// As [`ItemKey`], borrowed, in the same order.

@@ -11,6 +11,7 @@ use itom_core::{
 
 use super::life::{held_by, life_cycle};
 use super::presence::Item;
+use super::shared::Shared;
 use super::{Attribute, Ci, CiBody, Claim, ClaimReason, LifeState, Relation};
 use crate::config::CmdbConfig;
 use crate::identity::Object;
@@ -246,20 +247,20 @@ fn name_of(attributes: &BTreeMap<AttrName, Attribute>, items: &[(&Object, &Item)
 
 type DescribedBy<'a> = (&'a Object, &'a Item, &'a CiObservation);
 
-fn distinct_sources<'a>(described: &'a [DescribedBy<'a>]) -> impl Iterator<Item = &'a SourceName> {
+fn distinct_sources<'a>(described: &'a [DescribedBy<'a>]) -> impl Iterator<Item = &'a SourceName> + Clone {
     described.chunk_by(|a, b| a.0.source == b.0.source).filter_map(|chunk| Some(&chunk.first()?.0.source))
 }
 
 /// Every key that is claimed. Most often what is claimed stays as it was, and is shared with what was believed before.
-fn keys_of(described: &[DescribedBy<'_>], before: Option<&CiBody>) -> Arc<BTreeSet<Key>> {
+fn keys_of(described: &[DescribedBy<'_>], before: Option<&CiBody>) -> Arc<[Key]> {
     let claimed = || described.iter().flat_map(|(_, _, ci)| &ci.keys);
-    let same = |known: &&Arc<BTreeSet<Key>>| {
-        claimed().all(|key| known.contains(key))
+    let same = |known: &&Arc<[Key]>| {
+        claimed().all(|key| known.binary_search(key).is_ok())
             && known.iter().all(|key| described.iter().any(|(_, _, ci)| ci.keys.contains(key)))
     };
     match before.map(|before| &before.keys).filter(same) {
         Some(known) => Arc::clone(known),
-        None => Arc::new(claimed().cloned().collect()),
+        None => claimed().collect::<BTreeSet<&Key>>().into_iter().cloned().collect(),
     }
 }
 
@@ -270,7 +271,7 @@ pub(crate) fn ci(
     now: Timestamp,
     mints: bool,
     items: &[(&Object, &Item)],
-    before: Option<&CiBody>,
+    (before, shared): (Option<&CiBody>, &mut Shared),
 ) -> Option<Ci> {
     let described: Vec<_> =
         items.iter().filter_map(|(object, item)| Some((*object, *item, item.ci()?))).collect();
@@ -303,13 +304,13 @@ pub(crate) fn ci(
         // Objects are in the order of their sources.
         sources: match before.map(|before| &before.sources) {
             Some(known) if known.iter().eq(distinct_sources(&described)) => Arc::clone(known),
-            _ => Arc::new(distinct_sources(&described).cloned().collect()),
+            _ => shared.sources(distinct_sources(&described)),
         },
         life: life_cycle(config, now, state, &described, &attributes),
         state,
         loose_end: !mints,
         kind,
-        attributes: Arc::new(attributes),
+        attributes: shared.attributes(attributes),
     };
     Some(Ci {
         id,
@@ -325,21 +326,25 @@ pub(crate) fn relation(
     (from, to): (CiId, CiId),
     now: Timestamp,
     items: &[(&SourceName, &Item)],
+    shared: &mut Shared,
 ) -> Option<Relation> {
     let said: Vec<_> = items
         .iter()
         .filter_map(|(source, item)| Some((*source, *item, &item.relation()?.attributes)))
         .collect();
     let (_, first, _) = said.first()?;
-    let sources: BTreeSet<SourceName> = said.iter().map(|(source, _, _)| (*source).clone()).collect();
+    // Statements are in the order of their sources.
+    let sources = shared.sources(
+        said.chunk_by(|a, b| a.0 == b.0).filter_map(|chunk| chunk.first()).map(|(source, ..)| *source),
+    );
     let finder = said.iter().map(|(source, item, _)| (item.first_seen, *source)).min().map(|own| own.1);
     Some(Relation {
         kind: first.relation()?.kind.clone(),
         from,
         to,
-        attributes: Arc::new(attributes(config, None, now, &said)),
+        attributes: shared.attributes(attributes(config, None, now, &said)),
         finder: sources.iter().position(|source| Some(source) == finder).unwrap_or(0) as u32,
-        sources: Arc::new(sources),
+        sources,
         first_seen: said.iter().map(|(_, item, _)| item.first_seen).min()?,
         last_seen: said.iter().map(|(_, item, _)| item.last_seen).max()?,
         state: life(config, now, said.iter().map(|(_, item, _)| *item)),
@@ -374,7 +379,7 @@ pub(crate) fn loose_end(
     let body = CiBody {
         kind,
         name: Text::from(key.value()),
-        keys: Arc::new(BTreeSet::from([key])),
+        keys: Arc::from([key]),
         attributes: Arc::default(),
         objects: Arc::default(),
         sources: Arc::new(items.iter().map(|(source, _)| (*source).clone()).collect()),

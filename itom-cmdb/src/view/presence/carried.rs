@@ -18,7 +18,7 @@ impl ItemKey {
     }
 
     pub(crate) fn relation(kind: &RelationKind, from: &Subject, to: &Subject) -> Self {
-        Self::Relation(Box::new((kind.clone(), from.clone(), to.clone())))
+        Self::Relation(Arc::new((kind.clone(), from.clone(), to.clone())))
     }
 }
 
