@@ -304,7 +304,7 @@ pub(crate) fn ci(
         // Objects are in the order of their sources.
         sources: match before.map(|before| &before.sources) {
             Some(known) if known.iter().eq(distinct_sources(&described)) => Arc::clone(known),
-            _ => shared.sources(distinct_sources(&described)),
+            _ => shared.sources(&distinct_sources(&described)),
         },
         life: life_cycle(config, now, state, &described, &attributes),
         state,
@@ -335,7 +335,7 @@ pub(crate) fn relation(
     let (_, first, _) = said.first()?;
     // Statements are in the order of their sources.
     let sources = shared.sources(
-        said.chunk_by(|a, b| a.0 == b.0).filter_map(|chunk| chunk.first()).map(|(source, ..)| *source),
+        &said.chunk_by(|a, b| a.0 == b.0).filter_map(|chunk| chunk.first()).map(|(source, ..)| *source),
     );
     let finder = said.iter().map(|(source, item, _)| (item.first_seen, *source)).min().map(|own| own.1);
     Some(Relation {
