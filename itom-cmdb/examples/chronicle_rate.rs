@@ -106,6 +106,31 @@ fn main() -> Result<(), Box<dyn Error>> {
         timed("the whole view, by recorded time", 1, &mut || {
             format!("{} items", asked.past().view(Point::believed(at)).len())
         });
+        // A view of the past is made where somebody looks.
+        let past = asked.past().view(Point::believed(at));
+        timed("  the first look at the relations of items", 1, &mut || {
+            format!("{} relations of one", past.relations_of(ids[0]).count())
+        });
+        timed("  the first look at the items of a kind", 1, &mut || {
+            format!("{} hosts", past.by_kind(&itom_core::kind::HOST).len())
+        });
+        timed("  an item and its relations", 10_000, &mut || {
+            let looked = questions.iter().take(10_000);
+            let found: usize = looked
+                .filter(|(id, _)| past.ci(*id).is_some())
+                .map(|(id, _)| past.relations_of(*id).count())
+                .sum();
+            format!("{found} relations")
+        });
+        timed("  a look at everything", 1, &mut || {
+            let there = past.cis().filter(|ci| ci.state().is_active()).count();
+            let linked = past.relations().filter(|relation| relation.state.is_active()).count();
+            format!("{there} items, {linked} relations")
+        });
+        let past = asked.past().view(Point::believed(at));
+        timed("  everything at once, of a view just asked for", 1, &mut || {
+            format!("{} items", past.cis().count() + past.relations().count())
+        });
     }
     let (a, b) = (times[times.len() / 2], times[times.len() / 2 + times.len() / 100]);
     timed("difference of a hundredth of the time", 1, &mut || {

@@ -19,7 +19,7 @@ pub(super) const LAST_SEEN: Field = 1;
 pub(super) const GROUP: Field = 2;
 const FIRST_SEEN: Field = 3;
 const STATE: Field = 4;
-const KIND: Field = 5;
+pub(super) const KIND: Field = 5;
 const NAME: Field = 6;
 const KEYS: Field = 7;
 const OBJECTS: Field = 8;
@@ -33,8 +33,8 @@ const FINDER: Field = 14;
 const ATTRIBUTES: Field = 16;
 
 /// What is kept in versions.
-pub(super) trait Versioned: Clone {
-    type Id: Copy + Ord + crate::view::trie::Id;
+pub(super) trait Versioned: Clone + Send + Sync + 'static {
+    type Id: crate::view::trie::Id;
 
     /// Whether it is seen again and again.
     const RENEWED: bool;

@@ -9,8 +9,8 @@ use super::packed::Books;
 use super::strand::{Change, Steps, Strand};
 use super::track::Step;
 use crate::history::{ci_changes, relation_changes};
-use crate::view::trie::{Change as Put, Id as _, Trie};
-use crate::view::{Ci, Linked, OfKind, Relation, RelationId, View};
+use crate::view::trie::Id as _;
+use crate::view::{Ci, Parts, Relation, RelationId, Sizes, View};
 
 /// What was different from one state to the next, as hints of ids: what is found by them may be more, never less.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +60,30 @@ impl Touched {
     }
 }
 
+/// How many of everything there were from a step on.
+#[derive(Debug, Clone)]
+struct Counts(Vec<(Step, Sizes)>);
+
+impl Counts {
+    fn note(&mut self, step: Step, sizes: Sizes) {
+        match self.0.last_mut() {
+            Some((own, last)) if *own == step => *last = sizes,
+            Some((_, last)) if *last == sizes => {}
+            _ => self.0.push((step, sizes)),
+        }
+    }
+
+    fn at(&self, step: Step) -> Sizes {
+        let index = self.0.partition_point(|(from, _)| *from <= step);
+        index.checked_sub(1).and_then(|index| self.0.get(index)).map_or_else(Sizes::default, |own| own.1)
+    }
+
+    fn forget(&mut self, until: Step) {
+        let known = self.0.partition_point(|(from, _)| *from <= until);
+        self.0.drain(..known.saturating_sub(1));
+    }
+}
+
 /// How much a line keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -78,8 +102,10 @@ pub(super) struct Line {
     since: Timestamp,
     until: Timestamp,
     now: View,
-    steps: Steps,
-    books: Books,
+    // Shared with the views of the past that were handed out.
+    steps: Arc<Steps>,
+    books: Arc<Books>,
+    counts: Counts,
     cis: Strand<Ci>,
     relations: Strand<Relation>,
     leads: Strand<CiId>,
@@ -93,9 +119,10 @@ impl Line {
         Self {
             since,
             until: since,
+            counts: Counts(vec![(0, now.sizes())]),
             now,
-            steps: Steps::default(),
-            books: Books::default(),
+            steps: Arc::default(),
+            books: Arc::default(),
             cis: Strand::default(),
             relations: Strand::default(),
             leads: Strand::default(),
@@ -133,7 +160,9 @@ impl Line {
         if cis.is_empty() && relations.is_empty() && leads.is_empty() && claims.is_empty() {
             return;
         }
-        let step = self.steps.step(at);
+        let step = Arc::make_mut(&mut self.steps).step(at);
+        let books = Arc::make_mut(&mut self.books);
+        self.counts.note(step, self.now.sizes());
         let rewritten = |old: Option<&Ci>, new: Option<&Ci>| match (old, new) {
             (Some(old), Some(new)) => !Arc::ptr_eq(&old.body, &new.body),
             _ => true,
@@ -149,8 +178,8 @@ impl Line {
         let own = relations.iter().filter(|(_, old, new)| reshaped(*old, *new)).map(|(id, ..)| id.hint());
         self.touched.relations.extend(own);
         self.touched.end_of_step(step);
-        self.cis.push(step, at, &cis, &mut self.books);
-        self.relations.push(step, at, &relations, &mut self.books);
+        self.cis.push(step, at, &cis, books);
+        self.relations.push(step, at, &relations, books);
         // What leads to an item since the item is there needs no word: before, it led nowhere.
         let born = |to: CiId| self.cis.born(to) == Some(step);
         let known = |id: CiId| self.leads.knows(id);
@@ -159,8 +188,8 @@ impl Line {
         claims.retain(|(id, old, new)| {
             old.is_some() || known(*id) || !new.is_some_and(|to| matches!(to.as_ref(), [one] if born(*one)))
         });
-        self.leads.push(step, at, &leads, &mut self.books);
-        self.claims.push(step, at, &claims, &mut self.books);
+        self.leads.push(step, at, &leads, books);
+        self.claims.push(step, at, &claims, books);
     }
 
     /// An item at a time.
@@ -187,44 +216,26 @@ impl Line {
 
     /// The whole view at a time.
     pub(super) fn view(&self, at: Timestamp) -> View {
-        let mut view = self.now.clone();
         if at >= self.until {
-            return view;
+            return self.now.clone();
         }
-        let (step, steps, books) = (self.steps.until(at), &self.steps, &self.books);
-        let mut kinds: Vec<OfKind> = Vec::new();
-        // Looked up only.
-        let mut unborn: hashbrown::HashSet<CiId> = hashbrown::HashSet::new();
-        let items = self.cis.past(self.now.items(), step, steps, books, &mut |id, now, then| {
-            if then.is_none() {
-                unborn.insert(id);
-            }
-            let (from, to) = (now.map(Ci::kind), then.map(Ci::kind));
-            if from != to {
-                kinds.push((id, from.cloned(), to.cloned()));
-            }
-        });
-        view.replace_items(items, kinds);
-        let mut linked: Vec<Linked> = Vec::new();
-        let links = self.relations.past(self.now.links(), step, steps, books, &mut |id, now, then| {
-            if let (None, Some(own)) = (now, then) {
-                linked.push((id, [own.from, own.to]));
-            }
-        });
-        view.replace_links(links, linked);
-        let leads = self.leads.past(self.now.leads(), step, steps, books, &mut |_, _, _| {});
-        let claims = self.claims.past(self.now.claims(), step, steps, books, &mut |_, _, _| {});
-        let (leads, claims) = if unborn.is_empty() {
-            (leads, claims)
-        } else {
-            (
-                without(&leads, |to| unborn.contains(to)),
-                without(&claims, |to| matches!(to.as_ref(), [one] if unborn.contains(one))),
-            )
-        };
-        view.replace_leads(leads, claims);
-        view.as_of = Some(at);
-        view
+        let (now, step) = (&self.now, self.steps.until(at));
+        let cis = self.cis.then(now.items(), step, &self.steps, &self.books);
+        let relations = self.relations.then(now.links(), step, &self.steps, &self.books);
+        let leads = self.leads.then(now.leads(), step, &self.steps, &self.books);
+        let claims = self.claims.then(now.claims(), step, &self.steps, &self.books);
+        let sizes = self.counts.at(step);
+        // What leads to an item has no word of its own about the time before the item.
+        let (one, other) = (Arc::clone(&cis), Arc::clone(&cis));
+        now.at(Parts {
+            as_of: at,
+            items: cis.map(sizes.items),
+            links: relations.map(sizes.links),
+            leads: leads.map_but(sizes.leads, move |to| one.lacks(*to)),
+            claims: claims.map_but(sizes.claims, move |to| matches!(to.as_ref(), [to] if other.lacks(*to))),
+            moved: move || cis.of_other_kinds(),
+            linked: move || relations.gone().map(|(id, own)| (id, [own.from, own.to])).collect(),
+        })
     }
 
     /// What is different at `b` against `a`, at the cost of what changed between them.
@@ -279,12 +290,13 @@ impl Line {
         }
         self.since = before;
         let step = self.steps.until(before);
-        self.cis.forget(step);
-        self.relations.forget(step);
-        self.leads.forget(step);
-        self.claims.forget(step);
+        self.cis.forget(step, self.now.items());
+        self.relations.forget(step, self.now.links());
+        self.leads.forget(step, self.now.leads());
+        self.claims.forget(step, self.now.claims());
         self.touched.forget(step);
-        self.steps.forget(step);
+        self.counts.forget(step);
+        Arc::make_mut(&mut self.steps).forget(step);
     }
 
     pub(super) fn size(&self) -> LineSize {
@@ -297,12 +309,8 @@ impl Line {
                 + self.claims.bytes()
                 + self.steps.bytes()
                 + self.touched.bytes()
+                + self.counts.0.capacity() * size_of::<(Step, Sizes)>()
                 + self.books.bytes(),
         }
     }
-}
-
-/// The map without the entries that lead where nothing is.
-fn without<V: Clone>(map: &Trie<CiId, V>, gone: impl Fn(&V) -> bool) -> Trie<CiId, V> {
-    map.merged(map, &mut |_, _, to| if gone(to) { Put::Remove } else { Put::Keep })
 }

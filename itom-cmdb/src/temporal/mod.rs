@@ -32,9 +32,11 @@ mod chronicle;
 mod fields;
 mod line;
 mod packed;
+mod pages;
 mod past;
 mod sightings;
 mod strand;
+mod then;
 mod track;
 
 #[cfg(doc)]

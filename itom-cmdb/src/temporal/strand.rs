@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use itom_core::Timestamp;
 
 use super::fields::{Field, GROUP, LAST_SEEN, Versioned, WHOLE};
-use super::packed::{Books, Reader, Writer};
+use super::packed::{Books, Writer};
+use super::pages::Pages;
+use super::then::Read;
 use super::track::{Step, Track};
-use crate::view::trie::{Change as Put, Trie};
+use crate::view::trie::Trie;
 
 /// Fewer things than this that were seen again together are no group.
 const LEAST: usize = 8;
@@ -17,7 +19,7 @@ const NONE: u32 = u32::MAX;
 
 /// Things that are seen again together, as those of one source are: a round costs two times, however many they are.
 #[derive(Debug, Clone, Default)]
-struct Group<I> {
+pub(super) struct Group<I> {
     /// Those that joined when the group last changed; some may have left since.
     members: Vec<I>,
     /// How many have not.
@@ -32,6 +34,11 @@ impl<I> Group<I> {
         self.seen.get(index.checked_sub(1)?).map(|(_, seen)| *seen)
     }
 
+    /// Whether it was seen again after a step, and when it had been seen by then.
+    pub(super) fn seen_at(&self, step: Step) -> (bool, Option<Timestamp>) {
+        (self.seen.last().is_some_and(|(from, _)| *from > step), self.at(step))
+    }
+
     fn note(&mut self, step: Step, seen: Timestamp) {
         match self.seen.last_mut().filter(|(from, _)| *from == step) {
             Some(last) => last.1 = seen,
@@ -41,11 +48,18 @@ impl<I> Group<I> {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Slot {
+pub(super) struct Slot {
     /// The step that brought it first; 0 if it was there before the strand began.
-    born: Step,
-    group: u32,
-    track: u32,
+    pub(super) born: Step,
+    pub(super) group: u32,
+    pub(super) track: u32,
+}
+
+impl Slot {
+    /// Whether it is in a group now.
+    pub(super) const fn is_grouped(self) -> bool {
+        self.group != NONE
+    }
 }
 
 /// One change: the thing before and after.
@@ -100,16 +114,24 @@ impl Steps {
 
 #[derive(Debug, Clone)]
 pub(super) struct Strand<T: Versioned> {
-    slots: Trie<T::Id, Slot>,
-    tracks: Vec<Track>,
-    groups: Vec<Group<T::Id>>,
+    pub(super) slots: Trie<T::Id, Slot>,
+    pub(super) tracks: Pages<Track>,
+    pub(super) groups: Vec<Group<T::Id>>,
+    /// Those that went at least once, where views of the past want to know.
+    pub(super) gone: Trie<T::Id, ()>,
     /// Old values kept, in all, births among them.
     pub(super) versions: usize,
 }
 
 impl<T: Versioned> Default for Strand<T> {
     fn default() -> Self {
-        Self { slots: Trie::default(), tracks: Vec::new(), groups: Vec::new(), versions: 0 }
+        Self {
+            slots: Trie::default(),
+            tracks: Pages::default(),
+            groups: Vec::new(),
+            gone: Trie::default(),
+            versions: 0,
+        }
     }
 }
 
@@ -132,6 +154,9 @@ impl<T: Versioned> Strand<T> {
                         whole.bytes(bytes);
                     });
                     self.put(*id, step, WHOLE, &whole.0);
+                    if T::RENEWED {
+                        self.gone.insert(*id, ());
+                    }
                 }
                 (Some(old), Some(new)) => {
                     T::put_changed(old, Some(new), books, at, &mut |field, bytes| {
@@ -162,21 +187,13 @@ impl<T: Versioned> Strand<T> {
     }
 
     fn put(&mut self, id: T::Id, until: Step, field: Field, value: &[u8]) {
-        let slot = self.slot(id);
+        let mut slot = self.slot(id);
         if slot.track == NONE {
-            if self.tracks.len() == self.tracks.capacity() {
-                self.tracks.reserve_exact(self.tracks.len() / 8 + 16);
-            }
-            self.tracks.push(Track::default());
-            if let Some(slot) = self.slots.get_mut(id) {
-                slot.track = (self.tracks.len() - 1) as u32;
-            }
+            // As many things do not fit into memory.
+            slot.track = u32::try_from(self.tracks.add()).unwrap_or(NONE);
+            self.slots.insert(id, slot);
         }
-        let track = if slot.track == NONE {
-            self.tracks.last_mut()
-        } else {
-            self.tracks.get_mut(slot.track as usize)
-        };
+        let track = self.tracks.get_mut(slot.track as usize);
         if track.is_some_and(|track| track.put(until, field, value)) {
             self.versions += usize::from(field != GROUP);
         }
@@ -304,112 +321,34 @@ impl<T: Versioned> Strand<T> {
         books: &Books,
     ) -> Option<T> {
         let Some(slot) = self.slots.get(id) else { return now.cloned() };
-        let seen = self.groups.get(slot.group as usize).and_then(|group| group.at(step));
-        self.restore(id, *slot, now, (step, seen), steps, books)
-    }
-
-    fn restore(
-        &self,
-        id: T::Id,
-        slot: Slot,
-        now: Option<&T>,
-        (step, in_group): (Step, Option<Timestamp>),
-        steps: &Steps,
-        books: &Books,
-    ) -> Option<T> {
-        if slot.born > step {
-            return None;
-        }
-        let Some(track) = self.tracks.get(slot.track as usize).filter(|track| track.last() > step) else {
-            let mut thing = now?.clone();
-            if let Some(seen) = in_group {
-                thing.set_seen(seen);
-            }
-            return Some(thing);
-        };
-        let (mut whole, mut fields) = (None, Vec::new());
-        // Set once it is known in which group it was.
-        let mut seen = None;
-        let mut last_seen = None;
-        track.beyond(step, |(until, field, bytes)| match field {
-            WHOLE => whole = Some((until, bytes)),
-            GROUP => {
-                let group = Reader(bytes).number().and_then(|number| number.checked_sub(1));
-                let group = group.and_then(|group| self.groups.get(usize::try_from(group).ok()?));
-                seen.get_or_insert(group.map_or(last_seen, |group| group.at(step)));
-            }
-            LAST_SEEN if seen.is_none() => last_seen = Some(seen_at(bytes, steps.time(until))),
-            LAST_SEEN => {}
-            _ => fields.push((until, field, bytes)),
-        });
-        let seen = seen.unwrap_or(match (whole, slot.group) {
-            // What it is in now is of a later life.
-            (Some(_), _) | (None, NONE) => last_seen,
-            (None, _) => in_group,
-        });
-        let mut thing = match whole {
-            None => now?.clone(),
-            Some((_, [])) => return None,
-            Some((until, bytes)) => {
-                let mut thing = T::blank(id);
-                let mut reader = Reader(bytes);
-                while !reader.0.is_empty() {
-                    let field = u32::try_from(reader.number()?).ok()?;
-                    let bytes = reader.bytes()?;
-                    if field == LAST_SEEN {
-                        thing.set_seen(seen_at(bytes, steps.time(until)));
-                    } else {
-                        thing.take_back(field, bytes, steps.time(until), books)?;
-                    }
-                }
-                thing
-            }
-        };
-        for (until, field, bytes) in fields {
-            thing.take_back(field, bytes, steps.time(until), books)?;
-        }
-        if let Some(seen) = seen {
-            thing.set_seen(seen);
-        }
-        Some(thing)
-    }
-
-    /// The map of all things as it was, from that of now, in one walk over both. Tells what is not simply other than
-    /// now: the thing now and then.
-    pub(super) fn past(
-        &self,
-        now: &Trie<T::Id, T>,
-        step: Step,
-        steps: &Steps,
-        books: &Books,
-        told: &mut impl FnMut(T::Id, Option<&T>, Option<&T>),
-    ) -> Trie<T::Id, T> {
-        let seen: Vec<(bool, Option<Timestamp>)> = self
-            .groups
-            .iter()
-            .map(|group| (group.seen.last().is_some_and(|(from, _)| *from > step), group.at(step)))
-            .collect();
-        now.merged(&self.slots, &mut |id, now, slot| {
-            let (moved, in_group) = seen.get(slot.group as usize).copied().unwrap_or_default();
-            let same = slot.born <= step
-                && !moved
-                && self.tracks.get(slot.track as usize).is_none_or(|track| track.last() <= step);
-            if same {
-                return Put::Keep;
-            }
-            let then = self.restore(id, *slot, now, (step, in_group), steps, books);
-            told(id, now, then.as_ref());
-            then.map_or(Put::Remove, Put::Put)
-        })
+        let group = |at: usize| self.groups.get(at).and_then(|group| group.at(step));
+        let (track, in_group) = (self.tracks.get(slot.track as usize), group(slot.group as usize));
+        let read = Read { step, steps, books };
+        read.restore(id, slot.born, now, track, in_group, group, slot.is_grouped())
     }
 
     /// Forgets what ended with a step or before.
-    pub(super) fn forget(&mut self, until: Step) {
-        let mut gone = 0;
-        for track in &mut self.tracks {
-            gone += track.forget(until);
+    pub(super) fn forget(&mut self, until: Step, now: &Trie<T::Id, T>) {
+        let mut forgotten = 0;
+        for at in 0..self.tracks.len() {
+            if self.tracks.get(at).and_then(Track::first).is_some_and(|first| first <= until) {
+                forgotten += self.tracks.get_mut(at).map_or(0, |track| track.forget(until));
+            }
         }
-        self.versions = self.versions.saturating_sub(gone);
+        self.versions = self.versions.saturating_sub(forgotten);
+        // What went by then, and was not there since, was never there as far as is known.
+        let quiet = |slot: &Slot| {
+            let track = self.tracks.get(slot.track as usize);
+            track.is_none_or(|track| track.last() <= until)
+        };
+        let gone = self.gone.iter().map(|(id, ())| id);
+        let lost: Vec<T::Id> = gone.filter(|id| self.slots.get(*id).is_none_or(quiet)).collect();
+        for id in lost {
+            self.gone.remove(id);
+            if now.get(id).is_none() {
+                self.slots.remove(id);
+            }
+        }
         for group in &mut self.groups {
             let known = group.seen.partition_point(|(from, _)| *from <= until);
             group.seen.drain(..known.saturating_sub(1));
@@ -418,7 +357,6 @@ impl<T: Versioned> Strand<T> {
 
     /// About how many bytes it takes.
     pub(super) fn bytes(&self) -> usize {
-        let spare = self.tracks.capacity() - self.tracks.len();
         let tracks: usize = self.tracks.iter().map(Track::bytes).sum();
         let groups: usize = self
             .groups
@@ -429,11 +367,6 @@ impl<T: Versioned> Strand<T> {
                     + size_of::<Group<T::Id>>()
             })
             .sum();
-        self.slots.bytes() + tracks + spare * size_of::<Track>() + groups
+        self.slots.bytes() + self.gone.bytes() + tracks + self.tracks.spare_bytes() + groups
     }
-}
-
-fn seen_at(bytes: &[u8], until: Timestamp) -> Timestamp {
-    let ago = Reader(bytes).signed().unwrap_or_default();
-    Timestamp::from_micros(until.as_micros().wrapping_sub(ago))
 }

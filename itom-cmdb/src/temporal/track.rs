@@ -56,6 +56,11 @@ impl Track {
         self.last
     }
 
+    /// The first step that ended an old value which is still known.
+    pub(super) fn first(&self) -> Option<Step> {
+        self.all().next().map(|(until, ..)| until)
+    }
+
     fn sealed(&self) -> &[Sealed] {
         self.sealed.as_deref().map_or(&[], Vec::as_slice)
     }
@@ -130,6 +135,20 @@ impl Track {
                 }
             }
         }
+    }
+
+    /// The value of a field that was so at a step and is no more.
+    pub(super) fn first_beyond(&self, step: Step, field: Field) -> Option<&[u8]> {
+        if self.last <= step {
+            return None;
+        }
+        let sealed = self.sealed();
+        let first = sealed.partition_point(|block| block.last <= step);
+        let blocks = sealed.get(first..).unwrap_or(&[]).iter();
+        let told = blocks.filter(|block| block.fields & bit(field) != 0);
+        let told = told.flat_map(|block| entries(block.base, &block.bytes));
+        let mut told = told.chain(entries(self.base, &self.bytes));
+        told.find(|(until, own, _)| *until > step && *own == field).map(|(.., bytes)| bytes)
     }
 
     /// Every old value, oldest first.

@@ -1,13 +1,14 @@
 //! The current view: items and relations as they are believed to be, at one state of the facts.
 //!
 //! A [`View`] is a snapshot. Cloning it is a few reference counts; the engine goes on changing its own copy and copies
-//! only the paths it touches.
+//! only the paths it touches. A view of the past is made where somebody looks, part by part, and stays made.
 
 mod changed;
 mod ci;
 mod difference;
 mod graph;
 mod hash;
+mod later;
 mod life;
 pub(crate) mod presence;
 pub(crate) mod reconcile;
@@ -25,11 +26,18 @@ use crate::identity::{Ident, Object};
 pub(crate) use ci::CiBody;
 pub use ci::{Attribute, Ci, Claim, ClaimReason, LifeState, Relation, RelationId};
 pub use difference::Differences;
+use later::Later;
 pub(crate) use life::STATED;
 pub use life::{LifeCycle, StatedLife};
 pub use presence::{Departure, ProposedRetirement};
-pub(crate) use rewind::{Linked, OfKind};
+pub(crate) use rewind::{OfKind, Parts, Sizes};
 use trie::Trie;
+
+/// The items of each kind.
+type Kinds = Arc<BTreeMap<CiKind, Trie<CiId, ()>>>;
+
+/// The relations that start or end at each item.
+type Ends = Trie<CiId, Trie<RelationId, ()>>;
 
 /// A snapshot of everything that is believed. See the [module](self).
 #[derive(Debug, Clone, Default)]
@@ -37,9 +45,9 @@ pub struct View {
     pub(crate) as_of: Option<Timestamp>,
     pub(crate) rules: u64,
     cis: Trie<CiId, Ci>,
-    kinds: Arc<BTreeMap<CiKind, Trie<CiId, ()>>>,
+    kinds: Later<Kinds>,
     relations: Trie<RelationId, Relation>,
-    ends: Trie<CiId, Trie<RelationId, ()>>,
+    ends: Later<Ends>,
     /// Ids of objects and strong keys → the item that holds them.
     aliases: Trie<CiId, CiId>,
     /// Ids of keys → the items that claim them now.
@@ -94,6 +102,7 @@ impl View {
     pub fn by_kind(&self, kind: &CiKind) -> Vec<&Ci> {
         let mut ids: Vec<CiId> = self
             .kinds
+            .get()
             .range::<CiKind, _>(kind..)
             .take_while(|(own, _)| own.as_str().starts_with(kind.as_str()))
             .filter(|(own, _)| own.is_a(kind))
@@ -116,7 +125,7 @@ impl View {
 
     /// The relations that start or end at an item, by id; retired ones included.
     pub fn relations_of(&self, id: CiId) -> impl Iterator<Item = &Relation> {
-        self.ends.get(id).into_iter().flat_map(Trie::iter).filter_map(|(id, ())| self.relations.get(id))
+        self.ends.get().get(id).into_iter().flat_map(Trie::iter).filter_map(|(id, ())| self.relations.get(id))
     }
 
     /// The item that a source means by a subject. A key resolves to the one item that claims it; else to its loose end.
@@ -181,7 +190,7 @@ impl View {
         let before = self.cis.insert(ci.id, ci.clone());
         let kind_before = before.as_ref().map(|old| old.body.kind.clone());
         if kind_before.as_ref() != Some(&ci.body.kind) {
-            let kinds = Arc::make_mut(&mut self.kinds);
+            let kinds = Arc::make_mut(self.kinds.get_mut());
             if let Some(old) = kind_before.and_then(|old| kinds.get_mut(&old)) {
                 old.remove(ci.id);
             }
@@ -192,7 +201,7 @@ impl View {
 
     pub(crate) fn remove_ci(&mut self, id: CiId) -> Option<Ci> {
         let before = self.cis.remove(id)?;
-        let kinds = Arc::make_mut(&mut self.kinds);
+        let kinds = Arc::make_mut(self.kinds.get_mut());
         if let Some(ids) = kinds.get_mut(&before.body.kind) {
             ids.remove(id);
             if ids.len() == 0 {
@@ -220,38 +229,16 @@ impl View {
         let before = self.relations.insert(id, relation);
         if before.is_none() {
             for end in ends {
-                self.tie(end, id);
+                tie(self.ends.get_mut(), end, id);
             }
         }
         before
     }
 
-    fn tie(&mut self, end: CiId, id: RelationId) {
-        match self.ends.get_mut(end) {
-            Some(ids) => {
-                ids.insert(id, ());
-            }
-            None => {
-                let mut ids = Trie::default();
-                ids.insert(id, ());
-                self.ends.insert(end, ids);
-            }
-        }
-    }
-
-    fn untie(&mut self, end: CiId, id: RelationId) {
-        if let Some(ids) = self.ends.get_mut(end) {
-            ids.remove(id);
-            if ids.len() == 0 {
-                self.ends.remove(end);
-            }
-        }
-    }
-
     pub(crate) fn remove_relation(&mut self, id: RelationId) -> Option<Relation> {
         let before = self.relations.remove(id)?;
         for end in [before.from, before.to] {
-            self.untie(end, id);
+            untie(self.ends.get_mut(), end, id);
         }
         Some(before)
     }
@@ -266,6 +253,28 @@ impl View {
 
     pub(crate) fn aliases(&self) -> impl Iterator<Item = (CiId, CiId)> {
         self.aliases.iter().map(|(alias, to)| (alias, *to))
+    }
+}
+
+fn tie(ends: &mut Ends, end: CiId, id: RelationId) {
+    match ends.get_mut(end) {
+        Some(ids) => {
+            ids.insert(id, ());
+        }
+        None => {
+            let mut ids = Trie::default();
+            ids.insert(id, ());
+            ends.insert(end, ids);
+        }
+    }
+}
+
+fn untie(ends: &mut Ends, end: CiId, id: RelationId) {
+    if let Some(ids) = ends.get_mut(end) {
+        ids.remove(id);
+        if ids.len() == 0 {
+            ends.remove(end);
+        }
     }
 }
 

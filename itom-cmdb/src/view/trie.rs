@@ -7,8 +7,12 @@ use std::sync::Arc;
 use itom_core::CiId;
 
 use super::RelationId;
+use late::Late;
+pub(crate) use late::{Change, Rule};
 
-pub(crate) trait Id: Copy + Ord {
+mod late;
+
+pub(crate) trait Id: Copy + Ord + Send + Sync + 'static {
     fn bytes(&self) -> &[u8; 16];
 
     fn nibble(&self, depth: usize) -> usize {
@@ -43,23 +47,34 @@ impl Id for RelationId {
     }
 }
 
-/// What becomes of an entry.
-#[derive(Debug)]
-pub(crate) enum Change<V> {
-    Keep,
-    Put(V),
-    Remove,
-}
-
 /// Entries a leaf holds before it splits.
 const LEAF: usize = 24;
 /// Nibbles in an id: leaves at this depth never split.
 const DEEPEST: usize = 32;
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Node<K, V> {
     Leaf(Vec<(K, V)>),
     Branch(Box<Children<K, V>>),
+    Late(Box<Late<K, V>>),
+}
+
+impl<K: Clone, V: Clone> Clone for Node<K, V> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Leaf(entries) => Self::Leaf(entries.clone()),
+            Self::Branch(children) => Self::Branch(children.clone()),
+            Self::Late(late) => late.made().as_ref().clone(),
+        }
+    }
+}
+
+/// The node, to be changed: copied when it is shared, made when it is late.
+fn own<K: Clone, V: Clone>(node: &mut Arc<Node<K, V>>) -> &mut Node<K, V> {
+    if let Node::Late(late) = node.as_ref() {
+        *node = Arc::clone(late.made());
+    }
+    Arc::make_mut(node)
 }
 
 type Children<K, V> = [Arc<Node<K, V>>; 16];
@@ -100,6 +115,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
                     node = &children[key.nibble(depth)];
                     depth += 1;
                 }
+                Node::Late(late) => node = late.made(),
             }
         }
     }
@@ -111,7 +127,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
         let mut node = &mut self.root;
         let mut depth = 0;
         loop {
-            match Arc::make_mut(node) {
+            match own(node) {
                 Node::Leaf(entries) => {
                     let at = place(entries, key).ok()?;
                     return entries.get_mut(at).map(|(_, value)| value);
@@ -120,6 +136,8 @@ impl<K: Id, V: Clone> Trie<K, V> {
                     node = &mut children[key.nibble(depth)];
                     depth += 1;
                 }
+                // Made above.
+                Node::Late(_) => return None,
             }
         }
     }
@@ -128,7 +146,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
         let mut node = &mut self.root;
         let mut depth = 0;
         loop {
-            let own = Arc::make_mut(node);
+            let own = own(node);
             if let Node::Leaf(entries) = own {
                 match place(entries, key) {
                     Ok(at) => return entries.get_mut(at).map(|slot| std::mem::replace(&mut slot.1, value)),
@@ -155,8 +173,8 @@ impl<K: Id, V: Clone> Trie<K, V> {
                     node = &mut children[key.nibble(depth)];
                     depth += 1;
                 }
-                // Just made a branch; a leaf returned above.
-                Node::Leaf(_) => return None,
+                // Just made a branch, or made above; a leaf returned.
+                Node::Leaf(_) | Node::Late(_) => return None,
             }
         }
     }
@@ -166,7 +184,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
         let mut node = &mut self.root;
         let mut depth = 0;
         loop {
-            match Arc::make_mut(node) {
+            match own(node) {
                 Node::Leaf(entries) => {
                     let at = place(entries, key).ok()?;
                     self.len -= 1;
@@ -176,6 +194,8 @@ impl<K: Id, V: Clone> Trie<K, V> {
                     node = &mut children[key.nibble(depth)];
                     depth += 1;
                 }
+                // Made above.
+                Node::Late(_) => return None,
             }
         }
     }
@@ -197,27 +217,16 @@ impl<K: Id, V: Clone> Trie<K, V> {
 
     /// The keys with this [hint](Id::hint), and perhaps some that begin alike.
     pub(crate) fn near(&self, hint: u32) -> impl Iterator<Item = K> {
-        let mut node = &self.root;
+        let mut node = self.root.here();
         let mut depth = 0;
         while let Node::Branch(children) = node.as_ref() {
             if depth == 8 {
                 break;
             }
-            node = &children[(hint >> (28 - 4 * depth)) as usize & 15];
+            node = children[(hint >> (28 - 4 * depth)) as usize & 15].here();
             depth += 1;
         }
         Iter::of(node).map(|(key, _)| key).filter(move |key| key.hint() == hint)
-    }
-
-    /// This map with what is said of each entry of another one: one walk over both. What is kept is shared.
-    pub(crate) fn merged<W>(
-        &self,
-        others: &Trie<K, W>,
-        change: &mut impl FnMut(K, Option<&V>, &W) -> Change<V>,
-    ) -> Self {
-        let mut len = self.len;
-        let root = merged(&self.root, Side::Node(&others.root), 0, &mut len, change);
-        Self { root: root.unwrap_or_else(|| Arc::clone(&self.root)), len }
     }
 
     /// About how many bytes it takes, without what its values hold.
@@ -231,116 +240,8 @@ fn bytes_of<K, V>(node: &Node<K, V>) -> usize {
     match node {
         Node::Leaf(entries) => own + entries.capacity() * size_of::<(K, V)>() + 8,
         Node::Branch(children) => own + 136 + children.iter().map(|child| bytes_of(child)).sum::<usize>(),
+        Node::Late(late) => own + bytes_of(late.made()),
     }
-}
-
-/// The part of the other map that belongs to a node.
-enum Side<'a, K, W> {
-    Node(&'a Arc<Node<K, W>>),
-    Entries(&'a [(K, W)]),
-}
-
-impl<K, W> Clone for Side<'_, K, W> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<K, W> Copy for Side<'_, K, W> {}
-
-impl<'a, K: Id, W> Side<'a, K, W> {
-    fn is_empty(self) -> bool {
-        match self {
-            Self::Node(node) => matches!(node.as_ref(), Node::Leaf(entries) if entries.is_empty()),
-            Self::Entries(entries) => entries.is_empty(),
-        }
-    }
-
-    /// The parts of each child of a branch at this depth.
-    fn split(self, depth: usize) -> [Self; 16] {
-        let entries: &'a [(K, W)] = match self {
-            Self::Node(node) => match node.as_ref() {
-                Node::Branch(children) => return std::array::from_fn(|at| Self::Node(&children[at])),
-                Node::Leaf(entries) => entries,
-            },
-            Self::Entries(entries) => entries,
-        };
-        let mut rest = entries;
-        std::array::from_fn(|at| {
-            let (own, later) = rest.split_at(rest.partition_point(|(key, _)| key.nibble(depth) <= at));
-            rest = later;
-            Self::Entries(own)
-        })
-    }
-
-    fn each(self, found: &mut impl FnMut(&'a K, &'a W)) {
-        match self {
-            Self::Entries(entries) => entries.iter().for_each(|(key, value)| found(key, value)),
-            Self::Node(node) => match node.as_ref() {
-                Node::Leaf(entries) => entries.iter().for_each(|(key, value)| found(key, value)),
-                Node::Branch(children) => children.iter().for_each(|child| Side::Node(child).each(found)),
-            },
-        }
-    }
-}
-
-/// The node as it becomes; `None` when nothing of it changes.
-fn merged<K: Id, V: Clone, W>(
-    node: &Arc<Node<K, V>>,
-    others: Side<'_, K, W>,
-    depth: usize,
-    len: &mut usize,
-    change: &mut impl FnMut(K, Option<&V>, &W) -> Change<V>,
-) -> Option<Arc<Node<K, V>>> {
-    if others.is_empty() {
-        return None;
-    }
-    let entries = match node.as_ref() {
-        Node::Branch(children) => {
-            let mut new: Option<Box<Children<K, V>>> = None;
-            for (at, part) in others.split(depth).into_iter().enumerate() {
-                if let Some(child) = merged(&children[at], part, depth + 1, len, change) {
-                    new.get_or_insert_with(|| children.clone())[at] = child;
-                }
-            }
-            return new.map(|children| Arc::new(Node::Branch(children)));
-        }
-        Node::Leaf(entries) => entries,
-    };
-    // What goes or comes, by place; most leaves of a view of the recent past are shared as they are.
-    let mut new: Option<Vec<(K, V)>> = None;
-    let mut next = 0;
-    others.each(&mut |key, other| {
-        while entries.get(next).is_some_and(|(own, _)| own < key) {
-            if let Some(new) = &mut new {
-                new.extend(entries.get(next).cloned());
-            }
-            next += 1;
-        }
-        let own = entries.get(next).filter(|(own, _)| own == key);
-        let changed = change(*key, own.map(|(_, value)| value), other);
-        let kept = match (&changed, own) {
-            (Change::Keep, _) | (Change::Remove, None) => own,
-            (Change::Put(_), _) | (Change::Remove, Some(_)) => {
-                new.get_or_insert_with(|| {
-                    let mut new = Vec::with_capacity(entries.len().max(1));
-                    new.extend_from_slice(entries.get(..next).unwrap_or(&[]));
-                    new
-                });
-                None
-            }
-        };
-        if let Some(new) = &mut new {
-            new.extend(kept.cloned());
-            if let Change::Put(value) = changed {
-                new.push((*key, value));
-            }
-        }
-        next += usize::from(own.is_some());
-    });
-    let mut new = new?;
-    new.extend_from_slice(entries.get(next..).unwrap_or(&[]));
-    *len = *len + new.len() - entries.len();
-    Some(Arc::new(built(new, depth)))
 }
 
 /// A node of sorted entries.
@@ -363,7 +264,7 @@ fn changed<'a, K: Id, V: Clone>(
     if Arc::ptr_eq(a, b) {
         return;
     }
-    if let (Node::Branch(a), Node::Branch(b)) = (a.as_ref(), b.as_ref()) {
+    if let (Node::Branch(a), Node::Branch(b)) = (a.here().as_ref(), b.here().as_ref()) {
         a.iter().zip(b.iter()).for_each(|(a, b)| changed(a, b, found));
         return;
     }
@@ -399,6 +300,7 @@ impl<'a, K, V> Iter<'a, K, V> {
         match node {
             Node::Leaf(entries) => self.leaf = entries.iter(),
             Node::Branch(children) => self.branches.push(children.iter()),
+            Node::Late(late) => self.enter(late.made()),
         }
     }
 }
@@ -458,27 +360,6 @@ mod tests {
             }
             if let Some((before, was)) = snapshot {
                 prop_assert!(before.iter().map(|(k, v)| (k, *v)).eq(was.iter().map(|(k, v)| (*k, *v))));
-                let merged = before.merged(&trie, &mut |key, own, other| {
-                    assert_eq!(own, was.get(&key));
-                    match other % 3 {
-                        0 => Change::Keep,
-                        1 => Change::Put(*other),
-                        _ => Change::Remove,
-                    }
-                });
-                let mut expected = was.clone();
-                for (key, other) in &model {
-                    match other % 3 {
-                        0 => {}
-                        1 => drop(expected.insert(*key, *other)),
-                        _ => drop(expected.remove(key)),
-                    }
-                }
-                prop_assert_eq!(merged.len(), expected.len());
-                prop_assert!(merged.iter().map(|(k, v)| (k, *v)).eq(expected.iter().map(|(k, v)| (*k, *v))));
-                for key in expected.keys() {
-                    prop_assert_eq!(merged.get(*key), expected.get(key));
-                }
                 let mut found = BTreeMap::new();
                 before.changed(&trie, &mut |key, before, after| {
                     if before != after {
