@@ -118,6 +118,12 @@ fn back(until: Timestamp, bytes: &[u8]) -> Option<Timestamp> {
     Some(Timestamp::from_micros(until.as_micros().wrapping_sub(Reader(bytes).signed()?)))
 }
 
+fn written(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut bytes = Writer::default();
+    write(&mut bytes);
+    bytes.0
+}
+
 fn number_in(bytes: &[u8]) -> Option<u64> {
     Reader(bytes).number()
 }
@@ -182,10 +188,10 @@ impl Versioned for Ci {
             put(NAME, name.as_bytes());
         }
         if is.map(|is| &is.keys) != Some(keys) {
-            put(KEYS, &numbered(books.keys.number(keys)));
+            put(KEYS, &written(|bytes| bytes.keys(books, keys)));
         }
         if is.map(|is| &is.sources) != Some(sources) {
-            put(SOURCES, &numbered(books.source_sets.number(sources)));
+            put(SOURCES, &written(|bytes| bytes.sources(books, sources)));
         }
         if is.map(|is| is.loose_end) != Some(*loose_end) {
             put(LOOSE_END, &[u8::from(*loose_end)]);
@@ -214,8 +220,8 @@ impl Versioned for Ci {
             LIFE => body.life = *books.lives.name(number_in(bytes)?)?,
             KIND => body.kind = books.kinds.name(number_in(bytes)?)?.clone(),
             NAME => body.name = std::str::from_utf8(bytes).ok()?.into(),
-            KEYS => body.keys.clone_from(books.keys.name(number_in(bytes)?)?),
-            SOURCES => body.sources.clone_from(books.source_sets.name(number_in(bytes)?)?),
+            KEYS => body.keys = Reader(bytes).keys(books)?.into(),
+            SOURCES => body.sources = Arc::new(Reader(bytes).sources(books)?),
             LOOSE_END => body.loose_end = bytes != [0],
             OBJECTS => {
                 let mut objects = Vec::new();
@@ -284,7 +290,7 @@ impl Versioned for Relation {
         }
         let same = |new: &Self| Arc::ptr_eq(&new.sources, sources) || new.sources == *sources;
         if !new.is_some_and(same) {
-            put(SOURCES, &numbered(books.source_sets.number(sources)));
+            put(SOURCES, &written(|bytes| bytes.sources(books, sources)));
         }
         if new.map_or(0, |new| new.finder) != *finder {
             put(FINDER, &numbered(*finder));
@@ -299,7 +305,7 @@ impl Versioned for Relation {
         match field {
             FIRST_SEEN => self.first_seen = back(until, bytes)?,
             STATE => self.state = *books.states.name(number_in(bytes)?)?,
-            SOURCES => self.sources = Arc::clone(books.source_sets.name(number_in(bytes)?)?),
+            SOURCES => self.sources = Arc::new(Reader(bytes).sources(books)?),
             FINDER => self.finder = u32::try_from(number_in(bytes)?).ok()?,
             ENDS => {
                 let mut reader = Reader(bytes);
@@ -311,6 +317,21 @@ impl Versioned for Relation {
         }
         Some(())
     }
+}
+
+/// The ends of a relation, from its whole old value.
+pub(super) fn ends_in(whole: &[u8]) -> Option<[CiId; 2]> {
+    let mut reader = Reader(whole);
+    while !reader.0.is_empty() {
+        let (field, bytes) = (reader.number()?, reader.bytes()?);
+        if field == u64::from(ENDS) {
+            let mut reader = Reader(bytes);
+            reader.number()?;
+            let mut ids = ids_in(reader.0);
+            return Some([ids.next()?, ids.next()?]);
+        }
+    }
+    None
 }
 
 fn ids_in(bytes: &[u8]) -> impl Iterator<Item = CiId> {

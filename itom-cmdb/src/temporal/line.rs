@@ -234,7 +234,7 @@ impl Line {
             leads: leads.map_but(sizes.leads, move |to| one.lacks(*to)),
             claims: claims.map_but(sizes.claims, move |to| matches!(to.as_ref(), [to] if other.lacks(*to))),
             moved: move || cis.of_other_kinds(),
-            linked: move || relations.gone().map(|(id, own)| (id, [own.from, own.to])).collect(),
+            gone: move || relations.gone(),
         })
     }
 

@@ -1,9 +1,10 @@
 //! Old values in few bytes: variable-length numbers, names by number, texts as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use itom_core::{AttrName, CiKind, Key, RelationKind, SourceName, Text, Timestamp, Value};
+use itom_core::{
+    AttrName, CiKind, Key, KeyKind, Realm, RelationKind, SourceName, Strength, Text, Timestamp, Value,
+};
 
 use crate::view::{Attribute, Claim, ClaimReason, LifeCycle, LifeState};
 
@@ -14,8 +15,10 @@ pub(super) struct Books {
     pub(super) sources: Names<SourceName>,
     pub(super) kinds: Names<CiKind>,
     pub(super) relations: Names<RelationKind>,
-    pub(super) keys: Names<Arc<[Key]>>,
-    pub(super) source_sets: Names<Arc<BTreeSet<SourceName>>>,
+    /// What keys have beside their value.
+    shapes: Names<(KeyKind, Realm, Strength)>,
+    /// Keys that are not read back from their parts.
+    keys: Names<Key>,
     pub(super) states: Names<LifeState>,
     pub(super) lives: Names<LifeCycle>,
     reasons: Names<ClaimReason>,
@@ -24,13 +27,9 @@ pub(super) struct Books {
 impl Books {
     /// About how many bytes it takes.
     pub(super) fn bytes(&self) -> usize {
-        let keys = self.keys.all.iter().map(|keys| keys.len() * 96).sum::<usize>();
-        let sources = self.source_sets.all.iter().map(|own| own.len() * 32).sum::<usize>();
-        (self.attributes.len() + self.sources.len() + self.kinds.len()) * 96
-            + (self.states.len() + self.lives.len() + self.reasons.len()) * 48
-            + (self.keys.len() + self.source_sets.len()) * 48
-            + keys
-            + sources
+        let names = self.attributes.bytes() + self.sources.bytes() + self.kinds.bytes() + self.relations.bytes();
+        let keys = self.shapes.bytes() + self.keys.bytes();
+        names + keys + self.states.bytes() + self.lives.bytes() + self.reasons.bytes()
     }
 }
 
@@ -63,8 +62,9 @@ impl<T: Ord + Clone> Names<T> {
         self.all.get(usize::try_from(number).ok()?)
     }
 
-    pub(super) const fn len(&self) -> usize {
-        self.all.len()
+    /// About how many bytes it takes: each name twice, with its number, and a text of its own.
+    fn bytes(&self) -> usize {
+        self.all.capacity() * size_of::<T>() + self.all.len() * (size_of::<(T, u32)>() * 4 / 3 + 48)
     }
 }
 
@@ -144,6 +144,23 @@ impl Writer {
     }
 
     /// Times are written against one that is `near`.
+    pub(super) fn sources(&mut self, books: &mut Books, sources: &BTreeSet<SourceName>) {
+        sources.iter().for_each(|source| self.number(u64::from(books.sources.number(source))));
+    }
+
+    /// Each key by its parts, if it is read back from them, else by number.
+    pub(super) fn keys(&mut self, books: &mut Books, keys: &[Key]) {
+        for key in keys {
+            let (kind, realm, strength) = (key.kind().clone(), key.realm().clone(), key.strength());
+            if Key::new(kind.clone(), realm.clone(), key.value(), strength).as_ref() == Ok(key) {
+                self.number(u64::from(books.shapes.number(&(kind, realm, strength))) << 1);
+                self.text(key.value());
+            } else {
+                self.number(u64::from(books.keys.number(key)) << 1 | 1);
+            }
+        }
+    }
+
     pub(super) fn attribute(&mut self, books: &mut Books, near: Timestamp, attribute: &Attribute) {
         self.number(attribute.others.len() as u64);
         self.claim(books, near, &attribute.winner);
@@ -229,6 +246,30 @@ impl<'a> Reader<'a> {
         let rank = i32::try_from(self.signed()?).ok()?;
         let reason = *books.reasons.name(self.number()?)?;
         Some(Claim { value, source, observed, recorded, rank, reason })
+    }
+
+    /// All that is left, as sources.
+    pub(super) fn sources(&mut self, books: &Books) -> Option<BTreeSet<SourceName>> {
+        let mut sources = BTreeSet::new();
+        while !self.0.is_empty() {
+            sources.insert(books.sources.name(self.number()?)?.clone());
+        }
+        Some(sources)
+    }
+
+    /// All that is left, as keys.
+    pub(super) fn keys(&mut self, books: &Books) -> Option<Vec<Key>> {
+        let mut keys = Vec::new();
+        while !self.0.is_empty() {
+            let number = self.number()?;
+            keys.push(if number & 1 == 0 {
+                let (kind, realm, strength) = books.shapes.name(number >> 1)?.clone();
+                Key::new(kind, realm, std::str::from_utf8(self.bytes()?).ok()?, strength).ok()?
+            } else {
+                books.keys.name(number >> 1)?.clone()
+            });
+        }
+        Some(keys)
     }
 
     pub(super) fn attribute(&mut self, books: &Books, near: Timestamp) -> Option<Attribute> {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use itom_core::{CiId, CiKind, Timestamp};
 
-use super::fields::{Field, GROUP, KIND, LAST_SEEN, Versioned, WHOLE};
+use super::fields::{Field, GROUP, KIND, LAST_SEEN, Versioned, WHOLE, ends_in};
 use super::packed::{Books, Reader};
 use super::pages::Pages;
 use super::strand::{Slot, Steps, Strand};
 use super::track::{Step, Track};
 use crate::view::trie::{Change as Put, Rule, Trie};
-use crate::view::{Ci, OfKind};
+use crate::view::{Ci, OfKind, Relation, RelationId};
 
 /// What old values are read with, and the step asked about.
 #[derive(Debug)]
@@ -147,12 +147,6 @@ impl<T: Versioned> Then<T> {
         }
     }
 
-    /// The things that were there and are no more.
-    pub(super) fn gone(&self) -> impl Iterator<Item = (T::Id, T)> {
-        let gone = self.gone.iter().filter(|(id, ())| self.now.get(*id).is_none());
-        gone.filter_map(|(id, ())| Some((id, self.other(id, *self.slots.get(id)?, None)??)))
-    }
-
     /// All of them, each made when somebody looks; `len` is how many there were.
     pub(super) fn map(self: &Arc<Self>, len: usize) -> Trie<T::Id, T> {
         let own = Arc::clone(self);
@@ -202,6 +196,21 @@ impl Then<Ci> {
             }
         }
         moved
+    }
+}
+
+impl Then<Relation> {
+    /// The ends of those that went since, and of some that came back, ascending.
+    pub(super) fn gone(&self) -> Vec<(CiId, RelationId)> {
+        let mut gone = Vec::new();
+        for (id, ()) in self.gone.iter() {
+            let track = self.slots.get(id).and_then(|slot| self.tracks.get(slot.track as usize));
+            let ends = track.and_then(|track| ends_in(track.first_beyond(self.step, WHOLE)?));
+            gone.extend(ends.into_iter().flatten().map(|end| (end, id)));
+        }
+        gone.sort_unstable();
+        gone.dedup();
+        gone
     }
 }
 

@@ -30,7 +30,7 @@ use later::Later;
 pub(crate) use life::STATED;
 pub use life::{LifeCycle, StatedLife};
 pub use presence::{Departure, ProposedRetirement};
-pub(crate) use rewind::{OfKind, Parts, Sizes};
+pub(crate) use rewind::{Gone, OfKind, Parts, Sizes};
 use trie::Trie;
 
 /// The items of each kind.
@@ -47,7 +47,9 @@ pub struct View {
     cis: Trie<CiId, Ci>,
     kinds: Later<Kinds>,
     relations: Trie<RelationId, Relation>,
-    ends: Later<Ends>,
+    ends: Ends,
+    /// What a view of the past has beside them.
+    gone: Later<Arc<Gone>>,
     /// Ids of objects and strong keys → the item that holds them.
     aliases: Trie<CiId, CiId>,
     /// Ids of keys → the items that claim them now.
@@ -125,7 +127,19 @@ impl View {
 
     /// The relations that start or end at an item, by id; retired ones included.
     pub fn relations_of(&self, id: CiId) -> impl Iterator<Item = &Relation> {
-        self.ends.get().get(id).into_iter().flat_map(Trie::iter).filter_map(|(id, ())| self.relations.get(id))
+        let mut own = self.ends.get(id).into_iter().flat_map(Trie::iter).map(|(id, ())| id).peekable();
+        let mut gone = self.gone_of(id).iter().map(|(_, id)| *id).peekable();
+        let ids = std::iter::from_fn(move || match (own.peek(), gone.peek()) {
+            (Some(one), Some(other)) if other < one => gone.next(),
+            (Some(one), other) => {
+                if other == Some(one) {
+                    gone.next();
+                }
+                own.next()
+            }
+            (None, _) => gone.next(),
+        });
+        ids.filter_map(|id| self.relations.get(id))
     }
 
     /// The item that a source means by a subject. A key resolves to the one item that claims it; else to its loose end.
@@ -229,7 +243,7 @@ impl View {
         let before = self.relations.insert(id, relation);
         if before.is_none() {
             for end in ends {
-                tie(self.ends.get_mut(), end, id);
+                tie(&mut self.ends, end, id);
             }
         }
         before
@@ -238,7 +252,7 @@ impl View {
     pub(crate) fn remove_relation(&mut self, id: RelationId) -> Option<Relation> {
         let before = self.relations.remove(id)?;
         for end in [before.from, before.to] {
-            untie(self.ends.get_mut(), end, id);
+            untie(&mut self.ends, end, id);
         }
         Some(before)
     }

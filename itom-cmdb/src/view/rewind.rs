@@ -12,8 +12,8 @@ use super::{Ci, Kinds, Relation, RelationId, View};
 /// An item whose kind is another one, or that is there in one of two views only.
 pub(crate) type OfKind = (CiId, Option<CiKind>, Option<CiKind>);
 
-/// A relation that is there and was not, with its ends.
-pub(crate) type Linked = (RelationId, [CiId; 2]);
+/// Relations that the present does not have, by each of their ends, ascending.
+pub(crate) type Gone = Vec<(CiId, RelationId)>;
 
 /// How many entries each map of a view has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,7 +25,7 @@ pub(crate) struct Sizes {
 }
 
 /// What a view of another time is made of.
-pub(crate) struct Parts<M, L> {
+pub(crate) struct Parts<M, G> {
     pub(crate) as_of: Timestamp,
     pub(crate) items: Trie<CiId, Ci>,
     pub(crate) links: Trie<RelationId, Relation>,
@@ -33,8 +33,8 @@ pub(crate) struct Parts<M, L> {
     pub(crate) claims: Trie<CiId, Arc<[CiId]>>,
     /// Told when somebody first asks for the items of a kind: those whose kind differs.
     pub(crate) moved: M,
-    /// Told when somebody first asks for the relations of an item: those that are there in this view only.
-    pub(crate) linked: L,
+    /// Told when somebody first asks for the relations of an item.
+    pub(crate) gone: G,
 }
 
 impl View {
@@ -67,29 +67,32 @@ impl View {
     ///
     /// Relations that are there in the present only stay tied to their ends, where nobody finds them: who looks up the
     /// relations of an item looks up each.
-    pub(crate) fn at<M, L>(&self, parts: Parts<M, L>) -> Self
+    pub(crate) fn at<M, G>(&self, parts: Parts<M, G>) -> Self
     where
         M: FnOnce() -> Vec<OfKind> + Send + 'static,
-        L: FnOnce() -> Vec<Linked> + Send + 'static,
+        G: FnOnce() -> Gone + Send + 'static,
     {
-        let Parts { as_of, items, links, leads, claims, moved, linked } = parts;
-        let (kinds, ends) = (self.kinds.clone(), self.ends.clone());
+        let Parts { as_of, items, links, leads, claims, moved, gone } = parts;
+        let kinds = self.kinds.clone();
         Self {
             as_of: Some(as_of),
             rules: self.rules,
             cis: items,
             kinds: Later::new(move || with_moved(kinds.get(), moved())),
             relations: links,
-            ends: Later::new(move || {
-                let mut ends = ends.get().clone();
-                for (id, own) in linked() {
-                    own.into_iter().for_each(|end| super::tie(&mut ends, end, id));
-                }
-                ends
-            }),
+            ends: self.ends.clone(),
+            gone: Later::new(move || Arc::new(gone())),
             aliases: leads,
             claimants: claims,
         }
+    }
+
+    /// The relations of an item that may be there although the present does not have them.
+    pub(super) fn gone_of(&self, end: CiId) -> &[(CiId, RelationId)] {
+        let gone = self.gone.get().as_slice();
+        let from = gone.partition_point(|(own, _)| *own < end);
+        let gone = gone.get(from..).unwrap_or(&[]);
+        gone.get(..gone.partition_point(|(own, _)| *own == end)).unwrap_or(&[])
     }
 }
 
