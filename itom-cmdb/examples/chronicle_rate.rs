@@ -103,8 +103,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     timed("  the same questions again", questions.len(), &mut || ask(Point::believed));
     for part in [1, 3, 5] {
         let at = times[times.len() * part / 6];
-        timed("the whole view, by recorded time", 1, &mut || {
-            format!("{} items", asked.past().view(Point::believed(at)).len())
+        timed("the whole view, by recorded time", 100, &mut || {
+            let views = (0..100).map(|_| asked.past().view(Point::believed(at)).len());
+            format!("{} items", views.max().unwrap_or_default())
         });
         // A view of the past is made where somebody looks.
         let past = asked.past().view(Point::believed(at));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use itom_core::{AttrName, CiChange, CiId, Interval, Timestamp, Value};
 
 use super::packed::Books;
+use super::pages::make_room;
 use super::strand::{Change, Steps, Strand};
 use super::track::Step;
 use crate::history::{ci_changes, relation_changes};
@@ -38,6 +39,7 @@ impl Touched {
     fn end_of_step(&mut self, step: Step) {
         let (cis, relations) = (self.cis.len() as u32, self.relations.len() as u32);
         if self.steps.last().map_or((0, 0), |own| (own.1, own.2)) != (cis, relations) {
+            make_room(&mut self.steps, 1);
             self.steps.push((step, cis, relations));
         }
     }
@@ -69,7 +71,10 @@ impl Counts {
         match self.0.last_mut() {
             Some((own, last)) if *own == step => *last = sizes,
             Some((_, last)) if *last == sizes => {}
-            _ => self.0.push((step, sizes)),
+            _ => {
+                make_room(&mut self.0, 1);
+                self.0.push((step, sizes));
+            }
         }
     }
 
@@ -174,9 +179,12 @@ impl Line {
             _ => true,
         };
         let own = cis.iter().filter(|(_, old, new)| rewritten(*old, *new)).map(|(id, ..)| id.hint());
-        self.touched.cis.extend(own);
+        let touched = &mut self.touched;
+        make_room(&mut touched.cis, cis.len());
+        touched.cis.extend(own);
         let own = relations.iter().filter(|(_, old, new)| reshaped(*old, *new)).map(|(id, ..)| id.hint());
-        self.touched.relations.extend(own);
+        make_room(&mut touched.relations, relations.len());
+        touched.relations.extend(own);
         self.touched.end_of_step(step);
         self.cis.push(step, at, &cis, books);
         self.relations.push(step, at, &relations, books);

@@ -27,7 +27,8 @@ pub(super) struct Books {
 impl Books {
     /// About how many bytes it takes.
     pub(super) fn bytes(&self) -> usize {
-        let names = self.attributes.bytes() + self.sources.bytes() + self.kinds.bytes() + self.relations.bytes();
+        let names =
+            self.attributes.bytes() + self.sources.bytes() + self.kinds.bytes() + self.relations.bytes();
         let keys = self.shapes.bytes() + self.keys.bytes();
         names + keys + self.states.bytes() + self.lives.bytes() + self.reasons.bytes()
     }

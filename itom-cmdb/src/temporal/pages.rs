@@ -5,6 +5,13 @@ use std::sync::Arc;
 /// Entries of a page.
 const PAGE: usize = 128;
 
+/// Room for more entries in a list that grows for long: an eighth of it may be unused, and not half.
+pub(super) fn make_room<T>(list: &mut Vec<T>, more: usize) {
+    if list.capacity() - list.len() < more {
+        list.reserve_exact(list.len() / 8 + more);
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Pages<T> {
     pages: Arc<Vec<Arc<[T]>>>,
@@ -26,9 +33,7 @@ impl<T: Clone + Default> Pages<T> {
     pub(super) fn add(&mut self) -> usize {
         if self.len.is_multiple_of(PAGE) {
             let pages = Arc::make_mut(&mut self.pages);
-            if pages.len() == pages.capacity() {
-                pages.reserve_exact(pages.len() / 8 + 4);
-            }
+            make_room(pages, 1);
             pages.push(std::iter::repeat_with(T::default).take(PAGE).collect());
         }
         self.len += 1;

@@ -6,7 +6,7 @@ use itom_core::Timestamp;
 
 use super::fields::{Field, GROUP, LAST_SEEN, Versioned, WHOLE};
 use super::packed::{Books, Writer};
-use super::pages::Pages;
+use super::pages::{Pages, make_room};
 use super::then::Read;
 use super::track::{Step, Track};
 use crate::view::trie::Trie;
@@ -42,7 +42,10 @@ impl<I> Group<I> {
     fn note(&mut self, step: Step, seen: Timestamp) {
         match self.seen.last_mut().filter(|(from, _)| *from == step) {
             Some(last) => last.1 = seen,
-            None => self.seen.push((step, seen)),
+            None => {
+                make_room(&mut self.seen, 1);
+                self.seen.push((step, seen));
+            }
         }
     }
 }
@@ -80,6 +83,7 @@ impl Steps {
     /// The step at a time that is not before the last one.
     pub(super) fn step(&mut self, at: Timestamp) -> Step {
         if self.times.last() != Some(&at) {
+            make_room(&mut self.times, 1);
             self.times.push(at);
         }
         self.last()
@@ -209,6 +213,9 @@ impl<T: Versioned> Strand<T> {
         }
         if let Some(old) = self.groups.get_mut(slot.group as usize) {
             old.count = old.count.saturating_sub(1);
+            if old.count == 0 {
+                old.members = Vec::new();
+            }
         }
     }
 

@@ -148,16 +148,16 @@ impl<T: Versioned> Then<T> {
     }
 
     /// All of them, each made when somebody looks; `len` is how many there were.
-    pub(super) fn map(self: &Arc<Self>, len: usize) -> Trie<T::Id, T> {
+    pub(super) fn map(self: &Arc<Self>, len: u32) -> Trie<T::Id, T> {
         let own = Arc::clone(self);
         let rule = Rule::of_others(move |id, now, slot| own.put(id, slot, now));
-        self.now.late(&self.slots, &rule, len)
+        self.now.late(&self.slots, &rule, len as usize)
     }
 
     /// All of them but for those that something else says no to.
     pub(super) fn map_but(
         self: &Arc<Self>,
-        len: usize,
+        len: u32,
         no: impl Fn(&T) -> bool + Send + Sync + 'static,
     ) -> Trie<T::Id, T> {
         let own = Arc::clone(self);
@@ -170,7 +170,7 @@ impl<T: Versioned> Then<T> {
             };
             if then.is_some_and(&no) { Put::Remove } else { put }
         });
-        self.now.late(&self.slots, &rule, len)
+        self.now.late(&self.slots, &rule, len as usize)
     }
 }
 

@@ -18,10 +18,10 @@ pub(crate) type Gone = Vec<(CiId, RelationId)>;
 /// How many entries each map of a view has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Sizes {
-    pub(crate) items: usize,
-    pub(crate) links: usize,
-    pub(crate) leads: usize,
-    pub(crate) claims: usize,
+    pub(crate) items: u32,
+    pub(crate) links: u32,
+    pub(crate) leads: u32,
+    pub(crate) claims: u32,
 }
 
 /// What a view of another time is made of.
@@ -56,10 +56,10 @@ impl View {
 
     pub(crate) const fn sizes(&self) -> Sizes {
         Sizes {
-            items: self.cis.len(),
-            links: self.relations.len(),
-            leads: self.aliases.len(),
-            claims: self.claimants.len(),
+            items: self.cis.len() as u32,
+            links: self.relations.len() as u32,
+            leads: self.aliases.len() as u32,
+            claims: self.claimants.len() as u32,
         }
     }
 

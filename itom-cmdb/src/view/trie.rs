@@ -15,8 +15,10 @@ mod late;
 pub(crate) trait Id: Copy + Ord + Send + Sync + 'static {
     fn bytes(&self) -> &[u8; 16];
 
-    fn nibble(&self, depth: usize) -> usize {
-        nibble_of(self.bytes(), depth)
+    /// Which child of a branch at this depth leads to it.
+    fn way(&self, depth: usize) -> usize {
+        let byte = self.bytes().get(depth / 4).copied().unwrap_or(0);
+        usize::from(byte >> (6 - 2 * (depth % 4)) & 3)
     }
 
     /// Ordered as the ids are, and compared in two instructions.
@@ -29,11 +31,6 @@ pub(crate) trait Id: Copy + Ord + Send + Sync + 'static {
         let [a, b, c, d, ..] = *self.bytes();
         u32::from_be_bytes([a, b, c, d])
     }
-}
-
-fn nibble_of(bytes: &[u8; 16], depth: usize) -> usize {
-    let byte = bytes.get(depth / 2).copied().unwrap_or(0);
-    usize::from(if depth.is_multiple_of(2) { byte >> 4 } else { byte & 15 })
 }
 
 impl Id for CiId {
@@ -49,13 +46,15 @@ impl Id for RelationId {
 
 /// Entries a leaf holds before it splits.
 const LEAF: usize = 24;
-/// Nibbles in an id: leaves at this depth never split.
-const DEEPEST: usize = 32;
+/// Children of a branch. Few, so that a leaf that splits leaves leaves that are well filled.
+const WAYS: usize = 4;
+/// Steps of two bits in an id: leaves at this depth never split.
+const DEEPEST: usize = 64;
 
 #[derive(Debug)]
 enum Node<K, V> {
     Leaf(Vec<(K, V)>),
-    Branch(Box<Children<K, V>>),
+    Branch(Children<K, V>),
     Late(Box<Late<K, V>>),
 }
 
@@ -77,7 +76,7 @@ fn own<K: Clone, V: Clone>(node: &mut Arc<Node<K, V>>) -> &mut Node<K, V> {
     Arc::make_mut(node)
 }
 
-type Children<K, V> = [Arc<Node<K, V>>; 16];
+type Children<K, V> = [Arc<Node<K, V>>; WAYS];
 
 /// Where an id is in the entries of a leaf, or would be.
 fn place<K: Id, V>(entries: &[(K, V)], key: K) -> Result<usize, usize> {
@@ -112,7 +111,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
                     return entries.get(at).map(|(_, value)| value);
                 }
                 Node::Branch(children) => {
-                    node = &children[key.nibble(depth)];
+                    node = &children[key.way(depth)];
                     depth += 1;
                 }
                 Node::Late(late) => node = late.made(),
@@ -133,7 +132,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
                     return entries.get_mut(at).map(|(_, value)| value);
                 }
                 Node::Branch(children) => {
-                    node = &mut children[key.nibble(depth)];
+                    node = &mut children[key.way(depth)];
                     depth += 1;
                 }
                 // Made above.
@@ -160,17 +159,17 @@ impl<K: Id, V: Clone> Trie<K, V> {
                         return None;
                     }
                     Err(_) => {
-                        let mut parts: [Vec<(K, V)>; 16] = std::array::from_fn(|_| Vec::new());
+                        let mut parts: [Vec<(K, V)>; WAYS] = std::array::from_fn(|_| Vec::new());
                         for entry in std::mem::take(entries) {
-                            parts[entry.0.nibble(depth)].push(entry);
+                            parts[entry.0.way(depth)].push(entry);
                         }
-                        *own = Node::Branch(Box::new(parts.map(|part| Arc::new(Node::Leaf(part)))));
+                        *own = Node::Branch(parts.map(|part| Arc::new(Node::Leaf(part))));
                     }
                 }
             }
             match own {
                 Node::Branch(children) => {
-                    node = &mut children[key.nibble(depth)];
+                    node = &mut children[key.way(depth)];
                     depth += 1;
                 }
                 // Just made a branch, or made above; a leaf returned.
@@ -191,7 +190,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
                     return Some(entries.remove(at).1);
                 }
                 Node::Branch(children) => {
-                    node = &mut children[key.nibble(depth)];
+                    node = &mut children[key.way(depth)];
                     depth += 1;
                 }
                 // Made above.
@@ -220,10 +219,10 @@ impl<K: Id, V: Clone> Trie<K, V> {
         let mut node = self.root.here();
         let mut depth = 0;
         while let Node::Branch(children) = node.as_ref() {
-            if depth == 8 {
+            if depth == 16 {
                 break;
             }
-            node = children[(hint >> (28 - 4 * depth)) as usize & 15].here();
+            node = children[(hint >> (30 - 2 * depth)) as usize & 3].here();
             depth += 1;
         }
         Iter::of(node).map(|(key, _)| key).filter(move |key| key.hint() == hint)
@@ -236,10 +235,11 @@ impl<K: Id, V: Clone> Trie<K, V> {
 }
 
 fn bytes_of<K, V>(node: &Node<K, V>) -> usize {
+    // Two counts, and a word of the allocator.
     let own = size_of::<Node<K, V>>() + 24;
     match node {
         Node::Leaf(entries) => own + entries.capacity() * size_of::<(K, V)>() + 8,
-        Node::Branch(children) => own + 136 + children.iter().map(|child| bytes_of(child)).sum::<usize>(),
+        Node::Branch(children) => own + children.iter().map(|child| bytes_of(child)).sum::<usize>(),
         Node::Late(late) => own + bytes_of(late.made()),
     }
 }
@@ -249,11 +249,11 @@ fn built<K: Id, V>(entries: Vec<(K, V)>, depth: usize) -> Node<K, V> {
     if entries.len() <= LEAF || depth >= DEEPEST {
         return Node::Leaf(entries);
     }
-    let mut parts: [Vec<(K, V)>; 16] = std::array::from_fn(|_| Vec::new());
+    let mut parts: [Vec<(K, V)>; WAYS] = std::array::from_fn(|_| Vec::new());
     for entry in entries {
-        parts[entry.0.nibble(depth)].push(entry);
+        parts[entry.0.way(depth)].push(entry);
     }
-    Node::Branch(Box::new(parts.map(|part| Arc::new(built(part, depth + 1)))))
+    Node::Branch(parts.map(|part| Arc::new(built(part, depth + 1))))
 }
 
 fn changed<'a, K: Id, V: Clone>(

@@ -121,20 +121,20 @@ where
     }
     let (own, others) = (children(own, depth), children(others, depth));
     let children = std::array::from_fn(|at| later(&own[at], &others[at], depth + 1, rule));
-    Arc::new(Node::Branch(Box::new(children)))
+    Arc::new(Node::Branch(children))
 }
 
 /// The children of a branch; of a leaf, what they would be.
 fn children<K: Id, V: Clone>(node: &Node<K, V>, depth: usize) -> Children<K, V> {
     let entries: &[(K, V)] = match node {
-        Node::Branch(children) => return children.as_ref().clone(),
+        Node::Branch(children) => return children.clone(),
         Node::Leaf(entries) => entries,
         Node::Late(late) => return children(late.made(), depth),
     };
     let nothing = Arc::new(Node::Leaf(Vec::new()));
     let mut rest = entries;
     std::array::from_fn(|at| {
-        let (own, later) = rest.split_at(rest.partition_point(|(key, _)| key.nibble(depth) <= at));
+        let (own, later) = rest.split_at(rest.partition_point(|(key, _)| key.way(depth) <= at));
         rest = later;
         if own.is_empty() { Arc::clone(&nothing) } else { Arc::new(Node::Leaf(own.to_vec())) }
     })
