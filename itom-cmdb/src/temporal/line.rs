@@ -241,7 +241,7 @@ impl Line {
             links: relations.map(sizes.links),
             leads: leads.map_but(sizes.leads, move |to| one.lacks(*to)),
             claims: claims.map_but(sizes.claims, move |to| matches!(to.as_ref(), [to] if other.lacks(*to))),
-            moved: move || cis.of_other_kinds(),
+            turned: move || cis.turned(),
             gone: move || relations.gone(),
         })
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use itom_core::Timestamp;
 
-use super::fields::{Field, GROUP, LAST_SEEN, Versioned, WHOLE};
+use super::fields::{Field, GROUP, KIND, LAST_SEEN, Versioned, WHOLE};
 use super::packed::{Books, Writer};
 use super::pages::{Pages, make_room};
 use super::then::Read;
@@ -121,8 +121,8 @@ pub(super) struct Strand<T: Versioned> {
     pub(super) slots: Trie<T::Id, Slot>,
     pub(super) tracks: Pages<Track>,
     pub(super) groups: Vec<Group<T::Id>>,
-    /// Those that went at least once, where views of the past want to know.
-    pub(super) gone: Trie<T::Id, ()>,
+    /// Those that went or became another kind at least once: what indices of the present do not tell about the past.
+    pub(super) turned: Trie<T::Id, ()>,
     /// Old values kept, in all, births among them.
     pub(super) versions: usize,
 }
@@ -133,7 +133,7 @@ impl<T: Versioned> Default for Strand<T> {
             slots: Trie::default(),
             tracks: Pages::default(),
             groups: Vec::new(),
-            gone: Trie::default(),
+            turned: Trie::default(),
             versions: 0,
         }
     }
@@ -159,12 +159,15 @@ impl<T: Versioned> Strand<T> {
                     });
                     self.put(*id, step, WHOLE, &whole.0);
                     if T::RENEWED {
-                        self.gone.insert(*id, ());
+                        self.turned.insert(*id, ());
                     }
                 }
                 (Some(old), Some(new)) => {
                     T::put_changed(old, Some(new), books, at, &mut |field, bytes| {
                         self.put(*id, step, field, bytes);
+                        if T::RENEWED && field == KIND {
+                            self.turned.insert(*id, ());
+                        }
                     });
                 }
                 (None, None) => {}
@@ -343,15 +346,16 @@ impl<T: Versioned> Strand<T> {
             }
         }
         self.versions = self.versions.saturating_sub(forgotten);
-        // What went by then, and was not there since, was never there as far as is known.
+        // What went by then, and was not there since, was never there as far as is known; and what turned by then is what
+        // it is.
         let quiet = |slot: &Slot| {
             let track = self.tracks.get(slot.track as usize);
             track.is_none_or(|track| track.last() <= until)
         };
-        let gone = self.gone.iter().map(|(id, ())| id);
-        let lost: Vec<T::Id> = gone.filter(|id| self.slots.get(*id).is_none_or(quiet)).collect();
+        let turned = self.turned.iter().map(|(id, ())| id);
+        let lost: Vec<T::Id> = turned.filter(|id| self.slots.get(*id).is_none_or(quiet)).collect();
         for id in lost {
-            self.gone.remove(id);
+            self.turned.remove(id);
             if now.get(id).is_none() {
                 self.slots.remove(id);
             }
@@ -374,6 +378,6 @@ impl<T: Versioned> Strand<T> {
                     + size_of::<Group<T::Id>>()
             })
             .sum();
-        self.slots.bytes() + self.gone.bytes() + tracks + self.tracks.spare_bytes() + groups
+        self.slots.bytes() + self.turned.bytes() + tracks + self.tracks.spare_bytes() + groups
     }
 }

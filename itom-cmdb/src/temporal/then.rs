@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use itom_core::{CiId, CiKind, Timestamp};
 
-use super::fields::{Field, GROUP, KIND, LAST_SEEN, Versioned, WHOLE, ends_in};
+use super::fields::{Field, GROUP, LAST_SEEN, Versioned, WHOLE, ends_in};
 use super::packed::{Books, Reader};
 use super::pages::Pages;
 use super::strand::{Slot, Steps, Strand};
 use super::track::{Step, Track};
 use crate::view::trie::{Change as Put, Rule, Trie};
-use crate::view::{Ci, OfKind, Relation, RelationId};
+use crate::view::{Ci, Relation, RelationId};
 
 /// What old values are read with, and the step asked about.
 #[derive(Debug)]
@@ -103,15 +103,15 @@ fn seen_at(bytes: &[u8], until: Timestamp) -> Timestamp {
 /// it; the strand copies the pages it changes.
 #[derive(Debug)]
 pub(super) struct Then<T: Versioned> {
-    pub(super) now: Trie<T::Id, T>,
-    pub(super) slots: Trie<T::Id, Slot>,
-    pub(super) tracks: Pages<Track>,
-    pub(super) gone: Trie<T::Id, ()>,
+    now: Trie<T::Id, T>,
+    slots: Trie<T::Id, Slot>,
+    tracks: Pages<Track>,
+    turned: Trie<T::Id, ()>,
     /// Per group: whether it was seen again since, and when it had been seen.
-    pub(super) groups: Vec<(bool, Option<Timestamp>)>,
-    pub(super) step: Step,
-    pub(super) steps: Arc<Steps>,
-    pub(super) books: Arc<Books>,
+    groups: Vec<(bool, Option<Timestamp>)>,
+    step: Step,
+    steps: Arc<Steps>,
+    books: Arc<Books>,
 }
 
 impl<T: Versioned> Then<T> {
@@ -175,27 +175,16 @@ impl<T: Versioned> Then<T> {
 }
 
 impl Then<Ci> {
-    /// The items whose kind was another one, or that are there at one of the two times only.
-    pub(super) fn of_other_kinds(&self) -> Vec<OfKind> {
-        let kind_then = |id: CiId, slot: &Slot| -> Option<Option<CiKind>> {
-            if slot.born > self.step {
-                return Some(None);
-            }
-            let track = self.tracks.get(slot.track as usize)?;
-            let turned = [WHOLE, KIND].iter().any(|field| track.first_beyond(self.step, *field).is_some());
-            let then = turned.then(|| self.other(id, *slot, self.now.get(id)))?;
-            Some(then?.map(|then| then.kind().clone()))
-        };
-        let mut moved = Vec::new();
-        for (id, slot) in self.slots.iter() {
-            if let Some(then) = kind_then(id, slot) {
-                let now = self.now.get(id).map(|now| now.kind().clone());
-                if now != then {
-                    moved.push((id, now, then));
-                }
-            }
+    /// What those that turned since were then, by kind.
+    pub(super) fn turned(&self) -> Vec<(CiKind, CiId)> {
+        let mut turned = Vec::new();
+        for (id, ()) in self.turned.iter() {
+            let Some(slot) = self.slots.get(id) else { continue };
+            let then = self.other(id, *slot, self.now.get(id)).flatten();
+            turned.extend(then.map(|then| (then.kind().clone(), id)));
         }
-        moved
+        turned.sort_unstable();
+        turned
     }
 }
 
@@ -203,7 +192,7 @@ impl Then<Relation> {
     /// The ends of those that went since, and of some that came back, ascending.
     pub(super) fn gone(&self) -> Vec<(CiId, RelationId)> {
         let mut gone = Vec::new();
-        for (id, ()) in self.gone.iter() {
+        for (id, ()) in self.turned.iter() {
             let track = self.slots.get(id).and_then(|slot| self.tracks.get(slot.track as usize));
             let ends = track.and_then(|track| ends_in(track.first_beyond(self.step, WHOLE)?));
             gone.extend(ends.into_iter().flatten().map(|end| (end, id)));
@@ -227,7 +216,7 @@ impl<T: Versioned> Strand<T> {
             now: now.clone(),
             slots: self.slots.clone(),
             tracks: self.tracks.clone(),
-            gone: self.gone.clone(),
+            turned: self.turned.clone(),
             groups: self.groups.iter().map(|group| group.seen_at(step)).collect(),
             step,
             steps: Arc::clone(steps),

@@ -24,20 +24,6 @@ impl<T> Later<T> {
     }
 }
 
-impl<T: Clone> Later<T> {
-    pub(crate) fn get_mut(&mut self) -> &mut T {
-        loop {
-            match self {
-                Self::Here(value) => return value,
-                Self::Late(late) => {
-                    let value: &T = late;
-                    *self = Self::Here(value.clone());
-                }
-            }
-        }
-    }
-}
-
 impl<T: Clone> Clone for Later<T> {
     fn clone(&self) -> Self {
         match self {

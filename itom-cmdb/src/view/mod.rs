@@ -30,7 +30,8 @@ use later::Later;
 pub(crate) use life::STATED;
 pub use life::{LifeCycle, StatedLife};
 pub use presence::{Departure, ProposedRetirement};
-pub(crate) use rewind::{Gone, OfKind, Parts, Sizes};
+use rewind::{Gone, Turned};
+pub(crate) use rewind::{Parts, Sizes};
 use trie::Trie;
 
 /// The items of each kind.
@@ -45,7 +46,9 @@ pub struct View {
     pub(crate) as_of: Option<Timestamp>,
     pub(crate) rules: u64,
     cis: Trie<CiId, Ci>,
-    kinds: Later<Kinds>,
+    kinds: Kinds,
+    /// What a view of the past has beside them.
+    turned: Later<Arc<Turned>>,
     relations: Trie<RelationId, Relation>,
     ends: Ends,
     /// What a view of the past has beside them.
@@ -104,14 +107,18 @@ impl View {
     pub fn by_kind(&self, kind: &CiKind) -> Vec<&Ci> {
         let mut ids: Vec<CiId> = self
             .kinds
-            .get()
             .range::<CiKind, _>(kind..)
             .take_while(|(own, _)| own.as_str().starts_with(kind.as_str()))
             .filter(|(own, _)| own.is_a(kind))
             .flat_map(|(_, ids)| ids.iter().map(|(id, ())| id))
             .collect();
+        let turned = self.turned.get().as_slice();
+        let from = turned.partition_point(|(own, _)| own < kind);
+        let turned = turned.iter().skip(from).take_while(|(own, _)| own.as_str().starts_with(kind.as_str()));
+        ids.extend(turned.map(|(_, id)| *id));
         ids.sort_unstable();
-        ids.into_iter().filter_map(|id| self.cis.get(id)).collect()
+        ids.dedup();
+        ids.into_iter().filter_map(|id| self.cis.get(id)).filter(|ci| ci.kind().is_a(kind)).collect()
     }
 
     /// Every relation, by id; retired ones included.
@@ -204,7 +211,7 @@ impl View {
         let before = self.cis.insert(ci.id, ci.clone());
         let kind_before = before.as_ref().map(|old| old.body.kind.clone());
         if kind_before.as_ref() != Some(&ci.body.kind) {
-            let kinds = Arc::make_mut(self.kinds.get_mut());
+            let kinds = Arc::make_mut(&mut self.kinds);
             if let Some(old) = kind_before.and_then(|old| kinds.get_mut(&old)) {
                 old.remove(ci.id);
             }
@@ -215,7 +222,7 @@ impl View {
 
     pub(crate) fn remove_ci(&mut self, id: CiId) -> Option<Ci> {
         let before = self.cis.remove(id)?;
-        let kinds = Arc::make_mut(self.kinds.get_mut());
+        let kinds = Arc::make_mut(&mut self.kinds);
         if let Some(ids) = kinds.get_mut(&before.body.kind) {
             ids.remove(id);
             if ids.len() == 0 {

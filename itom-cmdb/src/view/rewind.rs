@@ -1,16 +1,15 @@
 //! The maps of a view, taken out, and put in as they were: a view of the past is made of them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use itom_core::{CiId, CiKind, Timestamp};
 
 use super::later::Later;
 use super::trie::Trie;
-use super::{Ci, Kinds, Relation, RelationId, View};
+use super::{Ci, Relation, RelationId, View};
 
-/// An item whose kind is another one, or that is there in one of two views only.
-pub(crate) type OfKind = (CiId, Option<CiKind>, Option<CiKind>);
+/// Items of which the present does not tell the kind, by kind, ascending.
+pub(crate) type Turned = Vec<(CiKind, CiId)>;
 
 /// Relations that the present does not have, by each of their ends, ascending.
 pub(crate) type Gone = Vec<(CiId, RelationId)>;
@@ -25,14 +24,14 @@ pub(crate) struct Sizes {
 }
 
 /// What a view of another time is made of.
-pub(crate) struct Parts<M, G> {
+pub(crate) struct Parts<K, G> {
     pub(crate) as_of: Timestamp,
     pub(crate) items: Trie<CiId, Ci>,
     pub(crate) links: Trie<RelationId, Relation>,
     pub(crate) leads: Trie<CiId, CiId>,
     pub(crate) claims: Trie<CiId, Arc<[CiId]>>,
-    /// Told when somebody first asks for the items of a kind: those whose kind differs.
-    pub(crate) moved: M,
+    /// Told when somebody first asks for the items of a kind.
+    pub(crate) turned: K,
     /// Told when somebody first asks for the relations of an item.
     pub(crate) gone: G,
 }
@@ -65,20 +64,20 @@ impl View {
 
     /// The view of another time under the same rules.
     ///
-    /// Relations that are there in the present only stay tied to their ends, where nobody finds them: who looks up the
-    /// relations of an item looks up each.
-    pub(crate) fn at<M, G>(&self, parts: Parts<M, G>) -> Self
+    /// The present's indices stay: who looks something up by them looks at each thing that they tell of, and finds those
+    /// that are there.
+    pub(crate) fn at<K, G>(&self, parts: Parts<K, G>) -> Self
     where
-        M: FnOnce() -> Vec<OfKind> + Send + 'static,
+        K: FnOnce() -> Turned + Send + 'static,
         G: FnOnce() -> Gone + Send + 'static,
     {
-        let Parts { as_of, items, links, leads, claims, moved, gone } = parts;
-        let kinds = self.kinds.clone();
+        let Parts { as_of, items, links, leads, claims, turned, gone } = parts;
         Self {
             as_of: Some(as_of),
             rules: self.rules,
             cis: items,
-            kinds: Later::new(move || with_moved(kinds.get(), moved())),
+            kinds: Arc::clone(&self.kinds),
+            turned: Later::new(move || Arc::new(turned())),
             relations: links,
             ends: self.ends.clone(),
             gone: Later::new(move || Arc::new(gone())),
@@ -94,23 +93,4 @@ impl View {
         let gone = gone.get(from..).unwrap_or(&[]);
         gone.get(..gone.partition_point(|(own, _)| *own == end)).unwrap_or(&[])
     }
-}
-
-fn with_moved(kinds: &Kinds, moved: Vec<OfKind>) -> Kinds {
-    let mut kinds = Kinds::clone(kinds);
-    let own: &mut BTreeMap<CiKind, Trie<CiId, ()>> = Arc::make_mut(&mut kinds);
-    for (id, from, to) in moved {
-        if let Some(kind) = from
-            && let Some(ids) = own.get_mut(&kind)
-        {
-            ids.remove(id);
-            if ids.len() == 0 {
-                own.remove(&kind);
-            }
-        }
-        if let Some(kind) = to {
-            own.entry(kind).or_default().insert(id, ());
-        }
-    }
-    kinds
 }
