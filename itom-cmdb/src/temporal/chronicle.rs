@@ -175,7 +175,7 @@ impl Chronicle {
         }
         let now = self.recorded.until();
         let (valid, recorded) = (point.valid, point.recorded.min(now));
-        if self.sightings.latest(recorded) <= valid {
+        if self.sightings.end_by(valid, recorded) {
             let at = if valid >= recorded || !self.sightings.between(valid, recorded).is_empty() {
                 recorded
             } else {

@@ -17,6 +17,10 @@
 //! sources see again together form a group, so that a round in which nothing changed costs two times and not one per
 //! item. Intervals are half-open: a state holds from its step until the next one.
 //!
+//! A whole view of the past is handed out at once and made where somebody looks: it holds the line as it is, and each
+//! part of its maps is restored at the first look and stays. What the engine takes in later copies the pages that it
+//! changes while such a view holds them.
+//!
 //! Two lines answer nearly everything:
 //! - the **recorded** line (everything known, whatever it is about) grows with the engine;
 //! - **valid** lines (everything known at a horizon, in the order in which it was so) are made when first asked for. A

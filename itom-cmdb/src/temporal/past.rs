@@ -130,8 +130,9 @@ impl<'a> Past<'a> {
 
     /// The whole view at a point: equal to that of [`Cmdb::at`].
     ///
-    /// The cost is that of what changed since. The first questions about valid times are replayed; when there are more, a
-    /// line is made for them, which takes as long as a few replays.
+    /// It is handed out at once and made where somebody looks: a look at an item costs the path to it once, a walk over
+    /// everything what changed since. What the engine takes in later does not touch it. The first questions about valid
+    /// times are replayed; when there are more, a line is made for them, which takes as long as a few replays.
     #[must_use]
     pub fn view(self, point: Point) -> View {
         self.ask(|past| past.view(self.cmdb, point))

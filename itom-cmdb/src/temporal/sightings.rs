@@ -24,8 +24,17 @@ impl Sightings {
 
     /// The latest time that facts recorded up to `recorded` speak of.
     pub(super) fn latest(&self, recorded: Timestamp) -> Timestamp {
+        if self.all.last().is_some_and(|(last, _)| *last <= recorded) {
+            // Most questions are about everything known.
+            return self.latest.last().copied().unwrap_or(Timestamp::MIN);
+        }
         let place = self.all.partition_point(|(own, _)| *own <= recorded);
         place.checked_sub(1).and_then(|place| self.latest.get(place)).copied().unwrap_or(Timestamp::MIN)
+    }
+
+    /// Whether facts recorded up to `recorded` speak of nothing later than `valid`.
+    pub(super) fn end_by(&self, valid: Timestamp, recorded: Timestamp) -> bool {
+        self.latest.last().is_none_or(|latest| *latest <= valid) || self.latest(recorded) <= valid
     }
 
     /// What was recorded after `after` and up to `until`.

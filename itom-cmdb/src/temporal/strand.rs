@@ -334,7 +334,7 @@ impl<T: Versioned> Strand<T> {
         let group = |at: usize| self.groups.get(at).and_then(|group| group.at(step));
         let (track, in_group) = (self.tracks.get(slot.track as usize), group(slot.group as usize));
         let read = Read { step, steps, books };
-        read.restore(id, slot.born, now, track, in_group, group, slot.is_grouped())
+        read.restore(id, *slot, now, track, in_group, group)
     }
 
     /// Forgets what ended with a step or before.

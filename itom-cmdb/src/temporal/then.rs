@@ -26,15 +26,14 @@ impl Read<'_> {
     pub(super) fn restore<T: Versioned>(
         &self,
         id: T::Id,
-        born: Step,
+        slot: Slot,
         now: Option<&T>,
         track: Option<&Track>,
         in_group: Option<Timestamp>,
         group: impl Fn(usize) -> Option<Timestamp>,
-        grouped: bool,
     ) -> Option<T> {
         let Self { step, steps, books } = *self;
-        if born > step {
+        if slot.born > step {
             return None;
         }
         let Some(track) = track.filter(|track| track.last() > step) else {
@@ -59,7 +58,7 @@ impl Read<'_> {
             LAST_SEEN => {}
             _ => fields.push((until, field, bytes)),
         });
-        let seen = seen.unwrap_or(match (whole, grouped) {
+        let seen = seen.unwrap_or(match (whole, slot.is_grouped()) {
             // What it is in now is of a later life.
             (Some(_), _) | (None, false) => last_seen,
             (None, true) => in_group,
@@ -124,7 +123,7 @@ impl<T: Versioned> Then<T> {
         }
         let read = Read { step: self.step, steps: &self.steps, books: &self.books };
         let group = |at: usize| self.groups.get(at).and_then(|(_, seen)| *seen);
-        Some(read.restore(id, slot.born, now, track, in_group, group, slot.is_grouped()))
+        Some(read.restore(id, slot, now, track, in_group, group))
     }
 
     fn put(&self, id: T::Id, slot: Option<&Slot>, now: Option<&T>) -> Put<T> {
