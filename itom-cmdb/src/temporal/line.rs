@@ -206,18 +206,18 @@ impl Line {
     }
 
     fn ci_at(&self, id: CiId, step: Step) -> Option<Ci> {
-        self.cis.at(id, self.now.ci(id), step, &self.steps, &self.books)
+        self.cis.at(id, self.now.items(), step, &self.steps, &self.books)
     }
 
     fn relation_at(&self, id: RelationId, step: Step) -> Option<Relation> {
-        self.relations.at(id, self.now.relation(id), step, &self.steps, &self.books)
+        self.relations.at(id, self.now.links(), step, &self.steps, &self.books)
     }
 
     /// An item at a time, by the id it had then or by one that led to it then.
     pub(super) fn current(&self, id: CiId, at: Timestamp) -> Option<Ci> {
         let step = self.steps.until(at);
         self.ci_at(id, step).or_else(|| {
-            let to = self.leads.at(id, self.now.leads().get(id), step, &self.steps, &self.books)?;
+            let to = self.leads.at(id, self.now.leads(), step, &self.steps, &self.books)?;
             self.ci_at(to, step)
         })
     }

@@ -321,16 +321,20 @@ impl<T: Versioned> Strand<T> {
         self.slots.near(hint)
     }
 
-    /// The thing as it was; `now` is how it is at the end of the strand.
+    /// The thing as it was; `now` is how things are at the end of the strand.
     pub(super) fn at(
         &self,
         id: T::Id,
-        now: Option<&T>,
+        now: &Trie<T::Id, T>,
         step: Step,
         steps: &Steps,
         books: &Books,
     ) -> Option<T> {
-        let Some(slot) = self.slots.get(id) else { return now.cloned() };
+        let Some(slot) = self.slots.get(id) else { return now.get(id).cloned() };
+        if slot.born > step {
+            return None;
+        }
+        let now = now.get(id);
         let group = |at: usize| self.groups.get(at).and_then(|group| group.at(step));
         let (track, in_group) = (self.tracks.get(slot.track as usize), group(slot.group as usize));
         let read = Read { step, steps, books };

@@ -78,10 +78,32 @@ fn own<K: Clone, V: Clone>(node: &mut Arc<Node<K, V>>) -> &mut Node<K, V> {
 
 type Children<K, V> = [Arc<Node<K, V>>; WAYS];
 
-/// Where an id is in the entries of a leaf, or would be.
-fn place<K: Id, V>(entries: &[(K, V)], key: K) -> Result<usize, usize> {
+/// Where an id is in the entries of a leaf at a depth, or would be. Ids are hashes: the bits that follow those of the
+/// depth tell about where, so that little memory is looked at.
+fn place<K: Id, V>(entries: &[(K, V)], key: K, depth: usize) -> Result<usize, usize> {
     let key = key.number();
-    entries.binary_search_by(|(own, _)| own.number().cmp(&key))
+    let bits = key.checked_shl(2 * depth as u32).unwrap_or(0) >> 112;
+    let mut at = (bits as usize * entries.len()) >> 16;
+    let order = |at: usize| entries.get(at).map(|(own, _)| own.number().cmp(&key));
+    match order(at) {
+        Some(Ordering::Equal) => Ok(at),
+        Some(Ordering::Less) => loop {
+            at += 1;
+            match order(at) {
+                Some(Ordering::Less) => {}
+                Some(Ordering::Equal) => return Ok(at),
+                Some(Ordering::Greater) | None => return Err(at),
+            }
+        },
+        Some(Ordering::Greater) => loop {
+            match at.checked_sub(1).and_then(order) {
+                Some(Ordering::Greater) => at -= 1,
+                Some(Ordering::Equal) => return Ok(at - 1),
+                Some(Ordering::Less) | None => return Err(at),
+            }
+        },
+        None => Err(at),
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -107,7 +129,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
         loop {
             match node.as_ref() {
                 Node::Leaf(entries) => {
-                    let at = place(entries, key).ok()?;
+                    let at = place(entries, key, depth).ok()?;
                     return entries.get(at).map(|(_, value)| value);
                 }
                 Node::Branch(children) => {
@@ -128,7 +150,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
         loop {
             match own(node) {
                 Node::Leaf(entries) => {
-                    let at = place(entries, key).ok()?;
+                    let at = place(entries, key, depth).ok()?;
                     return entries.get_mut(at).map(|(_, value)| value);
                 }
                 Node::Branch(children) => {
@@ -147,7 +169,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
         loop {
             let own = own(node);
             if let Node::Leaf(entries) = own {
-                match place(entries, key) {
+                match place(entries, key, depth) {
                     Ok(at) => return entries.get_mut(at).map(|slot| std::mem::replace(&mut slot.1, value)),
                     Err(at) if entries.len() < LEAF || depth >= DEEPEST => {
                         if entries.len() == entries.capacity() {
@@ -185,7 +207,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
         loop {
             match own(node) {
                 Node::Leaf(entries) => {
-                    let at = place(entries, key).ok()?;
+                    let at = place(entries, key, depth).ok()?;
                     self.len -= 1;
                     return Some(entries.remove(at).1);
                 }
