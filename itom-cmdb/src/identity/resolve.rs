@@ -2,6 +2,7 @@
 
 use itom_core::CiKind;
 
+use super::Share;
 use super::agglomerate::agglomerate;
 use super::claimants::Claim;
 use super::resolver::{AHEAD, Resolver};
@@ -317,7 +318,7 @@ impl Resolver {
             for claim in self.joining(*object) {
                 let slot = self.values[claim.number() as usize].slot;
                 let rule = self.slot(slot);
-                if !rule.single && rule.overlap.is_none() {
+                if !rule.single && rule.overlap.is_none() && rule.apart_below.is_none() {
                     continue;
                 }
                 match desk.values.iter_mut().find(|value| value.1 == claim.number()) {
@@ -331,16 +332,98 @@ impl Resolver {
                 }
             }
         }
-        desk.holders.iter().all(|(slot, _, holders)| {
+        desk.holders.iter().filter(|(_, _, holders)| *holders > 1).all(|(slot, _, holders)| {
             let rule = self.slot(*slot);
-            let mut counts = desk.values.iter().filter(|value| value.0 == *slot).map(|value| value.2);
-            // A value that all have contradicts nothing; values that all have overlap wholly, if they are enough.
-            if rule.overlap.is_some() {
-                let enough = *holders < 2 || counts.clone().count() >= rule.at_least;
-                enough && counts.all(|count| count == *holders)
-            } else {
-                counts.any(|count| count == *holders)
-            }
+            let counts = desk.values.iter().filter(|value| value.0 == *slot).map(|value| value.2);
+            let (mut all_have, mut others) = (0, 0);
+            counts.for_each(|count| *if count == *holders { &mut all_have } else { &mut others } += 1);
+            // A value that all have contradicts nothing. However they are split in two, both sides have what all have, and
+            // the one with fewer values no more than half of the others beside, but for what the other side has, too.
+            let enough = |share: Share| share.holds(all_have, all_have + others / 2);
+            (!rule.single || all_have > 0)
+                && rule.apart_below.is_none_or(enough)
+                && rule.overlap.is_none_or(|share| all_have >= rule.at_least && enough(share))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use itom_core::{Key, SourceName, Text, Timestamp, key_kind, kind};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fact::FactId;
+    use crate::identity::{Described, IdentityRules, InheritedRule, KeyRule};
+
+    /// Shares of the three kinds of rule that compare sets: common to join, too few to be one, and both.
+    fn rules(pick: u8, share: Share) -> IdentityRules {
+        let rules = IdentityRules::default();
+        let mut mac = rules.rule_of(&key_kind::MAC).cloned().unwrap_or_default();
+        mac.inherited = Some(InheritedRule::new(share, u32::from(pick) % 3).apart_below(share));
+        let mut name = KeyRule::default();
+        if pick & 1 == 0 {
+            name.overlap = Some(share);
+        }
+        if pick & 2 == 0 {
+            name.apart_below = Some(share);
+        }
+        name.single_valued = pick & 4 == 0;
+        rules.key_rule(key_kind::MAC, mac).key_rule(key_kind::FQDN, name)
+    }
+
+    fn keys(macs: &BTreeSet<u8>, names: &BTreeSet<u8>, serial: u8) -> BTreeSet<Key> {
+        let macs = macs.iter().flat_map(|mac| Key::mac(&format!("00:1b:00:00:00:{mac:02x}")));
+        let names = names.iter().map(|name| Key::fqdn(&format!("host-{name}.example.com")));
+        let serial = (serial < 3).then(|| Key::serial(&format!("SN-4711-{serial}")));
+        macs.chain(names).chain(serial.and_then(Result::ok)).collect()
+    }
+
+    proptest! {
+        /// Who is joined without a look at the order is joined by looking at it.
+        #[test]
+        fn what_is_plain_is_one_item(
+            objects in proptest::collection::vec(
+                (
+                    0_usize..6,
+                    proptest::collection::btree_set(0_u8..5, 0..5),
+                    proptest::collection::btree_set(0_u8..4, 0..4),
+                    0_u8..6,
+                ),
+                2..7,
+            ),
+            (pick, of, out_of) in (any::<u8>(), 0_u32..5, 1_u32..5),
+        ) {
+            let mut resolver = Resolver::new(rules(pick, Share { of: of.min(out_of), out_of }));
+            for (at, (source, macs, names, serial)) in objects.iter().enumerate() {
+                let source = SourceName::new(format!("source-{source}"))?;
+                let (own, inherited) = (keys(macs, names, *serial), keys(names, &BTreeSet::new(), 9));
+                let said = Described {
+                    kind: if at % 2 == 0 { &kind::HOST } else { &kind::HOST_LINUX },
+                    keys: &own,
+                    inherited: &inherited,
+                    first_seen: Timestamp::EPOCH,
+                    live: true,
+                    statement: FactId::from_bytes([0; 16]),
+                };
+                resolver.put_all([(&source, &Text::from(at.to_string()), said)]);
+            }
+            let resolved = resolver.resolve_all();
+            let mut item = 0_usize;
+            for end in &resolved.components {
+                let from = item.checked_sub(1).map_or(0, |before| resolved.items[before] as usize);
+                item = *end as usize;
+                let component = resolved.objects[from..resolved.items[item - 1] as usize].to_vec();
+                let mut desk = Desk { component, ..Desk::default() };
+                if resolver.is_plain(&mut desk) {
+                    desk.component.sort_unstable_by(|a, b| resolver.names.compare_objects(*a, *b));
+                    let outcome = agglomerate(&resolver, &desk.component);
+                    prop_assert!(outcome.group.iter().all(|group| *group == 0), "{:?}", outcome);
+                    prop_assert!(outcome.open.is_empty());
+                }
+            }
+        }
     }
 }
