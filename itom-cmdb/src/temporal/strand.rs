@@ -330,11 +330,11 @@ impl<T: Versioned> Strand<T> {
         steps: &Steps,
         books: &Books,
     ) -> Option<T> {
-        let Some(slot) = self.slots.get(id) else { return now.get(id).cloned() };
+        let (slot, now) = self.slots.get_beside(now, id);
+        let Some(slot) = slot else { return now.cloned() };
         if slot.born > step {
             return None;
         }
-        let now = now.get(id);
         let group = |at: usize| self.groups.get(at).and_then(|group| group.at(step));
         let (track, in_group) = (self.tracks.get(slot.track as usize), group(slot.group as usize));
         let read = Read { step, steps, books };

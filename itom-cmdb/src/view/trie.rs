@@ -76,6 +76,26 @@ fn own<K: Clone, V: Clone>(node: &mut Arc<Node<K, V>>) -> &mut Node<K, V> {
     Arc::make_mut(node)
 }
 
+impl<K: Id, V> Node<K, V> {
+    /// The value of a key below a node at a depth.
+    fn get(&self, key: K, mut depth: usize) -> Option<&V> {
+        let mut node = self;
+        loop {
+            match node {
+                Self::Leaf(entries) => {
+                    let at = place(entries, key, depth).ok()?;
+                    return entries.get(at).map(|(_, value)| value);
+                }
+                Self::Branch(children) => {
+                    node = &children[key.way(depth)];
+                    depth += 1;
+                }
+                Self::Late(late) => node = late.made(),
+            }
+        }
+    }
+}
+
 type Children<K, V> = [Arc<Node<K, V>>; WAYS];
 
 /// Where an id is in the entries of a leaf at a depth, or would be. Ids are hashes: the bits that follow those of the
@@ -124,21 +144,24 @@ impl<K: Id, V: Clone> Trie<K, V> {
     }
 
     pub(crate) fn get(&self, key: K) -> Option<&V> {
-        let mut node = &self.root;
+        self.root.get(key, 0)
+    }
+
+    /// The values of a key here and in another map. Both are searched step by step: the memory that one waits for is
+    /// waited for by the other as well, and not a second time.
+    pub(crate) fn get_beside<'a, W: Clone>(
+        &'a self,
+        other: &'a Trie<K, W>,
+        key: K,
+    ) -> (Option<&'a V>, Option<&'a W>) {
+        let (mut own, mut theirs) = (self.root.as_ref(), other.root.as_ref());
         let mut depth = 0;
-        loop {
-            match node.as_ref() {
-                Node::Leaf(entries) => {
-                    let at = place(entries, key, depth).ok()?;
-                    return entries.get(at).map(|(_, value)| value);
-                }
-                Node::Branch(children) => {
-                    node = &children[key.way(depth)];
-                    depth += 1;
-                }
-                Node::Late(late) => node = late.made(),
-            }
+        while let (Node::Branch(ours), Node::Branch(beside)) = (own, theirs) {
+            let way = key.way(depth);
+            (own, theirs) = (ours[way].as_ref(), beside[way].as_ref());
+            depth += 1;
         }
+        (own.get(key, depth), theirs.get(key, depth))
     }
 
     /// The value in place; copies the path when the map is shared.
@@ -380,20 +403,23 @@ mod tests {
             for key in model.keys() {
                 prop_assert!(trie.near(key.hint()).any(|own| own == *key));
             }
-            if let Some((before, was)) = snapshot {
-                prop_assert!(before.iter().map(|(k, v)| (k, *v)).eq(was.iter().map(|(k, v)| (*k, *v))));
-                let mut found = BTreeMap::new();
-                before.changed(&trie, &mut |key, before, after| {
-                    if before != after {
-                        found.insert(key, (before.copied(), after.copied()));
-                    }
-                });
-                let ids: std::collections::BTreeSet<_> = was.keys().chain(model.keys()).copied().collect();
-                let pair = |id: &CiId| (was.get(id).copied(), model.get(id).copied());
-                let expected: BTreeMap<_, _> =
-                    ids.into_iter().map(|id| (id, pair(&id))).filter(|(_, (a, b))| a != b).collect();
-                prop_assert_eq!(found, expected);
+            let (before, was) = snapshot.unwrap_or_default();
+            for key in model.keys().chain(was.keys()) {
+                let both = trie.get_beside(&before, *key);
+                prop_assert_eq!(both, (model.get(key), was.get(key)));
             }
+            prop_assert!(before.iter().map(|(k, v)| (k, *v)).eq(was.iter().map(|(k, v)| (*k, *v))));
+            let mut found = BTreeMap::new();
+            before.changed(&trie, &mut |key, before, after| {
+                if before != after {
+                    found.insert(key, (before.copied(), after.copied()));
+                }
+            });
+            let ids: std::collections::BTreeSet<_> = was.keys().chain(model.keys()).copied().collect();
+            let pair = |id: &CiId| (was.get(id).copied(), model.get(id).copied());
+            let expected: BTreeMap<_, _> =
+                ids.into_iter().map(|id| (id, pair(&id))).filter(|(_, (a, b))| a != b).collect();
+            prop_assert_eq!(found, expected);
         }
     }
 }
