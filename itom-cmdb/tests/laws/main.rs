@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 
 use estate::{Run, STEP, runs};
 use itom_cmdb::fact::{Fact, FactLog, facts_of};
-use itom_cmdb::identity::{Object, verify, verify_apart, verify_item};
+use itom_cmdb::identity::{IdentityRules, Object, Share, verify, verify_apart, verify_item};
 use itom_cmdb::{Cmdb, CmdbConfig, GraphDelta, View};
 use itom_core::{
-    Batch, CiId, Coverage, ErrorKind, Key, RelationKind, Scope, SourceName, Timestamp, attr, kind,
+    Batch, CiId, Coverage, ErrorKind, Key, RelationKind, Scope, SourceName, Timestamp, attr, key_kind, kind,
 };
 use proptest::prelude::*;
 
@@ -21,6 +21,28 @@ const END: Timestamp = Timestamp::from_secs(1_000_000 + 500 * STEP);
 fn config() -> CmdbConfig {
     // Small estates need a small floor for the breaker to come into play.
     CmdbConfig::default().mass_retirement(50, 3)
+}
+
+/// The default rules, or such that compare sets otherwise: common to join, too few to be one, both or neither.
+fn varied(pick: u8) -> IdentityRules {
+    let mut rules = IdentityRules::default();
+    let has = |bit: u8| pick >> bit & 1 == 1;
+    let share = match pick & 3 {
+        0 => Share { of: 1, out_of: 1 },
+        1 => Share { of: 1, out_of: 2 },
+        2 => Share { of: 2, out_of: 3 },
+        _ => Share { of: 1, out_of: 100 },
+    };
+    for (bit, kind) in [(2, key_kind::FQDN), (3, key_kind::MAC), (4, key_kind::SERIAL)] {
+        if has(bit) {
+            let mut rule = rules.rule_of(&kind).cloned().unwrap_or_default();
+            rule.overlap = has(5).then_some(share);
+            rule.apart_below = has(6).then_some(share);
+            rule.single_valued &= !has(7);
+            rules = rules.key_rule(kind, rule);
+        }
+    }
+    rules
 }
 
 fn facts(runs: &[Run]) -> Vec<Fact> {
@@ -110,10 +132,13 @@ proptest! {
     }
 
     #[test]
-    fn l2_agrees_with_the_naive_model(runs in runs()) {
-        let cmdb = derived(facts(&runs));
+    fn l2_agrees_with_the_naive_model(runs in runs(), pick in any::<u8>()) {
+        let rules = varied(pick);
+        let mut cmdb = Cmdb::new(config().identity_rules(rules.clone()));
+        cmdb.ingest(facts(&runs));
+        cmdb.expire(END);
         let view = cmdb.view();
-        let model = model::derive(&runs, END);
+        let model = model::derive(&runs, END, &rules);
         let parts: BTreeSet<BTreeSet<Object>> =
             view.cis().filter(|ci| !ci.is_loose_end()).map(|ci| ci.objects().iter().cloned().collect()).collect();
         prop_assert_eq!(&parts, &model.parts, "which objects are one item");

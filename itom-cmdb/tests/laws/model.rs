@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use itom_cmdb::fact::{Fact, FactBody, FactId};
-use itom_cmdb::identity::Object;
+use itom_cmdb::identity::{IdentityRules, Object};
 use itom_core::{
     Batch, CiObservation, Coverage, Key, Observation, RelationKind, Retraction, RunId, Scope, SourceName,
     Subject, Text, Timestamp, key_kind, kind, relation,
@@ -224,7 +224,7 @@ pub(crate) struct Thing {
     pub(crate) first: Timestamp,
 }
 
-pub(crate) fn derive(runs: &[Run], now: Timestamp) -> Model {
+pub(crate) fn derive(runs: &[Run], now: Timestamp, rules: &IdentityRules) -> Model {
     let sources: BTreeSet<SourceName> = runs.iter().map(Run::source).collect();
     let mut things = Vec::new();
     for source in &sources {
@@ -243,5 +243,5 @@ pub(crate) fn derive(runs: &[Run], now: Timestamp) -> Model {
     }
     things.sort_by(|a, b| a.object.cmp(&b.object));
     let live = things.iter().filter(|thing| thing.live).map(|thing| thing.object.clone()).collect();
-    Model { parts: parts(&things, runs), live }
+    Model { parts: parts(&things, runs, rules), live }
 }

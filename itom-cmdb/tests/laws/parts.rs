@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use itom_cmdb::CmdbConfig;
 use itom_cmdb::identity::{Ident, IdentityRules, KeyRule, Object};
 use itom_core::{
     CiKind, Key, KeyKind, Observation, Realm, SourceName, Strength, Subject, Text, Timestamp, key_kind, kind,
@@ -340,12 +339,10 @@ fn claims(thing: &Thing, rules: &IdentityRules) -> BTreeMap<Value, Strength> {
 }
 
 /// Which things are one.
-pub(crate) fn parts(things: &[Thing], runs: &[Run]) -> BTreeSet<BTreeSet<Object>> {
-    let rules = CmdbConfig::default().identity().clone();
-    let claims = things.iter().map(|thing| claims(thing, &rules)).collect();
+pub(crate) fn parts(things: &[Thing], runs: &[Run], rules: &IdentityRules) -> BTreeSet<BTreeSet<Object>> {
+    let claims = things.iter().map(|thing| claims(thing, rules)).collect();
     let groups = (0..things.len()).map(|index| BTreeSet::from([index])).collect();
-    let mut naive =
-        Naive { things, rules: &rules, claims, apart: Pairs::new(), groups, groundless: BTreeSet::new() };
+    let mut naive = Naive { things, rules, claims, apart: Pairs::new(), groups, groundless: BTreeSet::new() };
     let (same, apart) = stated(&naive, runs);
     naive.apart = apart;
     for (a, b) in same {
