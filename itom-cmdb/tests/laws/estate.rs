@@ -264,15 +264,3 @@ pub(crate) fn runs() -> impl Strategy<Value = Vec<Run>> {
         });
     proptest::collection::vec(run, 1..10)
 }
-
-/// One thing of each source, with several keys: few enough that little stands between them.
-pub(crate) fn few() -> impl Strategy<Value = Vec<Run>> {
-    let run = |source: usize| {
-        let keys = proptest::collection::vec(0_u8..KEYS, 1..6);
-        (0_u8..4, keys).prop_map(move |(kind, keys)| {
-            let said = vec![Said::Ci { native: 0, kind, keys, value: 0, partition: false }];
-            Run { source, tick: source as i64, said, complete: 0, partial: 0 }
-        })
-    };
-    (run(0), run(1), run(2)).prop_map(|(a, b, c)| vec![a, b, c])
-}

@@ -7,7 +7,7 @@ mod resolver;
 
 use std::collections::BTreeSet;
 
-use estate::{Run, STEP, few, runs};
+use estate::{KEYS, Run, STEP, Said, runs};
 use itom_cmdb::fact::{Fact, FactLog, facts_of};
 use itom_cmdb::identity::{IdentityRules, Object, Share, verify, verify_apart, verify_item};
 use itom_cmdb::{Cmdb, CmdbConfig, GraphDelta, View};
@@ -43,6 +43,18 @@ fn varied(pick: u8) -> IdentityRules {
         }
     }
     rules
+}
+
+/// One thing of each source, with several keys: few enough that little stands between them.
+fn few() -> impl Strategy<Value = Vec<Run>> {
+    let run = |source: usize| {
+        let keys = proptest::collection::vec(0_u8..KEYS, 1..6);
+        (0_u8..4, keys).prop_map(move |(kind, keys)| {
+            let said = vec![Said::Ci { native: 0, kind, keys, value: 0, partition: false }];
+            Run { source, tick: source as i64, said, complete: 0, partial: 0 }
+        })
+    };
+    (run(0), run(1), run(2)).prop_map(|(a, b, c)| vec![a, b, c])
 }
 
 fn facts(runs: &[Run]) -> Vec<Fact> {
