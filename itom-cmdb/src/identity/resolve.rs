@@ -336,7 +336,13 @@ impl Resolver {
             let rule = self.slot(*slot);
             let counts = desk.values.iter().filter(|value| value.0 == *slot).map(|value| value.2);
             let (mut all_have, mut others) = (0, 0);
-            counts.for_each(|count| *if count == *holders { &mut all_have } else { &mut others } += 1);
+            for count in counts {
+                if count == *holders {
+                    all_have += 1;
+                } else {
+                    others += 1;
+                }
+            }
             // A value that all have contradicts nothing. However they are split in two, both sides have what all have, and
             // the one with fewer values no more than half of the others beside, but for what the other side has, too.
             let enough = |share: Share| share.holds(all_have, all_have + others / 2);
