@@ -357,75 +357,68 @@ impl Resolver {
 mod tests {
     use std::collections::BTreeSet;
 
-    use itom_core::{Key, SourceName, Text, Timestamp, key_kind, kind};
+    use itom_core::{Key, SourceName, Timestamp, key_kind, kind};
     use proptest::prelude::*;
 
     use super::*;
     use crate::fact::FactId;
-    use crate::identity::{Described, IdentityRules, InheritedRule, KeyRule};
+    use crate::identity::{Described, IdentityRules, InheritedRule, KeyRule, Object};
 
-    /// Shares of the three kinds of rule that compare sets: common to join, too few to be one, and both.
+    /// Rules that compare sets by a share: common to join, too few to be one, both or neither, for what is inherited, too.
     fn rules(pick: u8, share: Share) -> IdentityRules {
         let rules = IdentityRules::default();
         let mut mac = rules.rule_of(&key_kind::MAC).cloned().unwrap_or_default();
-        mac.inherited = Some(InheritedRule::new(share, u32::from(pick) % 3).apart_below(share));
-        let mut name = KeyRule::default();
-        if pick & 1 == 0 {
-            name.overlap = Some(share);
-        }
-        if pick & 2 == 0 {
-            name.apart_below = Some(share);
-        }
-        name.single_valued = pick & 4 == 0;
+        mac.inherited = Some(InheritedRule::new(share, u32::from(pick >> 3) % 3).apart_below(share));
+        let name = KeyRule {
+            overlap: (pick & 1 == 0).then_some(share),
+            apart_below: (pick & 2 == 0).then_some(share),
+            single_valued: pick & 4 == 0,
+            ..KeyRule::default()
+        };
         rules.key_rule(key_kind::MAC, mac).key_rule(key_kind::FQDN, name)
     }
 
-    fn keys(macs: &BTreeSet<u8>, names: &BTreeSet<u8>, serial: u8) -> BTreeSet<Key> {
-        let macs = macs.iter().flat_map(|mac| Key::mac(&format!("00:1b:00:00:00:{mac:02x}")));
-        let names = names.iter().map(|name| Key::fqdn(&format!("host-{name}.example.com")));
-        let serial = (serial < 3).then(|| Key::serial(&format!("SN-4711-{serial}")));
-        macs.chain(names).chain(serial.and_then(Result::ok)).collect()
+    fn macs(own: &BTreeSet<u8>) -> impl Iterator<Item = Key> {
+        own.iter().flat_map(|mac| Key::mac(&format!("00:1b:00:00:00:{mac:02x}")))
     }
 
     proptest! {
         /// Who is joined without a look at the order is joined by looking at it.
         #[test]
         fn what_is_plain_is_one_item(
-            objects in proptest::collection::vec(
+            things in proptest::collection::vec(
                 (
-                    0_usize..6,
+                    proptest::collection::btree_set(0_u8..5, 0..5),
                     proptest::collection::btree_set(0_u8..5, 0..5),
                     proptest::collection::btree_set(0_u8..4, 0..4),
                     0_u8..6,
+                    0_usize..6,
+                    proptest::bool::weighted(0.8),
                 ),
                 2..7,
             ),
-            (pick, of, out_of) in (any::<u8>(), 0_u32..5, 1_u32..5),
+            (pick, of, out_of) in (any::<u8>(), 0_u32..5, 0_u32..5),
         ) {
-            let mut resolver = Resolver::new(rules(pick, Share { of: of.min(out_of), out_of }));
-            for (at, (source, macs, names, serial)) in objects.iter().enumerate() {
-                let source = SourceName::new(format!("source-{source}"))?;
-                let (own, inherited) = (keys(macs, names, *serial), keys(names, &BTreeSet::new(), 9));
+            let mut resolver = Resolver::new(rules(pick, Share { of, out_of }));
+            for (at, (own, parts, names, serial, source, live)) in things.iter().enumerate() {
+                let names = names.iter().map(|name| Key::fqdn(&format!("host-{name}.example.com")));
+                let serial = (*serial < 3).then(|| Key::serial(&format!("SN-4711-{serial}"))).transpose()?;
+                let keys = macs(own).chain(names).chain(serial).collect();
+                let inherited = macs(parts).collect();
                 let said = Described {
                     kind: if at % 2 == 0 { &kind::HOST } else { &kind::HOST_LINUX },
-                    keys: &own,
+                    keys: &keys,
                     inherited: &inherited,
                     first_seen: Timestamp::EPOCH,
-                    live: true,
+                    live: *live,
                     statement: FactId::from_bytes([0; 16]),
                 };
-                resolver.put_all([(&source, &Text::from(at.to_string()), said)]);
+                resolver.put(&Object::new(SourceName::new(format!("source-{source}"))?, at.to_string()), said);
             }
-            let resolved = resolver.resolve_all();
-            let mut item = 0_usize;
-            for end in &resolved.components {
-                let from = item.checked_sub(1).map_or(0, |before| resolved.items[before] as usize);
-                item = *end as usize;
-                let component = resolved.objects[from..resolved.items[item - 1] as usize].to_vec();
+            for object in 0..resolver.len() as u32 {
+                let (component, outcome) = resolver.retrace(object);
                 let mut desk = Desk { component, ..Desk::default() };
                 if resolver.is_plain(&mut desk) {
-                    desk.component.sort_unstable_by(|a, b| resolver.names.compare_objects(*a, *b));
-                    let outcome = agglomerate(&resolver, &desk.component);
                     prop_assert!(outcome.group.iter().all(|group| *group == 0), "{:?}", outcome);
                     prop_assert!(outcome.open.is_empty());
                 }

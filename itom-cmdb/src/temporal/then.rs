@@ -178,8 +178,8 @@ impl Then<Ci> {
     pub(super) fn turned(&self) -> Vec<(CiKind, CiId)> {
         let mut turned = Vec::new();
         for (id, ()) in self.turned.iter() {
-            let Some(slot) = self.slots.get(id) else { continue };
-            let then = self.other(id, *slot, self.now.get(id)).flatten();
+            let (Some(slot), now) = self.slots.get_beside(&self.now, id) else { continue };
+            let then = self.other(id, *slot, now).flatten();
             turned.extend(then.map(|then| (then.kind().clone(), id)));
         }
         turned.sort_unstable();

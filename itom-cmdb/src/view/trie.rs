@@ -149,7 +149,7 @@ impl<K: Id, V: Clone> Trie<K, V> {
 
     /// The values of a key here and in another map. Both are searched step by step: the memory that one waits for is
     /// waited for by the other as well, and not a second time.
-    pub(crate) fn get_beside<'a, W: Clone>(
+    pub(crate) fn get_beside<'a, W>(
         &'a self,
         other: &'a Trie<K, W>,
         key: K,

@@ -252,6 +252,7 @@ mod tests {
             let mut late = before.late(&trie(&others), &rule, expected.len());
             let untouched = late.clone();
             for id in looks {
+                prop_assert_eq!(late.get_beside(&before, id), (expected.get(&id), own.get(&id)));
                 prop_assert_eq!(late.get(id), expected.get(&id));
                 prop_assert_eq!(late.near(id.hint()).any(|near| near == id), expected.contains_key(&id));
             }
